@@ -1,0 +1,26 @@
+# gLocal, end to end: data -> features -> triplets -> transforms -> human, few-shot, anomaly, structure -> figures.
+#
+#     snakemake --cores 8                                         the embedded demo
+#     snakemake --cores 8 --configfile config/clip-b32.yaml       real judgments, real CLIP
+#     snakemake --cores 8 few_shot                                one experiment (align human few_shot anomaly structure figures)
+#
+# Each stage is one notebook and one file below. Defaults for the command line stand in profiles/default.
+
+
+if not config:
+
+    configfile: "config/demo.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/extract.smk"
+include: "rules/align.smk"
+include: "rules/evaluate.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+        rules.tables.input,

@@ -1,0 +1,25 @@
+"""glocal: align a network's features with human odd-one-out judgments, and keep their neighbourhoods.
+
+    from glocal import GLocalTransform
+    t = GLocalTransform(objective="glocal", lam=0.1, alpha=0.1, tau=0.1)
+    t.fit(features, triplets, context=context_features)   # (n, p), (m, 3) with the odd one last, (q, p)
+    z = t.transform(x)                                     # (k, p)
+
+Read `losses.py` first: it is the paper in one page.
+"""
+
+__version__ = "0.1.0"
+__all__ = ["GLocalTransform", "GlocalError", "__version__"]
+
+
+def __getattr__(name):
+    """Load the estimator when it is asked for: `import glocal` stays instant, and extraction does not depend on training."""
+    if name == "GLocalTransform":
+        from glocal.transform import GLocalTransform
+
+        return GLocalTransform
+    if name == "GlocalError":
+        from glocal.config import GlocalError
+
+        return GlocalError
+    raise AttributeError(f"module 'glocal' has no attribute '{name}'")

@@ -1,0 +1,157 @@
+"""The command line: python -m glocal <command>.
+
+fit         learn a transform from files          python -m glocal fit features.npy triplets.csv --out t.npz
+transform   apply one                             python -m glocal transform t.npz features.npy --out aligned.npy
+score       odd-one-out accuracy of features      python -m glocal score features.npy triplets.csv
+data        list the public files, fetch them     python -m glocal data --fetch
+triplets, run-notebook, gather, report            steps of the pipeline, called by Snakemake
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from glocal.config import GlocalError, load_config, resolve
+
+
+def main(argv=None) -> int:
+    """Run one command. Returns the exit code: 0, or 2 after printing one sentence about what to mend."""
+    args = _parser().parse_args(argv)
+    try:
+        args.command(args)
+    except GlocalError as error:
+        print(f"glocal: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def fit(args):
+    from glocal.transform import GLocalTransform
+
+    t = GLocalTransform(args.objective, args.lam, args.alpha, args.tau, verbose=args.verbose)
+    context = _features(args.context) if args.context else None
+    t.fit(_features(args.features), _triplets(args.triplets), context=context)
+    last = t.history_[-1]
+    print(f"{t.save(args.out)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}")
+
+
+def transform(args):
+    from glocal.transform import GLocalTransform
+
+    z = GLocalTransform.load(args.transform).transform(_features(args.features))
+    np.save(args.out, z)
+    print(f"{args.out}: {z.shape[0]} x {z.shape[1]}")
+
+
+def score(args):
+    from glocal import triplets
+
+    x = _features(args.features)
+    rows = triplets.check(_triplets(args.triplets), len(x))
+    print(f"odd-one-out accuracy {triplets.accuracy(x, rows, args.similarity):.4f} on {len(rows)} triplets (chance 0.3333)")
+
+
+def data(args):
+    from glocal import datasets
+
+    names = args.names or list(datasets.registry())
+    for name in names:
+        row = datasets.registry()[name] if name in datasets.registry() else datasets.fetch(name)
+        where = datasets.fetch(name) if args.fetch else ""
+        print(f"{name:28} {int(row['bytes']):>10,} bytes  {row['licence']:.40}  {where}")
+
+
+def triplets(args):
+    config = load_config(args.config)
+    if config["source"] == "demo":
+        from glocal import demo as source
+    else:
+        from glocal import triplets as source
+    tables = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    with open(args.out, "wb") as file:
+        np.savez_compressed(file, **{k: v.astype(np.int32) for k, v in tables.items()})
+    for name, table in tables.items():
+        print(f"{name:18} {len(table):>8,} triplets")
+
+
+def run_notebook(args):
+    from glocal import notebooks
+
+    notebooks.run(args.notebook, args.executed, {k: _value(v) for k, v in args.parameter or []}, args.threads)
+
+
+def gather(args):
+    from glocal import report
+
+    report.gather(args.parts, args.out)
+
+
+def report(args):
+    from glocal import report
+
+    config = load_config(args.config)
+    folder = resolve("results") / config["profile"]
+    if all((folder / f"{name}.csv").exists() for name in report.TABLES):
+        print(report.show(config, folder))
+
+
+def _features(path):
+    from glocal import features
+
+    try:
+        return features.check(np.load(path, mmap_mode="r"), name=path)
+    except (OSError, ValueError, EOFError) as error:
+        raise GlocalError(f"{path}: cannot be read as features ({error}); give a .npy file of shape (n, p).") from None
+
+
+def _triplets(path):
+    from glocal import triplets
+
+    return triplets.read(path)
+
+
+def _value(text: str):
+    """A parameter from the command line: a number if it is one, else text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="glocal", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(function, *arguments, name=None):
+        p = commands.add_parser(name or function.__name__)
+        p.set_defaults(command=function)
+        for flags, options in arguments:
+            p.add_argument(*flags, **options)
+
+    out = (["--out"], dict(required=True))
+    config = (["--config"], dict(default="config/demo.yaml"))
+    command(
+        fit, (["features"], {}), (["triplets"], {}), out, (["--context"], {}),
+        (["--objective"], dict(default="glocal")), (["--verbose"], dict(action="store_true")),
+        *((["--" + n], dict(type=float, default=0.1)) for n in ("lam", "alpha", "tau")),
+    )  # fmt: skip
+    command(transform, (["transform"], {}), (["features"], {}), out)
+    command(score, (["features"], {}), (["triplets"], {}), (["--similarity"], dict(default="dot", choices=["dot", "cosine"])))
+    command(data, (["names"], dict(nargs="*")), (["--fetch"], dict(action="store_true")))
+    command(triplets, config, out)
+    command(
+        run_notebook, (["notebook"], {}), (["executed"], {}), (["--threads"], dict(type=int, default=0)),
+        (["-p", "--parameter"], dict(nargs=2, action="append", metavar=("NAME", "VALUE"))), name="run-notebook",
+    )  # fmt: skip
+    command(gather, (["parts"], dict(nargs="+")), out)
+    command(report, config)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

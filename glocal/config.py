@@ -1,0 +1,96 @@
+"""One place for three small things that everything else leans on: errors, paths, configuration.
+
+A `GlocalError` is a mistake the user can mend: its message is one sentence that names the file, the field and the mend.
+Every relative path in a config or on the command line is resolved from the repository root by `resolve`, because papermill,
+Jupyter, nbval and Snakemake each start in another folder.
+"""
+
+import difflib
+import os
+from pathlib import Path
+
+
+class GlocalError(Exception):
+    """Bad input: the message says which file, which field, and what to do about it."""
+
+
+def root() -> Path:
+    """The folder that relative paths start from: $GLOCAL_ROOT, else the nearest folder upward that has a Snakefile."""
+    if os.environ.get("GLOCAL_ROOT"):
+        return Path(os.environ["GLOCAL_ROOT"]).resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[1]):
+        if (folder / "Snakefile").exists():
+            return folder
+    return here
+
+
+def resolve(path: str | os.PathLike) -> Path:
+    """`path` itself if absolute, else below the repository root."""
+    path = Path(path)
+    return path if path.is_absolute() else root() / path
+
+
+def did_you_mean(word: str, known) -> str:
+    """' Did you mean "x"?' or '', plus the list of what is known."""
+    known = sorted(map(str, known))
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return (f' Did you mean "{near[0]}"?' if near else "") + f" Known: {', '.join(known)}."
+
+
+def load_config(path: str | os.PathLike) -> dict:
+    """Read a YAML config and check it against `config/schema.yaml`.
+
+    Raises GlocalError for a missing file, broken YAML, or the first field that does not fit the schema.
+    """
+    import yaml
+
+    file = resolve(path)
+    if not file.exists():
+        raise GlocalError(f"{path}: no such config file; the ones at hand are in {root() / 'config'}.")
+    try:
+        config = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise GlocalError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    return check_config(config, str(path))
+
+
+def check_config(config: dict, name: str = "config") -> dict:
+    """`config` itself if it fits the schema, else a GlocalError that names the field, its value and the mend."""
+    import jsonschema
+    import yaml
+
+    schema = yaml.safe_load((Path(__file__).resolve().parents[1] / "config" / "schema.yaml").read_text())
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    error = jsonschema.exceptions.best_match(errors)
+    if error is not None:
+        raise GlocalError(f"{name}: {_explain(error)}")
+    return config
+
+
+def _explain(error) -> str:
+    """A JSON schema error as one sentence for a person."""
+    field = ".".join(str(p) for p in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties":
+        known = set(error.schema.get("properties", {}))
+        extra = sorted(set(error.instance) - known)[0]
+        return f'unknown field "{extra}" in {field}.{did_you_mean(extra, known)}'
+    if error.validator == "enum":
+        return f'{field} is "{error.instance}", which is not known.{did_you_mean(error.instance, error.validator_value)}'
+    if error.validator == "required":
+        missing = [k for k in error.validator_value if k not in error.instance]
+        return f'{field} lacks the field "{missing[0]}"; add it.'
+    if error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
+        return f'{field} is the text "{error.instance}", not a number; YAML wants a dot: write {float(error.instance):.1e}.'
+    if error.validator == "type":
+        kinds = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+        return f"{field} is {error.instance!r}, but must be of type {kinds}."
+    return f"{field} is {error.instance!r}: {error.message}."
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

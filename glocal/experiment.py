@@ -1,0 +1,127 @@
+"""What a config says, as things to work with: the features, triplets, folds and transforms of one profile and encoder.
+
+Notebooks open an `Experiment` and ask it; they never build a path. Two kinds of profile share all notebooks:
+- `downstream: all` (clip-b32): one transform per objective, fitted on all objects, meets sets of other images;
+- `downstream: folds` (demo): each fold's transform meets only the pictures held out of that fold.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from glocal import features
+from glocal.config import GlocalError, did_you_mean, load_config, resolve
+from glocal.transform import GLocalTransform
+
+TRANSFORMS = ("original", "naive", "global", "glocal")
+
+
+class Experiment:
+    """One profile and one of its encoders. config: path of a YAML file; encoder: a name in it (default: the first)."""
+
+    def __init__(self, config: str, encoder: str | None = None):
+        self.config = load_config(config)
+        self.encoder = encoder or next(iter(self.config["encoders"]))
+        if self.encoder not in self.config["encoders"]:
+            known = did_you_mean(self.encoder, self.config["encoders"])
+            raise GlocalError(f'{config}: encoder "{self.encoder}" is not in it.{known}')
+        self.settings = self.config["encoders"][self.encoder]
+        self.profile, self.observer = self.config["profile"], self.config["observer"]
+        self.seed = self.config["seed"]
+        self.folder = resolve("results") / self.profile
+
+    # -- where things are -------------------------------------------------------------------------------------------
+
+    def stem(self, name: str) -> Path:
+        return self.folder / "features" / self.encoder / name
+
+    def table(self, name: str) -> Path:
+        """Path of this encoder's part of a results table; the folder is made."""
+        path = self.folder / "tables" / self.encoder / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def figure(self, name: str) -> Path:
+        path = self.folder / "figures" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def transform_path(self, fold: str, objective: str) -> Path:
+        """transforms/<encoder>/<objective>.npz for the one fitted on all objects, a sub-folder for each fold."""
+        folder = self.folder / "transforms" / self.encoder
+        return (folder if fold == "all" else folder / fold) / f"{objective}.npz"
+
+    # -- what is in them --------------------------------------------------------------------------------------------
+
+    def features(self, name: str = "objects") -> features.Features:
+        return features.read(self.stem(name))
+
+    def select(self, part: dict, fold: str = "all") -> features.Features:
+        """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
+        found = self.features(part["set"])
+        keep = np.ones(len(found.x), bool)
+        if part.get("where"):
+            keep = _query(found.rows, part["where"], part["set"])
+        if part["set"] == "objects" and fold != "all":
+            keep &= self.held_out(fold)
+        return features.Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
+
+    def triplets(self) -> dict[str, np.ndarray]:
+        """(m, 3) tables, the odd one last: "all", and "<fold>-train", "<fold>-test" for each fold."""
+        path = self.folder / "triplets.npz"
+        if not path.exists():
+            raise GlocalError(f"{path}: no triplets yet; run `snakemake triplets` with this config.")
+        with np.load(path) as tables:
+            return {name: tables[name] for name in tables.files}
+
+    @property
+    def folds(self) -> list[str]:
+        return [f"{s}-{i}" for s in self.config["alignment"]["splits"] for i in range(self.config["alignment"]["folds"])]
+
+    @property
+    def downstream_folds(self) -> list[str]:
+        """The folds whose transforms the downstream tasks use: ["all"], or every fold."""
+        return self.folds if self.config["downstream"] == "folds" else ["all"]
+
+    def held_out(self, fold: str) -> np.ndarray:
+        """(n,) bool: the objects that `fold` keeps from its transform."""
+        split, i = fold.rsplit("-", 1)
+        return self.features().rows[f"{split}_fold"].to_numpy() == int(i)
+
+    def context(self, fold: str) -> tuple[np.ndarray, np.ndarray]:
+        """Images of the local loss, (q, p), and others that it never saw, to measure it on. Fixed by the seed.
+
+        Either a set of other images, or the objects themselves: those that the fold trains on, and those it holds out.
+        """
+        part = self.settings["context"]
+        if part["set"] == "objects":
+            x = self.features().x
+            held = self.held_out(fold) if fold != "all" else np.zeros(len(x), bool)
+            return np.asarray(x[~held]), np.asarray(x[held if held.any() else ~held])
+        x = self.select(part).x
+        order, n = np.random.default_rng(self.seed).permutation(len(x)), part["images"]
+        if len(x) < n + part["held_out"]:
+            raise GlocalError(f"context of {self.encoder}: {len(x)} images fit, {n + part['held_out']} are asked for; lower images.")
+        return x[order[:n]], x[order[n : n + part["held_out"]]]
+
+    def aligners(self, fold: str = "all") -> dict:
+        """transform name -> function from raw features (k, p) to unit-norm features (k, p); "original" is the identity."""
+        found = {"original": unit_norm}
+        for name in self.config["alignment"]["objectives"]:
+            t = GLocalTransform.load(self.transform_path(fold, name))
+            found[name] = lambda x, t=t: unit_norm(t.transform(x))
+        return found
+
+
+def unit_norm(x) -> np.ndarray:
+    """Rows of x (k, p) divided by their Euclidean length, float32; a row of zeros stays zero."""
+    x = np.asarray(x, np.float32)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def _query(rows, where: str, name: str) -> np.ndarray:
+    try:
+        return rows.eval(where).to_numpy(bool)
+    except Exception as error:
+        columns = ", ".join(rows.columns)
+        raise GlocalError(f"{name}: the selection `{where}` does not work ({error}); its columns are: {columns}.") from None

@@ -1,0 +1,116 @@
+"""One visual style for every figure: the same colour for the same transform everywhere, labelled axes, reference lines.
+
+Colours are from Okabe and Ito's palette (readable with colour-vision deficiencies); each transform also has a marker.
+"""
+
+import numpy as np
+
+COLOURS = {"original": "#7A7A7A", "naive": "#E69F00", "global": "#56B4E9", "glocal": "#009E73", "published": "#CC79A7"}
+MARKERS = {"original": "o", "naive": "s", "global": "^", "glocal": "D", "published": "v"}
+NAMES = {"original": "original", "naive": "naive", "global": "global", "glocal": "gLocal", "published": "published gLocal"}
+
+
+def style():
+    """Set matplotlib's defaults: readable at the width of a paper's column (3.3 in) and page (7 in)."""
+    import matplotlib as mpl
+
+    mpl.rcParams.update({
+        "figure.dpi": 100, "savefig.dpi": 200, "savefig.bbox": "tight", "figure.constrained_layout.use": True,
+        "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8, "legend.frameon": False,
+        "xtick.labelsize": 8, "ytick.labelsize": 8, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "axes.grid.axis": "y", "grid.alpha": 0.25, "axes.axisbelow": True, "lines.linewidth": 1.4,
+        "image.cmap": "viridis",
+    })  # fmt: skip
+
+
+def figure(columns=1, rows=1, width=7.0, height=2.6, **options):
+    """A figure of the house style and its axes (always a flat array)."""
+    import matplotlib.pyplot as plt
+
+    style()
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height * rows), squeeze=False, **options)
+    return fig, axes.ravel()
+
+
+def save(fig, path, observer="human"):
+    """Write the figure; a simulated observer is named on the picture itself."""
+    if observer != "human":
+        fig.text(0.995, -0.01, f"{observer}, no human judgments", ha="right", va="top", fontsize=7, color="#555555")
+    fig.savefig(path)
+
+
+def bars(ax, table, by, value, low=None, high=None, spread=None):
+    """Grouped bars: one group per value of column `by` (in order of appearance), one bar per transform.
+
+    table: one row per group and transform. Error bars from columns `low` and `high` (ends of an interval), or `spread`
+    (half length). Groups keep the order of the table.
+    """
+    groups = list(dict.fromkeys(table[by]))
+    kinds = [t for t in COLOURS if t in set(table["transform"])]
+    width = 0.8 / len(kinds)
+    for n, kind in enumerate(kinds):
+        part = table[table["transform"] == kind].set_index(by).reindex(groups)
+        x = np.arange(len(groups)) + (n - (len(kinds) - 1) / 2) * width
+        error = None
+        if spread:
+            error = part[spread]
+        elif low:
+            error = np.abs(np.vstack([part[value] - part[low], part[high] - part[value]]))
+        ax.bar(x, part[value], width * 0.92, color=COLOURS[kind], label=NAMES[kind], yerr=error,
+               error_kw=dict(elinewidth=0.8, capsize=1.5, ecolor="#333333"))  # fmt: skip
+    ax.set_xticks(np.arange(len(groups)), groups)
+    ax.grid(axis="x", visible=False)
+
+
+def curves(ax, table, x, value, spread=None):
+    """One line per transform over column x, with a band of +- spread."""
+    for kind in [t for t in COLOURS if t in set(table["transform"])]:
+        part = table[table["transform"] == kind].sort_values(x)
+        ax.plot(part[x], part[value], color=COLOURS[kind], marker=MARKERS[kind], markersize=3.5, label=NAMES[kind])
+        if spread:
+            low, high = part[value] - part[spread], part[value] + part[spread]
+            ax.fill_between(part[x], low, high, color=COLOURS[kind], alpha=0.15, linewidth=0)
+
+
+def reference(ax, level, text, style="--"):
+    """A horizontal line with its name at the right end: chance, noise ceiling, an upper bound."""
+    ax.axhline(level, color="#333333", linestyle=style, linewidth=0.8, zorder=0.5)
+    ax.annotate(text, (1.0, level), xycoords=("axes fraction", "data"), xytext=(-2, 2), textcoords="offset points",
+                ha="right", va="bottom", fontsize=7, color="#333333")  # fmt: skip
+
+
+def legend(fig, ax, columns=4):
+    """One legend above the whole figure, from the handles of one of its axes."""
+    handles, labels = ax.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper center", ncols=columns)
+
+
+def similarity_matrix(ax, x, labels, names=None):
+    """Cosine similarities of x (n, p) unit norm, sorted by superclass, with lines between superclasses."""
+    order = np.argsort(labels, kind="stable")
+    s = x[order] @ x[order].T
+    low, high = np.quantile(s, [0.02, 0.98])
+    image = ax.imshow(s, vmin=low, vmax=high, interpolation="nearest")
+    edges = np.flatnonzero(np.diff(np.asarray(labels)[order])) + 0.5
+    for e in edges:
+        ax.axhline(e, color="white", linewidth=0.3)
+        ax.axvline(e, color="white", linewidth=0.3)
+    middles = np.convolve(np.r_[0, edges, len(labels)], [0.5, 0.5], mode="valid")
+    ax.set_yticks(middles, names if names is not None else [])
+    ax.set_xticks([])
+    ax.grid(visible=False)
+    return image
+
+
+def thumbnails(ax, xy, images, zoom=0.06):
+    """Pictures at their places: xy (n, 2), images: n arrays (h, w, 3 or 4)."""
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    for place, image in zip(xy, images, strict=True):
+        ax.add_artist(AnnotationBbox(OffsetImage(image, zoom=zoom), place, frameon=False, pad=0))
+    pad = 0.03 * np.ptp(xy, axis=0)
+    ax.set_xlim(xy[:, 0].min() - pad[0], xy[:, 0].max() + pad[0])
+    ax.set_ylim(xy[:, 1].min() - pad[1], xy[:, 1].max() + pad[1])
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(visible=False)

@@ -1,0 +1,76 @@
+"""The results tables side by side: gathering the encoders' parts, and the headline table of a profile."""
+
+from pathlib import Path
+
+from glocal.config import GlocalError
+
+TABLES = {
+    "alignment": ["encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl", "neighbour_overlap"],
+    "few_shot": ["encoder", "task", "shots", "repetition", "transform", "classifier", "accuracy"],
+    "anomaly": ["encoder", "dataset", "mode", "normal_class", "transform", "auroc"],
+    "human": ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "ceiling"],
+    "structure": ["encoder", "transform", "measure", "value"],
+}  # fmt: skip
+
+
+def read(path):
+    """A results table as a DataFrame. Raises GlocalError if it is missing or lacks a column of its format."""
+    import pandas as pd
+
+    path = Path(path)
+    if not path.exists():
+        raise GlocalError(f"{path}: no such table yet; run `snakemake --cores 8` with the config of this profile.")
+    table = pd.read_csv(path, dtype={"normal_class": str, "fold": str})
+    missing = [c for c in TABLES.get(path.stem, []) if c not in table]
+    if missing:
+        raise GlocalError(f'{path}: lacks the column "{missing[0]}"; delete the file and run snakemake again.')
+    return table
+
+
+def gather(parts, out):
+    """Write the encoders' tables `parts` below one another to `out`."""
+    import pandas as pd
+
+    pd.concat([read(p) for p in parts], ignore_index=True).to_csv(out, index=False)
+
+
+def headline(folder, shots: int = 5):
+    """One row per measure, task, split and transform, with mean and sd: the numbers that tell the story (first encoder).
+
+    folder: results/<profile>. sd is over folds for alignment, over folds and repetitions for few-shot, over folds for
+    anomaly detection (nan where there is one).
+    """
+    import pandas as pd
+
+    folder = Path(folder)
+    a, f, d = (read(folder / f"{name}.csv") for name in ("alignment", "few_shot", "anomaly"))
+    first = a["encoder"].iloc[0]
+    a = a[(a["encoder"] == first) & a["chosen"]].rename(columns={"objective": "transform"})
+    f = f[(f["encoder"] == first) & (f["shots"] == min(shots, f["shots"].max()))].rename(columns={"accuracy": "value"})
+    d = d[d["encoder"] == first].rename(columns={"dataset": "task", "auroc": "value"})
+    d = d.groupby(["task", "mode", "fold", "transform"], sort=False)["value"].mean().reset_index()
+    rows = [
+        a.assign(measure="odd-one-out accuracy, held out", task="", value=a["odd_one_out"]),
+        a.assign(measure="10-NN overlap with original", task="", value=a["neighbour_overlap"]),
+        f.assign(measure=f"{f['shots'].iloc[0]}-shot accuracy"),
+        d.assign(measure="anomaly AUROC, " + d["mode"]),
+    ]
+    table = pd.concat([r[["measure", "task", "fold", "transform", "value"]] for r in rows], ignore_index=True)
+    table["split"] = table["fold"].str.rsplit("-", n=1).str[0]
+    keys = ["measure", "task", "split", "transform"]
+    return table.groupby(keys, sort=False)["value"].agg(mean="mean", sd="std").reset_index()
+
+
+def wide(table, digits: int = 3):
+    """The headline table for reading: transforms side by side."""
+    order = [t for t in ("original", "naive", "global", "glocal") if t in set(table["transform"])]
+    keys = ["measure", "task", "split"]
+    text = table.assign(text=table["mean"].map(f"{{:.{digits}f}}".format)).set_index(keys + ["transform"])["text"]
+    return text.unstack()[order].reindex(table[keys].drop_duplicates().itertuples(index=False, name=None))
+
+
+def show(config: dict, folder: Path) -> str:
+    """The headline table and where the figures are, as text for the terminal."""
+    table = wide(headline(folder)).reset_index().to_string(index=False)
+    note = "" if config["observer"] == "human" else f" ({config['observer']}: no human judgments)"
+    return f"\n{config['profile']}{note}\n\n{table}\n\nfigures: {folder / 'figures'}\ntables:  {folder}\nnotebooks as run: {folder / 'logs'}"

@@ -1,0 +1,42 @@
+"""What a transform does to the geometry: are neighbours kept, are superclasses tidied?"""
+
+import numpy as np
+
+
+def nearest(x, k: int = 10) -> np.ndarray:
+    """Indices of the k nearest other rows by cosine, (n, k). x: (n, p)."""
+    x = np.asarray(x, np.float32)
+    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    s = x @ x.T
+    np.fill_diagonal(s, -np.inf)
+    k = min(k, len(x) - 1)
+    return np.argpartition(-s, k - 1, axis=1)[:, :k]
+
+
+def neighbour_overlap(x, z, k: int = 10) -> float:
+    """Mean share of the k nearest neighbours that x (n, p) and z (n, p') have in common; 1 = all kept."""
+    a, b = nearest(x, k), nearest(z, k)
+    return float(np.mean([len(np.intersect1d(i, j)) / a.shape[1] for i, j in zip(a, b, strict=True)]))
+
+
+def linear_cka(x, z) -> float:
+    """Linear centred kernel alignment (Kornblith et al. 2019) of x (n, p) and z (n, p'); 1 = equal up to rotation and scale."""
+    x, z = (np.asarray(a, np.float64) - np.mean(a, axis=0) for a in (x, z))
+    cross = np.linalg.norm(x.T @ z) ** 2
+    return float(cross / (np.linalg.norm(x.T @ x) * np.linalg.norm(z.T @ z)))
+
+
+def superclass_similarity(z, labels) -> tuple[float, float]:
+    """Mean cosine of pairs within a superclass, and between superclasses. z: (n, p) unit norm, labels: (n,)."""
+    labels = np.asarray(labels)
+    s = np.asarray(z, np.float64) @ np.asarray(z, np.float64).T
+    r, c = np.triu_indices(len(z), k=1)
+    same = labels[r] == labels[c]
+    return float(s[r, c][same].mean()), float(s[r, c][~same].mean())
+
+
+def separation(z, labels) -> float:
+    """How far apart superclasses are: (within - between) in standard deviations of all pair cosines (scale free)."""
+    s = np.asarray(z, np.float64) @ np.asarray(z, np.float64).T
+    within, between = superclass_similarity(z, labels)
+    return float((within - between) / s[np.triu_indices(len(s), k=1)].std())

@@ -1,0 +1,264 @@
+"""Human odd-one-out judgments: read, merge, split by objects, score, and how well people agree with each other.
+
+A triplet is three different objects; a person says which one is the odd one out. It is stored as a row (i, j, ODD) of
+object numbers, 0-based: the kept pair first, in any order, the odd one last. A representation answers a triplet by
+its most similar pair: the object outside that pair is its odd one. It agrees with the person if its most similar pair
+is (i, j); a tie with another pair counts as wrong.
+
+    t = human_triplets()                          the public THINGS judgments, overlaps merged
+    accuracy(z, t.train)                          share of right answers by dot product
+    for train, test in split_objects(1854):       folds of objects, not of triplets
+        t.train[within(t.train, test, 1854)]      triplets whose three objects are all in `test`
+"""
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from glocal.config import GlocalError, resolve
+
+FILES = ("triplets-test10", "triplets-id-a", "triplets-id-b", "triplets-id-c", "triplets-id-d", "triplets-behavior10")
+TABLE_OBJECTS = 8192  # up to here `score` looks similarities up in one (n, n) table (512 MiB of float64)
+BLOCK = 1 << 18  # triplets at a time
+TIE = 1e-10  # two similarities nearer than this share of the largest squared norm are a tie: rounding must not decide
+
+
+class HumanTriplets(NamedTuple):
+    """`train`, `ceiling_rows`: (m, 3) int64, distinct, kept pair sorted, ODD last. `counts`: of the merge."""
+
+    train: np.ndarray
+    ceiling_rows: np.ndarray
+    counts: dict[str, int]
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
+    """`triplets` as (m, 3) int64, m may be 0.
+
+    Raises GlocalError, naming the first bad row, for another shape, numbers that are not whole, object numbers
+    outside 0..n-1 (n None: only negative ones) and an object twice in a row.
+    """
+    t = np.asarray(triplets.detach().cpu() if hasattr(triplets, "detach") else triplets)
+    if t.ndim != 2 or t.shape[1] != 3:
+        raise GlocalError(f"{name}: shape is {t.shape}, not (m, 3); give one row a triplet: kept, kept, ODD.")
+    if t.dtype.kind not in "iu":
+        t = _whole(t, name)
+    t = t.astype(np.int64, copy=False)
+    _refuse((t < 0) | (t >= n) if n is not None else t < 0, t, name, _range_mend(n))
+    same = (t[:, 0] == t[:, 1]) | (t[:, 0] == t[:, 2]) | (t[:, 1] == t[:, 2])  # (m,)
+    _refuse(same, t, name, "the three objects of a triplet must differ")
+    return t
+
+
+def _whole(t: np.ndarray, name: str) -> np.ndarray:
+    if t.dtype.kind != "f":
+        raise GlocalError(f"{name}: values are of type {t.dtype}; give whole object numbers.")
+    _refuse(~np.isfinite(t) | (t != np.rint(t)), t, name, "object numbers must be whole")
+    return t
+
+
+def _range_mend(n: int | None) -> str:
+    return "object numbers start at 0" if n is None else f"object numbers run from 0 to {n - 1} (are yours 1-based?)"
+
+
+def _refuse(bad: np.ndarray, t: np.ndarray, name: str, mend: str) -> None:
+    """GlocalError for the first row of `t` with anything `bad`, (m, 3) or (m,)."""
+    if bad.any():
+        row = int(np.argmax(bad.any(1) if bad.ndim == 2 else bad))
+        raise GlocalError(f"{name}: row {row} is {tuple(t[row].tolist())}; {mend}.")
+
+
+def read(path, n: int | None = None) -> np.ndarray:
+    """(m, 3) triplets of your own file: .npy, or text with one a line (kept kept ODD, 0-based; comma or blank).
+
+    Raises GlocalError for a missing or unreadable file and for what `check` refuses.
+    """
+    file = resolve(path)
+    if not file.is_file():
+        raise GlocalError(f"{path}: no such file; give a .npy, .csv or .txt with one triplet a row: kept, kept, ODD.")
+    try:
+        rows = np.load(file, allow_pickle=False) if file.suffix == ".npy" else _read_text(file)
+    except (ValueError, OSError, EOFError) as error:
+        mend = "it must hold three whole numbers a row, with no header: kept, kept, ODD"
+        raise GlocalError(f"{path}: cannot be read ({' '.join(str(error).split())}); {mend}.") from None
+    return check(rows, n, str(path))
+
+
+def _read_text(file: Path) -> np.ndarray:
+    """Rows of numbers; (0, 3) for an empty file."""
+    with open(file, encoding="utf-8") as lines:
+        first = lines.readline()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*no data.*")
+        rows = np.loadtxt(file, delimiter="," if "," in first else None, ndmin=2)
+    return rows if rows.size else np.zeros((0, 3))
+
+
+def from_choices(images, choice) -> np.ndarray:
+    """(m, 3) rows kept, kept, ODD from `images` (m, 3) as shown and `choice` (m,), the odd one's position 0-2."""
+    images, choice = np.asarray(images), np.asarray(choice)
+    order = (choice[:, None] + np.array([1, 2, 0])) % 3  # (m, 3) positions, the odd one's last
+    return np.take_along_axis(images, order, axis=1)
+
+
+# --- the public THINGS judgments --------------------------------------------------------------------------------------
+
+
+def human_triplets() -> HumanTriplets:
+    """The public THINGS odd-one-out judgments of six overlapping files, in corrected order, each distinct row once.
+
+    A row is a triplet with an answer; people disagree, so a set of three objects can have up to three rows. The files
+    share trials, so `trials` counts of each row as many as the file has that has most of it. Held out as
+    `ceiling_rows` is every row on a triplet of the two noise-ceiling sets, which many people answered: set 1 is that of
+    `ceiling_answers`; set 2 is listed nowhere, but shows by repetition: a triplet that occurs twice in one file is
+    almost surely of it. 992 are held out for that: 984 in the five files that draw on set 2, with up to 11 answers in
+    a file, and 8 in behavior10, which has none of set 1 and where chance alone repeats about 10.
+    """
+    from glocal.datasets import N_OBJECTS
+
+    files = [_sorted_pair(_things_file(name)) for name in FILES]
+    every = np.concatenate(files)  # (sum of m, 3)
+    rows = np.unique(every, axis=0)  # (m, 3)
+    repeated = [_repeated(_set_code(t, N_OBJECTS)) for t in files]
+    ceiling = np.concatenate([_set_code(ceiling_answers(), N_OBJECTS), *repeated])
+    sets = _set_code(rows, N_OBJECTS)  # (m,)
+    held = np.isin(sets, ceiling)  # (m,)
+    counts = {"rows": len(rows), "object_sets": len(np.unique(sets)), "trials": _trials(files, N_OBJECTS)}
+    counts |= {"held_out": int(held.sum()), "train": int((~held).sum())}
+    return HumanTriplets(rows[~held], rows[held], counts)
+
+
+def ceiling_answers() -> np.ndarray:
+    """(20000, 3) answers, ODD last, to the 1,000 triplets of noise-ceiling set 1 in corrected order."""
+    from glocal.datasets import N_OBJECTS, fetch, ids_to_corrected
+
+    table = np.loadtxt(fetch("noise-ceiling-1"), dtype=np.int64)  # image1 image2 image3 choice person, all 1-based
+    return check(from_choices(ids_to_corrected(table[:, :3] - 1), table[:, 3] - 1), N_OBJECTS, "noise-ceiling-1")
+
+
+def noise_ceiling(answers) -> float:
+    """The best score that any fixed answers can reach: the mean over triplets of the majority answer's share.
+
+    `answers` (m, 3): rows kept, kept, ODD, several for each triplet. Raises GlocalError if empty.
+    """
+    t = check(answers, name="answers")
+    if not len(t):
+        raise GlocalError("answers: there are none; give the answers of several people to each triplet.")
+    n = int(t.max()) + 1
+    triplet, which = np.unique(_set_code(t, n), return_inverse=True)  # (k,), (m,)
+    votes, count = np.unique(which * n + t[:, 2], return_counts=True)  # one for each (triplet, odd one)
+    best = np.zeros(len(triplet))
+    np.maximum.at(best, votes // n, count)
+    return float(np.mean(best / np.bincount(which)))
+
+
+def _things_file(name: str) -> np.ndarray:
+    """One public file, (m, 3) in corrected order; a fourth column (the participant) is left out."""
+    from glocal.datasets import N_OBJECTS, fetch, ids_to_corrected, registry
+
+    t = check(np.loadtxt(fetch(name), dtype=np.int64)[:, :3], N_OBJECTS, name)
+    return ids_to_corrected(t) if registry()[name]["order"] == "raw" else t
+
+
+def _sorted_pair(t: np.ndarray) -> np.ndarray:
+    return np.column_stack([t[:, :2].min(1), t[:, :2].max(1), t[:, 2]])
+
+
+def _code(t: np.ndarray, n: int) -> np.ndarray:
+    """One number for each row of three object numbers below n, (m,)."""
+    return (t[:, 0] * n + t[:, 1]) * n + t[:, 2]
+
+
+def _set_code(t: np.ndarray, n: int) -> np.ndarray:
+    """The same number for every order of the same three objects, (m,)."""
+    return _code(np.sort(t, axis=1), n)
+
+
+def _repeated(code: np.ndarray) -> np.ndarray:
+    values, count = np.unique(code, return_counts=True)
+    return values[count > 1]
+
+
+def _trials(files: list[np.ndarray], n: int) -> int:
+    """Sum over distinct rows of the most copies that any one file has."""
+    found = [np.unique(_code(t, n), return_counts=True) for t in files]
+    rows, which = np.unique(np.concatenate([code for code, _ in found]), return_inverse=True)
+    most = np.zeros(len(rows), np.int64)
+    np.maximum.at(most, which, np.concatenate([count for _, count in found]))
+    return int(most.sum())
+
+
+# --- splitting and scoring --------------------------------------------------------------------------------------------
+
+
+def split_objects(n: int, folds: int = 3, seed: int = 42) -> list[tuple[np.ndarray, np.ndarray]]:
+    """[(train, test) object numbers] of `folds` shuffled folds (KFold): no object is on both sides."""
+    from sklearn.model_selection import KFold
+
+    if not 2 <= folds <= n:
+        raise GlocalError(f"folds is {folds}; it must be from 2 to the number of objects, {n}.")
+    return list(KFold(folds, shuffle=True, random_state=seed).split(np.arange(n)))
+
+
+def within(triplets: np.ndarray, objects: np.ndarray, n: int) -> np.ndarray:
+    """(m,) bool: all three objects of the triplet (m, 3) are in `objects` (numbers, or a mask of length n)."""
+    inside = np.zeros(n, bool)
+    inside[np.asarray(objects)] = True
+    return inside[triplets[:, 0]] & inside[triplets[:, 1]] & inside[triplets[:, 2]]  # (m,)
+
+
+def score(z, triplets, similarity: str = "dot") -> np.ndarray:
+    """(m,) bool: the kept pair is strictly the most similar of the three pairs in `z` (n, p).
+
+    `similarity` is "dot" or "cosine" (an all-zero row has cosine 0 to everything). Similarities are float64, and two
+    that differ by less than 1e-10 of the largest squared norm are a tie, so that copies of an object tie whatever the
+    rounding. Cost: 4.7 million triplets of 1854 objects in about half a second; memory flat in m up to the answer
+    itself.
+    """
+    z = _features(z, similarity)  # (n, p) float64
+    t = check(triplets, len(z))
+    margin = TIE * float((z * z).sum(1).max(initial=0.0))
+    pair = _table(z) if len(z) <= TABLE_OBJECTS else _row_products(z)
+    block = BLOCK if len(z) <= TABLE_OBJECTS else max(1, (1 << 23) // max(1, z.shape[1]))
+    right = np.empty(len(t), bool)
+    for start in range(0, len(t), block):
+        i, j, k = t[start : start + block].T
+        other = np.maximum(pair(i, k), pair(j, k))  # (block,)
+        right[start : start + block] = pair(i, j) > other + margin
+    return right
+
+
+def accuracy(z, triplets, similarity: str = "dot") -> float:
+    """Share of triplets (m, 3) that `z` (n, p) answers as people did; chance is 1/3, nan if there are no triplets."""
+    right = score(z, triplets, similarity)
+    return float(right.mean()) if len(right) else float("nan")
+
+
+def _features(z, similarity: str) -> np.ndarray:
+    """(n, p) float64, of unit norm for cosine."""
+    z = np.asarray(z.detach().cpu() if hasattr(z, "detach") else z, dtype=np.float64)
+    if z.ndim != 2:
+        raise GlocalError(f"features: shape is {z.shape}, not (n, p); give one row an object.")
+    if not np.isfinite(z).all():
+        raise GlocalError(
+            f"features: row {int(np.argmin(np.isfinite(z).all(1)))} has a value that is not finite; mend it."
+        )
+    if similarity not in ("dot", "cosine"):
+        raise GlocalError(f'similarity is "{similarity}"; it must be "dot" or "cosine".')
+    norm = np.linalg.norm(z, axis=1, keepdims=True)  # (n, 1)
+    return z / np.where(norm > 0, norm, 1.0) if similarity == "cosine" else z
+
+
+def _table(z: np.ndarray):
+    """Similarity of pairs, looked up in one (n, n) table."""
+    n, table = len(z), (z @ z.T).ravel()  # (n * n,)
+    return lambda a, b: table[a * n + b]
+
+
+def _row_products(z: np.ndarray):
+    """Similarity of pairs, computed pair by pair."""
+    return lambda a, b: np.einsum("mp,mp->m", z[a], z[b])

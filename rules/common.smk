@@ -1,0 +1,69 @@
+# What all stages share: the checked config, where results go, what a notebook depends on, and one run at a time.
+
+import fcntl
+import sys
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(workflow.basedir)))
+
+from glocal.config import GlocalError, check_config
+from glocal.notebooks import modules_used
+
+CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
+try:
+    check_config(config, CONFIG)
+except GlocalError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = f"results/{config['profile']}"
+ENCODERS = list(config["encoders"])
+FOLDS = [f"{s}-{i}" for s in config["alignment"]["splits"] for i in range(config["alignment"]["folds"])]
+OBJECTIVES = config["alignment"]["objectives"]
+# Encoders with sets of other images go through the downstream stages; in the demo the objects themselves serve.
+DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or config["downstream"] == "folds"]
+# The config as it is after --config overrides: what the notebooks read, and a record of what was run.
+EFFECTIVE = f"{RESULTS}/config.yaml"
+STEM = RESULTS + "/features/{encoder}"
+TRANSFORMS = expand(RESULTS + "/transforms/{{encoder}}/{objective}.npz", objective=OBJECTIVES) + expand(
+    RESULTS + "/transforms/{{encoder}}/{fold}/{objective}.npz", fold=FOLDS, objective=OBJECTIVES
+)
+RUN = "python -m glocal run-notebook {input.notebook} {log.notebook} -p config " + EFFECTIVE + " --threads {threads}"
+
+
+wildcard_constraints:
+    encoder="[^/]+",
+
+
+def uses(name):
+    """The glocal files that a notebook imports: editing one reruns the notebooks that depend on it, and no others."""
+    return modules_used(f"notebooks/{name}.ipynb")
+
+
+def write_config():
+    """Leave the effective config beside the results, touching the file only when it differs."""
+    text = yaml.safe_dump(dict(config), sort_keys=False)
+    path = Path(EFFECTIVE)
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def lock_results():
+    """One run a profile at a time. The lock goes with the process, so a killed run leaves none behind."""
+    lock = open(f"{RESULTS}/.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(f"another run is writing to {RESULTS}; wait for it, or give this one another `profile`.")
+    return lock
+
+
+onstart:
+    write_config()
+    globals()["LOCK"] = lock_results()
+
+
+onsuccess:
+    shell("python -m glocal report --config " + EFFECTIVE)

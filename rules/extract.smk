@@ -1,0 +1,42 @@
+# Stage 1: the odd-one-out triplets with their folds, and one feature file per encoder and image set.
+
+
+rule triplets:
+    """The triplet table and the object-disjoint folds."""
+    input:
+        ["glocal/demo.py"] if config["source"] == "demo" else ["glocal/triplets.py", "glocal/datasets.py", "data/registry.csv"],
+    output:
+        RESULTS + "/triplets.npz",
+    params:
+        splits=config["alignment"]["splits"],
+        folds=config["alignment"]["folds"],
+        seed=config["seed"],
+    log:
+        RESULTS + "/logs/triplets.log",
+    conda:
+        "../environment.yml"
+    message:
+        "Odd-one-out triplets -> {output}"
+    shell:
+        "python -m glocal triplets --config " + EFFECTIVE + " --out {output} 2>&1 | tee {log}"
+
+
+rule extract:
+    """Features of every image set of one encoder."""
+    input:
+        modules=uses("01_extract"),
+        notebook="notebooks/01_extract.ipynb",
+    output:
+        expand(STEM + "/objects.{ext}", ext=["npy", "json", "csv"], allow_missing=True),
+    params:
+        settings=lambda wildcards: config["encoders"][wildcards.encoder],
+        splits=config["alignment"]["splits"],
+    log:
+        notebook=RESULTS + "/logs/01_extract-{encoder}.ipynb",
+    threads: 4
+    conda:
+        "../environment.yml"
+    message:
+        "Extract {wildcards.encoder}"
+    shell:
+        RUN + " -p encoder {wildcards.encoder}"

@@ -1,0 +1,236 @@
+"""Triplets: the scoring rule against a loop written as naively as its definition, properties, and bad input."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from glocal import triplets as tr
+from glocal.config import GlocalError
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def world(seed: int, n: int = 20, p: int = 5, m: int = 200):
+    """Random features (n, p) and triplets (m, 3)."""
+    rng = np.random.default_rng(seed)
+    triplets = np.stack([rng.choice(n, 3, replace=False) for _ in range(m)])
+    return rng.normal(size=(n, p)), triplets
+
+
+def naive(z, triplets, similarity):
+    """Odd = the object outside the one most similar pair; no such pair (a tie): wrong."""
+
+    def sim(a, b):
+        length = np.linalg.norm(z[a]) * np.linalg.norm(z[b]) if similarity == "cosine" else 1.0
+        return float(z[a] @ z[b]) / length
+
+    right = []
+    for i, j, k in triplets:
+        by_odd = {k: sim(i, j), j: sim(i, k), i: sim(j, k)}
+        best = max(by_odd.values())
+        right.append([odd for odd, s in by_odd.items() if s == best] == [k])
+    return np.array(right)
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+@pytest.mark.parametrize("table", [tr.TABLE_OBJECTS, 0])
+@pytest.mark.parametrize("block", [tr.BLOCK, 7])
+def test_score_is_the_naive_loop(similarity, table, block, monkeypatch):
+    monkeypatch.setattr(tr, "TABLE_OBJECTS", table)
+    monkeypatch.setattr(tr, "BLOCK", block)
+    z, triplets = world(0)
+    expected = naive(z, triplets, similarity)
+    assert 0 < expected.mean() < 1
+    np.testing.assert_array_equal(tr.score(z, triplets, similarity), expected)
+    assert tr.accuracy(z, triplets, similarity) == expected.mean()
+
+
+def test_dot_and_cosine_differ_where_lengths_do():
+    z = np.array([[1.0, 0.0], [1.0, 0.1], [9.0, 5.0]])
+    assert tr.score(z, [[0, 1, 2]], "cosine").tolist() == [True]
+    assert tr.score(z, [[0, 1, 2]], "dot").tolist() == [False]
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_the_kept_pair_does_not_matter(seed):
+    z, triplets = world(seed)
+    np.testing.assert_array_equal(tr.score(z, triplets), tr.score(z, triplets[:, [1, 0, 2]]))
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_each_object_set_has_one_answer(seed):
+    z, triplets = world(seed)
+    answers = sum(tr.score(z, triplets[:, order]).astype(int) for order in ([0, 1, 2], [0, 2, 1], [1, 2, 0]))
+    np.testing.assert_array_equal(answers, 1)
+
+
+@given(SEEDS, st.floats(1e-3, 1e3), st.sampled_from(["dot", "cosine"]))
+@settings(max_examples=30, deadline=None)
+def test_scaling_and_rotating_change_nothing(seed, scale, similarity):
+    z, triplets = world(seed)
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
+    np.testing.assert_array_equal(
+        tr.score(z, triplets, similarity), tr.score(scale * z @ rotation, triplets, similarity)
+    )
+
+
+@given(SEEDS, st.integers(2, 700))
+@settings(max_examples=30, deadline=None)
+def test_copies_of_an_object_tie_and_a_tie_is_wrong(seed, p):
+    z = np.random.default_rng(seed).normal(size=(1, p)).repeat(9, 0)
+    other = np.random.default_rng(seed + 1).normal(size=(1, p))
+    z = np.concatenate([z, other, -z[:1]])  # 0-8 the same, 9 anything, 10 the opposite
+    assert not tr.score(z, [[0, 9, 1], [9, 5, 7], [3, 1, 2]]).any()
+    assert tr.score(z, [[0, 8, 10]]).all()
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_rounding_does_not_decide_a_tie(seed):
+    """Three directions 120 degrees apart, turned at random: the three similarities differ by rounding alone."""
+    angles = np.random.default_rng(seed).uniform(0, 2 * np.pi) + np.arange(3) * 2 * np.pi / 3
+    z = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for similarity in ("dot", "cosine"):
+        assert not tr.score(z, [[0, 1, 2], [0, 2, 1], [1, 2, 0]], similarity).any()
+
+
+def test_torch_float32_and_empty_input():
+    z, triplets = world(1)
+    ours = tr.score(torch.tensor(z, dtype=torch.float32, requires_grad=True), torch.tensor(triplets))
+    np.testing.assert_array_equal(ours, tr.score(z.astype(np.float32), triplets))
+    assert tr.score(z, np.zeros((0, 3), int)).shape == (0,)
+    assert np.isnan(tr.accuracy(z, np.zeros((0, 3), int)))
+
+
+def test_a_zero_row_has_no_cosine_to_anything():
+    z = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.1]])
+    assert tr.score(z, [[1, 2, 0], [0, 1, 2]], "cosine").tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("z", "similarity", "words"),
+    [
+        (np.zeros(3), "dot", r"features: shape is \(3,\)"),
+        (np.array([[0.0], [np.nan], [1.0]]), "dot", "features: row 1 has a value that is not finite"),
+        (np.ones((3, 1)), "euclid", 'similarity is "euclid"'),
+    ],
+)
+def test_score_refuses_bad_features(z, similarity, words):
+    with pytest.raises(GlocalError, match=words):
+        tr.score(z, [[0, 1, 2]], similarity)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ([0, 1, 2], "shape is (3,), not (m, 3)"),
+        ([[0, 1, 2, 3]], "shape is (1, 4), not (m, 3)"),
+        ([], "shape is (0,), not (m, 3)"),
+        ([[0, 1, 2], [0, 1.5, 2]], "row 1 is (0.0, 1.5, 2.0); object numbers must be whole"),
+        ([[0, 1, np.nan]], "object numbers must be whole"),
+        ([["a", "b", "c"]], "give whole object numbers"),
+        ([[0, 1, 2], [3, 10, 4]], "row 1 is (3, 10, 4); object numbers run from 0 to 9"),
+        ([[0, 1, 2], [0, 1, -1]], "row 1 is (0, 1, -1)"),
+        ([[0, 1, 2], [4, 5, 4]], "row 1 is (4, 5, 4); the three objects of a triplet must differ"),
+        ([[4, 4, 5]], "must differ"),
+        ([[5, 4, 4]], "must differ"),
+    ],
+)
+def test_check_names_the_row_and_its_value(bad, words):
+    with pytest.raises(GlocalError, match=re.escape(words)):
+        tr.check(bad, 10)
+
+
+@given(hnp.arrays(np.int32, st.tuples(st.integers(0, 20), st.just(3)), elements=st.integers(-2, 6)))
+def test_check_accepts_exactly_the_good_rows(t):
+    good = all(len({*row}) == 3 and min(row) >= 0 and max(row) < 5 for row in t.tolist())
+    try:
+        checked = tr.check(t, 5)
+    except GlocalError:
+        assert not good
+    else:
+        assert good and checked.dtype == np.int64
+        np.testing.assert_array_equal(checked, t)
+
+
+@pytest.mark.parametrize(("name", "blank"), [("t.txt", " "), ("t.csv", ","), ("t.csv", "\t"), ("t.txt", ", ")])
+def test_read_text(tmp_path, name, blank):
+    (tmp_path / name).write_text("".join(blank.join(map(str, row)) + "\n" for row in [(4, 1, 2), (0, 3, 1)]))
+    np.testing.assert_array_equal(tr.read(tmp_path / name, 5), [[4, 1, 2], [0, 3, 1]])
+
+
+def test_read_one_row_an_empty_file_and_npy(tmp_path):
+    (tmp_path / "one.txt").write_text("0 1 2\n")
+    (tmp_path / "none.txt").write_text("")
+    np.save(tmp_path / "a.npy", np.array([[4, 1, 2]], np.int16))
+    assert tr.read(tmp_path / "one.txt").tolist() == [[0, 1, 2]]
+    assert tr.read(tmp_path / "none.txt").shape == (0, 3)
+    assert tr.read(tmp_path / "a.npy").tolist() == [[4, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("header.csv", b"i,j,odd\n0,1,2\n", "header.csv: cannot be read .* no header"),
+        ("broken.npy", b"not numpy", "broken.npy: cannot be read"),
+        ("wide.txt", b"0 1 2 3\n", r"wide.txt: shape is \(1, 4\)"),
+        ("based.txt", b"1 2 3\n1 2 5\n", r"based.txt: row 1 is \(1, 2, 5\); .* 1-based"),
+    ],
+)
+def test_read_names_the_file_and_the_fault(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GlocalError, match=words):
+        tr.read(tmp_path / name, 5)
+
+
+def test_read_refuses_pickles_and_missing_files(tmp_path):
+    np.save(tmp_path / "object.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
+    with pytest.raises(GlocalError, match="cannot be read"):
+        tr.read(tmp_path / "object.npy")
+    with pytest.raises(GlocalError, match="no such file"):
+        tr.read(tmp_path / "absent.npy")
+
+
+def test_from_choices_puts_the_chosen_one_last():
+    images = np.array([[10, 20, 30]] * 3)
+    rows = tr.from_choices(images, np.array([0, 1, 2]))
+    assert rows[:, 2].tolist() == [10, 20, 30]
+    assert np.sort(rows, axis=1).tolist() == images.tolist()
+
+
+def test_noise_ceiling_is_the_mean_majority_share():
+    three_of_four = [[0, 1, 2], [1, 0, 2], [1, 0, 2], [2, 1, 0]]
+    one_of_two = [[3, 1, 2], [3, 2, 1]]
+    assert tr.noise_ceiling(three_of_four) == 0.75
+    assert tr.noise_ceiling(three_of_four + one_of_two) == (0.75 + 0.5) / 2
+    with pytest.raises(GlocalError, match="there are none"):
+        tr.noise_ceiling(np.zeros((0, 3), int))
+
+
+@given(st.integers(6, 40), st.integers(2, 6), SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_the_split_is_by_objects(n, folds, seed):
+    split = tr.split_objects(n, folds, seed)
+    assert len(split) == folds
+    assert sorted(np.concatenate([test for _, test in split]).tolist()) == list(range(n))
+    _, triplets = world(seed, n)
+    for train, test in split:
+        assert not set(train) & set(test) and len(train) + len(test) == n
+        inside, outside = tr.within(triplets, train, n), tr.within(triplets, test, n)
+        assert not (inside & outside).any()
+        np.testing.assert_array_equal(inside, [set(row) <= set(train.tolist()) for row in triplets.tolist()])
+
+
+def test_split_is_seeded_and_refuses_too_many_folds():
+    again = [np.concatenate(fold).tolist() for fold in tr.split_objects(30)]
+    assert again == [np.concatenate(fold).tolist() for fold in tr.split_objects(30)]
+    assert again != [np.concatenate(fold).tolist() for fold in tr.split_objects(30, seed=43)]
+    with pytest.raises(GlocalError, match="folds is 4"):
+        tr.split_objects(3, 4)
