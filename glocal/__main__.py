@@ -8,6 +8,7 @@ triplets, run-notebook, gather, report            steps of the pipeline, called 
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -69,10 +70,11 @@ def triplets(args):
         from glocal import demo as source
     else:
         from glocal import triplets as source
-    tables = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    with open(args.out, "wb") as file:
-        np.savez_compressed(file, **{k: v.astype(np.int32) for k, v in tables.items()})
+    tables, about = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
+    out = Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(out, **{k: v.astype(np.int32) for k, v in tables.items()})
+    out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
     for name, table in tables.items():
         print(f"{name:18} {len(table):>8,} triplets")
 

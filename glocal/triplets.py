@@ -204,6 +204,22 @@ def split_objects(n: int, folds: int = 3, seed: int = 42) -> list[tuple[np.ndarr
     return list(KFold(folds, shuffle=True, random_state=seed).split(np.arange(n)))
 
 
+def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
+    """The human triplets by fold: {name: (m, 3)}, and what is known about them (counts, noise_ceiling).
+
+    "all": every training row. "object-<fold>-train", "-test": those whose three objects are on one side of the fold.
+    "ceiling": the answers to the repeated triplets of noise-ceiling set 1, one row an answer, held out of all others.
+    """
+    from glocal.datasets import N_OBJECTS
+
+    human, answers = human_triplets(), ceiling_answers()
+    found = {"all": human.train, "ceiling": answers}
+    for i, (train, test) in enumerate(split_objects(N_OBJECTS, folds, seed) if "object" in names else []):
+        found[f"object-{i}-train"] = human.train[within(human.train, train, N_OBJECTS)]
+        found[f"object-{i}-test"] = human.train[within(human.train, test, N_OBJECTS)]
+    return found, {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
+
+
 def within(triplets: np.ndarray, objects: np.ndarray, n: int) -> np.ndarray:
     """(m,) bool: all three objects of the triplet (m, 3) are in `objects` (numbers, or a mask of length n)."""
     inside = np.zeros(n, bool)
