@@ -42,8 +42,10 @@ def transform(args):
     from glocal.transform import GLocalTransform
 
     z = GLocalTransform.load(args.transform).transform(_features(args.features))
-    np.save(args.out, z)
-    print(f"{args.out}: {z.shape[0]} x {z.shape[1]}")
+    out = Path(args.out).with_suffix(".npy")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.save(out, z)
+    print(f"{out}: {z.shape[0]} x {z.shape[1]}")
 
 
 def score(args):
@@ -55,12 +57,11 @@ def score(args):
 
 
 def data(args):
-    from glocal import datasets
+    from glocal import downloads
 
-    names = args.names or list(datasets.registry())
-    for name in names:
-        row = datasets.registry()[name] if name in datasets.registry() else datasets.fetch(name)
-        where = datasets.fetch(name) if args.fetch else ""
+    for name in args.names or downloads.registry():
+        row = downloads.entry(name)
+        where = downloads.fetch(name) if args.fetch else ""
         print(f"{name:28} {int(row['bytes']):>10,} bytes  {row['licence']:.40}  {where}")
 
 
@@ -69,7 +70,7 @@ def triplets(args):
     if config["source"] == "demo":
         from glocal import demo as source
     else:
-        from glocal import triplets as source
+        from glocal import judgments as source
     tables, about = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -106,13 +107,14 @@ def _features(path):
     try:
         return features.check(np.load(path, mmap_mode="r"), name=path)
     except (OSError, ValueError, EOFError) as error:
-        raise GlocalError(f"{path}: cannot be read as features ({error}); give a .npy file of shape (n, p).") from None
+        reason = " ".join(str(error).split())
+        raise GlocalError(f"{path}: cannot be read as features ({reason}); give a .npy file of shape (n, p).") from None
 
 
 def _triplets(path):
     from glocal import triplets
 
-    return triplets.read(path)
+    return triplets.read(Path(path).absolute())  # like the features: from where the command is typed
 
 
 def _value(text: str):

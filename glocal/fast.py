@@ -3,7 +3,8 @@
 Three savings over autograd on the reading copy, none of which changes the result:
 - the pair similarities come from one (n, n) Gram matrix, whose gradient is symmetric: one product forward, one back;
 - the teacher P of the local loss does not change, so it is computed once, and nothing flows into it;
-- the gradient of the softmax is (Q - P) / q, so no (q, q) intermediate is kept for a backward pass.
+- the gradient of the softmax is (Q - P) / q, so nothing is kept for a backward pass; and because the cosines are
+  symmetric, Q + Q^T = E_ij (1 / t_i + 1 / t_j) with E = exp((cos - 1) / tau) and t its row sums: one buffer, no transpose.
 """
 
 import torch
@@ -26,8 +27,13 @@ class Objective:
         self.pairs = torch.stack([i * len(used) + j, i * len(used) + k, j * len(used) + k], dim=1)  # (m, 3)
         self.y = y if kind == "glocal" else None
         if self.y is not None:
-            self.teacher = losses.neighbour_log_probabilities(y, tau).exp()  # (q, q), diagonal 0
-            self.entropy = torch.special.entr(self.teacher).sum().item() / len(y)
+            # exp((cos - 1) / tau) must not underflow: float32 reaches exp(-87), and cos - 1 is never below -2
+            self.y = y.double() if tau < 0.025 else y
+            teacher = losses.neighbour_log_probabilities(self.y, tau).exp()  # (q, q), diagonal 0
+            if len(y) < 2:  # no neighbours: the local loss is zero
+                teacher = torch.zeros_like(teacher)
+            self.entropy = torch.special.entr(teacher).sum().item() / len(y)
+            self.teacher = teacher + teacher.T
 
     def __call__(self, w: Tensor, b: Tensor) -> tuple[float, Tensor, Tensor]:
         value, dw, db = self._global(w, b)
@@ -56,21 +62,20 @@ class Objective:
         return value, self.x.T @ dz, dz.sum(0)
 
     def _local(self, w, b):
-        """Local loss and its gradient; one (q, q) buffer is reused from the logits to the gradient."""
-        v = self.y @ w + b  # (q, p)
+        """Local loss and its gradient; the one (q, q) buffer `e` goes from logits to gradient in place."""
+        if len(self.y) < 2:
+            return 0.0, torch.zeros_like(w), torch.zeros_like(b)
+        v = self.y @ w.to(self.y.dtype) + b.to(self.y.dtype)  # (q, p)
         norm = v.norm(dim=1, keepdim=True).clamp_min(1e-12)  # (q, 1)
         u = v / norm
-        logits = (u @ u.T).div_(self.tau).fill_diagonal_(-torch.inf)  # (q, q)
-        top = logits.max(dim=1, keepdim=True).values
-        q = logits.sub_(top)  # the rows shifted, in place
-        cross = (self.teacher * q.nan_to_num(neginf=0.0)).sum().item()
-        q = q.exp_()
-        total = q.sum(dim=1, keepdim=True)  # (q, 1)
+        e = torch.addmm(u.new_tensor(-1 / self.tau), u, u.T, alpha=1 / self.tau)  # (q, q): (cos - 1) / tau
+        cross = torch.dot(self.teacher.view(-1), e.view(-1)).item() / 2  # sum_ij P_ij (cos_ij - 1) / tau
+        total = e.exp_().fill_diagonal_(0).sum(dim=1)  # (q,): t
         value = (total.log().sum().item() - cross) / len(v)
-        h = q.div_(total).sub_(self.teacher)  # Q - P
-        du = ((h + h.T) @ u).div_(self.tau * len(v))  # (q, p)
+        e.mul_(1 / total[:, None] + 1 / total).sub_(self.teacher)  # Q + Q^T - P - P^T
+        du = (e @ u).div_(self.tau * len(v))  # (q, p)
         dv = (du - u * (u * du).sum(1, keepdim=True)) / norm
-        return value, self.y.T @ dv, dv.sum(0)
+        return value, (self.y.T @ dv).to(w.dtype), dv.sum(0).to(b.dtype)
 
     def _penalty(self, w):
         """lam's factor and its gradient: shrinkage for naive, the pull to c I for the others."""

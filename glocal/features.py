@@ -1,26 +1,21 @@
-"""Features on disk: one format, and extraction that survives being killed.
+"""Features on disk: one format, checked when it is written and when it is read.
 
 A set of features is three files side by side:
 - `<stem>.npy`: (n, p) float16 or float32, plain npy, memory-mapped when read;
 - `<stem>.csv`: n rows that say what each row of the matrix is (names, labels, folds);
 - `<stem>.json`: the header: n, p, dtype, sha256 of the npy, versions, and what the extraction tells (encoder, layer,
   preprocessing, source). It is written last, so a set without it is unfinished.
-
-`extract` writes `<stem>.part.npy` batch by batch and counts the finished rows in `<stem>.part.json`; the next run goes
-on from there, at a multiple of the batch size, and ends with the same bytes.
+`extraction.py` fills such a set batch by batch.
 """
 
 import hashlib
 import json
 import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from glocal.config import GlocalError, resolve
 
@@ -35,19 +30,6 @@ class Features(NamedTuple):
     header: dict
 
 
-class Lazy:
-    """Pictures made when asked for: Lazy(items, load)[i:j] is a stack of load(item), uint8 (j - i, h, w, 3)."""
-
-    def __init__(self, items, load):
-        self.items, self.load = items, load
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, span: slice) -> np.ndarray:
-        return np.stack([self.load(item) for item in self.items[span]])
-
-
 # -- reading, writing, checking --------------------------------------------------------------------------------------
 
 
@@ -58,11 +40,11 @@ def write(stem, x, rows, **header) -> Path:
     Raises GlocalError if x is not an (n, p) table of finite numbers or has not as many rows as `rows`.
     """
     stem = resolve(stem)
-    x = _finite(_table(np.asarray(x), len(rows), stem.name), stem.name)
+    x = finite(as_table(np.asarray(x), len(rows), stem.name), stem.name)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    part = _side(stem, ".tmp.npy")
+    part = side(stem, ".tmp.npy")
     np.save(part, x if x.dtype == np.float16 else x.astype(np.float32))
-    return _publish(stem, part, rows, header)
+    return publish(stem, part, rows, header)
 
 
 def read(stem, verify: bool = False) -> Features:
@@ -71,11 +53,11 @@ def read(stem, verify: bool = False) -> Features:
     Raises GlocalError for a missing file, a damaged or shortened npy, a csv or header that does not fit it.
     """
     stem = resolve(stem)
-    npy, csv, _ = paths = [_side(stem, end) for end in (".npy", ".csv", ".json")]
+    npy, csv, _ = paths = [side(stem, end) for end in (".npy", ".csv", ".json")]
     for path in paths:
         if not path.exists():
             raise GlocalError(f"{path}: no such file; features are a .npy, .csv and .json, so extract them again.")
-    header, x = _read_header(_side(stem, ".json")), _map(npy)
+    header, x = _read_header(side(stem, ".json")), _map(npy)
     rows = _read_rows(csv, header.get("columns", {}))
     if x.ndim != 2 or len(rows) != len(x):
         raise GlocalError(f"{csv}: {len(rows)} rows for features of shape {x.shape}; give each row of those one line.")
@@ -92,7 +74,7 @@ def check(x, n: int | None = None, name: str = "features") -> np.ndarray:
     Up to one column in a hundred may be always zero: rectified networks have units that never fire; they do no harm.
     Raises GlocalError that names the first bad row or column. One row alone is never constant.
     """
-    x = _finite(_table(np.asarray(x), n, name), name)
+    x = finite(as_table(np.asarray(x), n, name), name)
     constant = np.flatnonzero(x.min(axis=0) == x.max(axis=0)) if len(x) > 1 else np.empty(0, int)
     if len(constant) > x.shape[1] / 100 or x[0, constant].any():
         i, more = constant[0], f" (and {len(constant) - 1} more)" if len(constant) > 1 else ""
@@ -103,7 +85,8 @@ def check(x, n: int | None = None, name: str = "features") -> np.ndarray:
     return x
 
 
-def _table(x: np.ndarray, n: int | None, name: str) -> np.ndarray:
+def as_table(x: np.ndarray, n: int | None, name: str) -> np.ndarray:
+    """`x` itself, or a GlocalError if it is not an (n, p) table of numbers."""
     if x.dtype.kind not in "fiu":
         raise GlocalError(f"{name}: values of type {x.dtype} are not real numbers; pass a table of floats.")
     if x.ndim != 2 or 0 in x.shape:
@@ -113,7 +96,7 @@ def _table(x: np.ndarray, n: int | None, name: str) -> np.ndarray:
     return x
 
 
-def _finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
+def finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
     """`x` itself, or a GlocalError for its first row with NaN or infinity; `first` is the number of its row 0."""
     if np.isfinite(x.min()) and np.isfinite(x.max()):  # NaN travels through both; no (n, p) mask for a large matrix
         return x
@@ -122,131 +105,24 @@ def _finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
     raise GlocalError(f"{name}: row {first + i} has {what}; check that picture, or use float32 if values overflow.")
 
 
-# -- extraction ------------------------------------------------------------------------------------------------------
-
-
-def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: str = "float32") -> Features:
-    """Encode all images in batches into the features of `stem`; a finished set with the same key is kept.
-
-    images: images[i:j] is a uint8 batch (j - i, h, w, 3): an array, or a `Lazy`. encode: batch -> (j - i, p), called
-    from several threads. rows: DataFrame of n rows, one per image. header: encoder, digest, preprocessing, source...;
-    with rows and dtype it is the key. A killed run goes on where it stopped; of two at once the second waits.
-    Raises GlocalError for unequal lengths, features that are not finite, or batches of another shape.
-    """
-    stem = resolve(stem)
-    if len(images) != len(rows) or not len(rows):
-        raise GlocalError(
-            f"{stem}: {len(images)} images and {len(rows)} rows; give at least one image, and a row for each."
-        )
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    key = _key(header, rows, dtype)
-    with _alone(stem):
-        if not _finished(stem, key):
-            part = _side(stem, ".part.npy")
-            _stream(images, encode, part, f"{key} in batches of {batch}", batch, dtype)
-            _publish(stem, part, rows, {**header, "key": key})
-            _side(stem, ".part.json").unlink()
-        return read(stem)
-
-
-def _stream(images, encode, part: Path, key: str, batch: int, dtype: str) -> None:
-    """Fill `part` (n, p) from where its counter stands; the counter moves after the data is on disk."""
-    from tqdm import tqdm
-
-    n, counter = len(images), part.with_suffix(".json")
-    done = _progress(counter, part, key)
-    out = np.lib.format.open_memmap(part, mode="r+") if done else None
-    with tqdm(total=n, initial=done, unit=" pictures", desc=part.name.removesuffix(".part.npy")) as bar:
-        work = lambda i: _encoded(encode, images[i : i + batch], dtype, part.name, i)
-        for i, z in _in_order(work, range(done, n, batch)):  # z: (b, p)
-            if out is None:
-                out = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=(n, z.shape[1]))
-            out[i : i + len(z)] = z
-            out.flush()
-            _write_json(counter, {"key": key, "done": i + len(z)})
-            bar.update(len(z))
-
-
-def _encoded(encode, images: np.ndarray, dtype: str, name: str, first: int) -> np.ndarray:
-    z = encode(images)
-    z = z.detach().cpu().numpy() if torch.is_tensor(z) else np.asarray(z)
-    with np.errstate(over="ignore"):  # float16 overflow becomes infinity, which _finite reports
-        z = _table(z, len(images), f"{name}: encoder output").astype(dtype)
-    return _finite(z, name, first)
-
-
-def _in_order(work, starts: range):
-    """(i, work(i)) for each start, in order, made by as many threads as torch may use, each alone on its batch.
-
-    One batch a thread beats many threads on one batch: nothing waits for a slow core, and the bytes do not depend on
-    how many there are.
-    """
-    threads, ahead = torch.get_num_threads(), deque()
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for i in starts:
-                ahead.append((i, pool.submit(work, i)))
-                if len(ahead) > 2 * threads:
-                    i, made = ahead.popleft()
-                    yield i, made.result()
-            for i, made in ahead:
-                yield i, made.result()
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _progress(counter: Path, part: Path, key: str) -> int:
-    """Rows that an earlier run with the same key finished; 0 if there was none or its files cannot be used."""
-    try:
-        state = json.loads(counter.read_text())
-        np.load(part, mmap_mode="r")
-        return state["done"] if state["key"] == key else 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-
-
-def _finished(stem: Path, key: str) -> bool:
-    try:
-        return read(stem).header.get("key") == key
-    except GlocalError:
-        return False
-
-
-def _alone(stem: Path):
-    """Context that holds `<stem>.lock`; the system frees it when the process ends, however it ends."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(_side(stem, ".lock"))
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{stem}: another run is extracting these features; waiting for it.")
-        return lock.acquire()
-
-
 # -- small things ----------------------------------------------------------------------------------------------------
 
 
-def _publish(stem: Path, part: Path, rows, header: dict) -> Path:
+def publish(stem: Path, part: Path, rows, header: dict) -> Path:
     """Give the finished matrix `part` its name, with its csv; the header goes first and comes last."""
     x = _map(part)
     facts = {"n": x.shape[0], "p": x.shape[1], "dtype": str(x.dtype), "sha256": _sha256(part)}
     columns = {str(name): str(kind) for name, kind in rows.dtypes.items()}
-    _side(stem, ".json").unlink(missing_ok=True)
-    _write_text(_side(stem, ".csv"), _csv(rows))
-    os.replace(part, _side(stem, ".npy"))
+    side(stem, ".json").unlink(missing_ok=True)
+    _write_text(side(stem, ".csv"), csv_text(rows))
+    os.replace(part, side(stem, ".npy"))
     base = {"scale": SCALE, **header, **facts, "columns": columns, "versions": _versions()}
-    _write_json(_side(stem, ".json"), base)
-    return _side(stem, ".npy")
+    write_json(side(stem, ".json"), base)
+    return side(stem, ".npy")
 
 
-def _key(header: dict, rows, dtype: str) -> str:
-    """sha256 of everything that decides what the features are."""
-    text = json.dumps([header, str(dtype)], sort_keys=True) + _csv(rows)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _side(stem: Path, end: str) -> Path:
+def side(stem: Path, end: str) -> Path:
+    """The file of a set that ends in `end`."""
     return stem.with_name(stem.name + end)  # with_suffix would eat the ".5" of "model-v1.5"
 
 
@@ -277,7 +153,8 @@ def _read_rows(csv: Path, columns: dict):
         raise GlocalError(f"{csv}: not the table that was written ({reason}); extract the features again.") from None
 
 
-def _csv(rows) -> str:
+def csv_text(rows) -> str:
+    """The csv of a DataFrame, the same on every system."""
     return rows.to_csv(index=False, lineterminator="\n")
 
 
@@ -296,11 +173,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _write_json(path: Path, value: dict) -> None:
+def write_json(path: Path, value: dict) -> None:
+    """Replace `path` in one step."""
     _write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def _write_text(path: Path, text: str) -> None:
-    part = _side(path, ".tmp")
+    part = side(path, ".tmp")
     part.write_text(text)
     os.replace(part, path)

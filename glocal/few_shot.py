@@ -53,29 +53,24 @@ def score(model, x, y, balanced: bool) -> float:
     return balanced_accuracy_score(y, model.predict(x)) if balanced else model.score(x, y)
 
 
-def tables(x, y, test_x, test_y, *, shots, repetitions, values, folds, search="each", balanced=False, seed=42):
-    """Yield one record per shots and repetition: shots, repetition, c, accuracy, classes, n_train, n_test.
+def tables(x, y, test_x, test_y, *, shots, repetitions, values, folds, search="each", balanced=False, seed=42) -> list[dict]:
+    """One record per shots and repetition: shots, repetition, c, accuracy, classes, n_train, n_test.
 
     x: (n, p) pool, test_x: (t, p) or None: then the pool's undrawn images are the test. search: "each" repetition chooses
     its own C by cross-validation on its own images, or the "first" one chooses for all (for tasks with many classes).
     """
+    records = []
     for s in shots:
         c = None
         for repetition in range(repetitions):
             train = draw(y, s, np.random.default_rng([seed, repetition]))
             rest = np.setdiff1d(np.arange(len(y)), draw(y, max(shots), np.random.default_rng([seed, repetition])))
             tx, ty = (x[rest], y[rest]) if test_x is None else (test_x, test_y)
+            if len(ty) == 0:
+                raise GlocalError("few-shot pool: no image is left to test on; lower shots, or name a test part.")
             if c is None or search == "each":
                 c = choose_c(x[train], y[train], values, min(s, folds))
             accuracy = score(fit(x[train], y[train], c), tx, ty, balanced)
-            yield dict(shots=s, repetition=repetition, accuracy=accuracy, c=c, classes=len(np.unique(y)),
-                       n_train=len(train), n_test=len(ty))  # fmt: skip
-
-
-def usable(labels, least: int) -> np.ndarray:
-    """(n,) bool: rows with a label (not missing, not -1) whose class has at least `least` rows."""
-    import pandas as pd
-
-    labels = pd.Series(np.asarray(labels))
-    named = labels.notna() & ~labels.isin([-1, ""])
-    return (named & (labels.map(labels[named].value_counts()) >= least)).to_numpy()
+            records.append(dict(shots=s, repetition=repetition, accuracy=accuracy, c=c, classes=len(np.unique(y)),
+                                n_train=len(train), n_test=len(ty)))  # fmt: skip
+    return records

@@ -1,7 +1,7 @@
 """Agreement with people: odd-one-out accuracy and representational similarity, with confidence intervals."""
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 
 def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
@@ -35,13 +35,22 @@ def rsa(a, b) -> float:
     return float(spearmanr(a[upper], b[upper]).statistic)
 
 
-def rsa_interval(a, b, draws: int = 100, seed: int = 42) -> tuple[float, float, float]:
-    """`rsa` and its 95 % interval from resampling objects; pairs of an object with its own copy are left out."""
+def rsa_interval(a, b, draws: int = 200, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
+    """`rsa` of (n, n) similarity matrices and its bootstrap interval over objects: (value, low, high).
+
+    A resampled object counts as often as it was drawn, a pair by the product of both; pairs of an object with its own
+    copy drop out. The ranks are those of the whole sample, so that each draw is one weighted correlation.
+    """
     rng = np.random.default_rng(seed)
+    r, c = np.triu_indices(len(a), k=1)
+    x, y = rankdata(a[r, c]), rankdata(b[r, c])
     found = []
     for _ in range(draws):
-        i = rng.integers(len(a), size=len(a))
-        r, c = np.triu_indices(len(a), k=1)
-        pair = i[r] != i[c]
-        found.append(spearmanr(a[i[r[pair]], i[c[pair]]], b[i[r[pair]], i[c[pair]]]).statistic)
-    return rsa(a, b), *map(float, np.quantile(found, [0.025, 0.975]))
+        times = np.bincount(rng.integers(len(a), size=len(a)), minlength=len(a))
+        found.append(_weighted_correlation(x, y, times[r] * times[c]))
+    return rsa(a, b), *map(float, np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
+
+
+def _weighted_correlation(x, y, w):
+    x, y = x - np.average(x, weights=w), y - np.average(y, weights=w)
+    return (w * x * y).sum() / np.sqrt((w * x * x).sum() * (w * y * y).sum())

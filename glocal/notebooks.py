@@ -4,11 +4,8 @@ The executed copy is written while it runs, so a failed step leaves the half-run
 that the notebook does not declare are an error (papermill alone would only warn).
 """
 
-import ast
-import json
 import os
 import sys
-from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
@@ -52,31 +49,3 @@ def _limit_threads(threads: int) -> None:
     if threads:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)
-
-
-def modules_used(notebook: str) -> list[str]:
-    """Files of glocal that a notebook imports, directly or through others: the inputs of its rule, relative to the root.
-
-    `from glocal import GLocalTransform` counts as glocal/transform.py; the package's own __init__ loads nothing by itself.
-    """
-    cells = json.loads(resolve(notebook).read_text())["cells"]
-    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-    found, new = set(), _imports("\n".join(line for line in code.split("\n") if not line.lstrip().startswith(("%", "!"))))
-    while new:
-        found |= new
-        new = set().union(*(_imports((root() / f).read_text()) for f in new)) - found
-    return sorted(found)
-
-
-def _imports(source: str) -> set[str]:
-    """glocal/*.py files that a piece of source imports by name, wherever in it."""
-    names = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == "glocal":
-            names += ["transform" if a.name == "GLocalTransform" else a.name for a in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("glocal."):
-            names.append(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            names += [a.name.split(".")[1] for a in node.names if a.name.startswith("glocal.")]
-    files = {str(Path("glocal") / f"{n}.py") for n in names}
-    return {f for f in files if (root() / f).exists()}

@@ -114,3 +114,59 @@ def thumbnails(ax, xy, images, zoom=0.06):
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(visible=False)
+
+
+def overview(places, labels, pictures, headline, observer):
+    """The story in one figure: t-SNE before and after on the left, alignment, few-shot and anomaly bars on the right.
+
+    places: {"original": (n, 2), "glocal": (n, 2)}, labels: categorical (n,), pictures: n arrays or None (then coloured
+    points), headline: the table of `report.headline`, observer: who judged, for the title of the bars.
+    """
+    import matplotlib.pyplot as plt
+
+    style()
+    fig = plt.figure(figsize=(10.5, 5.2))
+    grid = fig.add_gridspec(3, 5)
+    maps = [fig.add_subplot(grid[:, 0:2]), fig.add_subplot(grid[:, 2:4])]
+    for ax, (kind, xy) in zip(maps, places.items(), strict=True):
+        if pictures:
+            thumbnails(ax, xy, pictures)
+        else:
+            superclass_points(ax, xy, labels, legend=kind == "original")
+        ax.set_title(f"{'before' if kind == 'original' else 'after'}: {NAMES[kind]}")
+    bars_on = [fig.add_subplot(grid[row, 4]) for row in range(3)]
+    for ax, (title, chance, part) in zip(bars_on, _panels(headline), strict=True):
+        bars(ax, part, "task", "mean", spread="sd")
+        ax.set(title=title, ylim=(0.8 * min(chance or 1, part["mean"].min()), None))
+        ax.tick_params(axis="x", labelsize=7)
+        if chance:
+            reference(ax, chance, "chance", ":")
+    bars_on[0].set_xticks([])
+    handles, names = bars_on[0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside lower right", ncols=len(names), title=observer, title_fontsize=8)
+    return fig, [*maps, *bars_on]
+
+
+def _panels(headline, tasks: int = 2):
+    """(title, chance, rows) of the three bar panels: the headline's first split and first tasks of each measure."""
+    for start, title, chance in (("odd-one-out", "odd-one-out accuracy", 1 / 3), ("shot", None, None), ("anomaly", None, 0.5)):
+        part = headline[headline["measure"].str.contains(start)]
+        part = part[part["split"] == part["split"].iloc[0]]
+        part = part[part["measure"] == part["measure"].iloc[-1]].fillna({"task": ""})
+        part = part[part["task"].isin(list(dict.fromkeys(part["task"]))[:tasks])]
+        yield title or part["measure"].iloc[0], chance, part
+
+
+def superclass_points(ax, xy, labels, legend: bool):
+    """Points coloured by superclass, for profiles that have no pictures."""
+    import matplotlib as mpl
+
+    shades = mpl.colormaps["tab20"].colors
+    for n, name in enumerate(labels.cat.categories):
+        here = (labels == name).to_numpy()
+        ax.plot(*xy[here].T, ".", color=shades[n % 20], markersize=3, label=str(name).split(",")[0])
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    if legend:
+        ax.legend(fontsize=6, markerscale=2, loc="upper left", bbox_to_anchor=(0, -0.01), ncols=4)

@@ -5,7 +5,8 @@ from pathlib import Path
 from glocal.config import GlocalError
 
 TABLES = {
-    "alignment": ["encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl", "neighbour_overlap"],
+    "alignment": ["encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl",
+                  "neighbour_overlap"],
     "few_shot": ["encoder", "task", "shots", "repetition", "transform", "classifier", "accuracy"],
     "anomaly": ["encoder", "dataset", "mode", "normal_class", "transform", "auroc"],
     "human": ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "ceiling"],
@@ -73,4 +74,5 @@ def show(config: dict, folder: Path) -> str:
     """The headline table and where the figures are, as text for the terminal."""
     table = wide(headline(folder)).reset_index().to_string(index=False)
     note = "" if config["observer"] == "human" else f" ({config['observer']}: no human judgments)"
-    return f"\n{config['profile']}{note}\n\n{table}\n\nfigures: {folder / 'figures'}\ntables:  {folder}\nnotebooks as run: {folder / 'logs'}"
+    where = f"figures: {folder / 'figures'}\ntables:  {folder}\nnotebooks as run: {folder / 'logs'}"
+    return f"\n{config['profile']}{note}\n\n{table}\n\n{where}"

@@ -26,17 +26,22 @@ def linear_cka(x, z) -> float:
     return float(cross / (np.linalg.norm(x.T @ x) * np.linalg.norm(z.T @ z)))
 
 
-def superclass_similarity(z, labels) -> tuple[float, float]:
-    """Mean cosine of pairs within a superclass, and between superclasses. z: (n, p) unit norm, labels: (n,)."""
-    labels = np.asarray(labels)
-    s = np.asarray(z, np.float64) @ np.asarray(z, np.float64).T
-    r, c = np.triu_indices(len(z), k=1)
-    same = labels[r] == labels[c]
-    return float(s[r, c][same].mean()), float(s[r, c][~same].mean())
+def cosine_pairs(x, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines of all pairs within a superclass, and of all pairs between superclasses. x: (n, p), labels: (n,)."""
+    x, labels = np.asarray(x, np.float64), np.asarray(labels)
+    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    r, c = np.triu_indices(len(x), k=1)
+    cosines, same = (x @ x.T)[r, c], labels[r] == labels[c]
+    return cosines[same], cosines[~same]
 
 
-def separation(z, labels) -> float:
-    """How far apart superclasses are: (within - between) in standard deviations of all pair cosines (scale free)."""
-    s = np.asarray(z, np.float64) @ np.asarray(z, np.float64).T
-    within, between = superclass_similarity(z, labels)
-    return float((within - between) / s[np.triu_indices(len(s), k=1)].std())
+def superclass_similarity(x, labels) -> tuple[float, float]:
+    """Mean cosine of pairs within a superclass, and between superclasses. x: (n, p), labels: (n,)."""
+    within, between = cosine_pairs(x, labels)
+    return float(within.mean()), float(between.mean())
+
+
+def separation(x, labels) -> float:
+    """How far apart superclasses are: mean cosine within - between, in standard deviations of all pair cosines."""
+    within, between = cosine_pairs(x, labels)
+    return float((within.mean() - between.mean()) / np.concatenate([within, between]).std())

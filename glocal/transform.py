@@ -126,7 +126,7 @@ class GLocalTransform(TransformerMixin, BaseEstimator):
             raise GlocalError(f'objective: "{self.objective}" is not known.{did_you_mean(self.objective, losses.OBJECTIVES)}')
         if self.objective == "glocal" and context is None:
             raise GlocalError("context: glocal needs context features (q, p) for its local loss; pass context=... or use global.")
-        bounds = dict(lam=(0, np.inf), alpha=(0, 1), tau=(1e-6, np.inf))
+        bounds = dict(lam=(0, np.inf), alpha=(0, 1), tau=(0.005, np.inf))
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise GlocalError(f"{name}: {getattr(self, name)} is out of range; it must lie in [{low}, {high}].")
@@ -135,13 +135,28 @@ class GLocalTransform(TransformerMixin, BaseEstimator):
         return torch.as_tensor(((x.astype(np.float64) - self.mean_) / self.std_).astype(np.float32))
 
 
+def aligners(paths: dict) -> dict:
+    """{name: file of a transform} -> {name: function from raw features (k, p) to unit-norm aligned ones}, "original" first.
+
+    Downstream tasks compare all transforms on unit-norm features, so that one range of C fits them all.
+    """
+    loaded = {name: GLocalTransform.load(path) for name, path in paths.items()}
+    return {"original": unit_norm} | {name: lambda x, t=t: unit_norm(t.transform(x)) for name, t in loaded.items()}
+
+
+def unit_norm(x) -> np.ndarray:
+    """Rows of x (k, p) divided by their Euclidean length, float32; a row of zeros stays zero."""
+    x = np.asarray(x, np.float32)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
 def _numpy(a):
     return a.detach().cpu().numpy() if isinstance(a, torch.Tensor) else np.asarray(a)
 
 
 def _read_arrays(path: Path) -> dict:
     if not path.exists():
-        raise GlocalError(f"{path}: no such transform file.")
+        raise GlocalError(f"{path}: no such transform file; make one with fit, or check the path.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import load_file
@@ -150,7 +165,8 @@ def _read_arrays(path: Path) -> dict:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:
-        raise GlocalError(f"{path}: cannot be read as a transform ({type(error).__name__}: {error}).") from None
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise GlocalError(f"{path}: cannot be read as a transform ({reason}); give a file of fit or of the authors.") from None
 
 
 def _wrong_with(arrays: dict) -> str:
@@ -158,6 +174,12 @@ def _wrong_with(arrays: dict) -> str:
     missing = {"weights", "mean", "std"} - set(arrays)
     if missing:
         return f'the array "{min(missing)}" is missing (found {", ".join(sorted(arrays)) or "none"})'
+    other = set(arrays) - {"weights", "bias", "mean", "std"}
+    if other:
+        return f'the array "{min(other)}" does not belong to one'
+    wrong = [name for name, a in arrays.items() if a.dtype.kind != "f"]
+    if wrong:
+        return f"{wrong[0]} has values of type {arrays[wrong[0]].dtype}, not floats"
     w, bias = arrays["weights"], arrays.get("bias")
     if w.ndim != 2 or w.shape[0] != w.shape[1]:
         return f"weights has shape {w.shape}, not (p, p)"
@@ -165,4 +187,8 @@ def _wrong_with(arrays: dict) -> str:
         return f"bias has shape {bias.shape}, not ({len(w)},)"
     if not all(np.isfinite(a).all() for a in arrays.values()):
         return "it holds NaN or infinite values"
-    return "" if arrays["mean"].size == arrays["std"].size == 1 and arrays["std"] > 0 else "mean and std must be scalars, std above 0"
+    return (
+        ""
+        if arrays["mean"].size == arrays["std"].size == 1 and arrays["std"] > 0
+        else "mean and std must be scalars, std above 0"
+    )

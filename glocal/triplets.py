@@ -5,32 +5,24 @@ object numbers, 0-based: the kept pair first, in any order, the odd one last. A 
 its most similar pair: the object outside that pair is its odd one. It agrees with the person if its most similar pair
 is (i, j); a tie with another pair counts as wrong.
 
-    t = human_triplets()                          the public THINGS judgments, overlaps merged
-    accuracy(z, t.train)                          share of right answers by dot product
-    for train, test in split_objects(1854):       folds of objects, not of triplets
-        t.train[within(t.train, test, 1854)]      triplets whose three objects are all in `test`
+    t = read("triplets.csv")                  (m, 3), checked
+    accuracy(z, t)                            share of right answers by dot product
+    for train, test in split_objects(n):      folds of objects, not of triplets
+        t[within(t, test, n)]                 triplets whose three objects are all in `test`
+
+The public THINGS judgments are in `judgments.py`.
 """
 
 import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from glocal.config import GlocalError, resolve
 
-FILES = ("triplets-test10", "triplets-id-a", "triplets-id-b", "triplets-id-c", "triplets-id-d", "triplets-behavior10")
 TABLE_OBJECTS = 8192  # up to here `score` looks similarities up in one (n, n) table (512 MiB of float64)
 BLOCK = 1 << 18  # triplets at a time
 TIE = 1e-10  # two similarities nearer than this share of the largest squared norm are a tie: rounding must not decide
-
-
-class HumanTriplets(NamedTuple):
-    """`train`, `ceiling_rows`: (m, 3) int64, distinct, kept pair sorted, ODD last. `counts`: of the merge."""
-
-    train: np.ndarray
-    ceiling_rows: np.ndarray
-    counts: dict[str, int]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -105,93 +97,6 @@ def from_choices(images, choice) -> np.ndarray:
     return np.take_along_axis(images, order, axis=1)
 
 
-# --- the public THINGS judgments --------------------------------------------------------------------------------------
-
-
-def human_triplets() -> HumanTriplets:
-    """The public THINGS odd-one-out judgments of six overlapping files, in corrected order, each distinct row once.
-
-    A row is a triplet with an answer; people disagree, so a set of three objects can have up to three rows. The files
-    share trials, so `trials` counts of each row as many as the file has that has most of it. Held out as
-    `ceiling_rows` is every row on a triplet of the two noise-ceiling sets, which many people answered: set 1 is that of
-    `ceiling_answers`; set 2 is listed nowhere, but shows by repetition: a triplet that occurs twice in one file is
-    almost surely of it. 992 are held out for that: 984 in the five files that draw on set 2, with up to 11 answers in
-    a file, and 8 in behavior10, which has none of set 1 and where chance alone repeats about 10.
-    """
-    from glocal.datasets import N_OBJECTS
-
-    files = [_sorted_pair(_things_file(name)) for name in FILES]
-    every = np.concatenate(files)  # (sum of m, 3)
-    rows = np.unique(every, axis=0)  # (m, 3)
-    repeated = [_repeated(_set_code(t, N_OBJECTS)) for t in files]
-    ceiling = np.concatenate([_set_code(ceiling_answers(), N_OBJECTS), *repeated])
-    sets = _set_code(rows, N_OBJECTS)  # (m,)
-    held = np.isin(sets, ceiling)  # (m,)
-    counts = {"rows": len(rows), "object_sets": len(np.unique(sets)), "trials": _trials(files, N_OBJECTS)}
-    counts |= {"held_out": int(held.sum()), "train": int((~held).sum())}
-    return HumanTriplets(rows[~held], rows[held], counts)
-
-
-def ceiling_answers() -> np.ndarray:
-    """(20000, 3) answers, ODD last, to the 1,000 triplets of noise-ceiling set 1 in corrected order."""
-    from glocal.datasets import N_OBJECTS, fetch, ids_to_corrected
-
-    table = np.loadtxt(fetch("noise-ceiling-1"), dtype=np.int64)  # image1 image2 image3 choice person, all 1-based
-    return check(from_choices(ids_to_corrected(table[:, :3] - 1), table[:, 3] - 1), N_OBJECTS, "noise-ceiling-1")
-
-
-def noise_ceiling(answers) -> float:
-    """The best score that any fixed answers can reach: the mean over triplets of the majority answer's share.
-
-    `answers` (m, 3): rows kept, kept, ODD, several for each triplet. Raises GlocalError if empty.
-    """
-    t = check(answers, name="answers")
-    if not len(t):
-        raise GlocalError("answers: there are none; give the answers of several people to each triplet.")
-    n = int(t.max()) + 1
-    triplet, which = np.unique(_set_code(t, n), return_inverse=True)  # (k,), (m,)
-    votes, count = np.unique(which * n + t[:, 2], return_counts=True)  # one for each (triplet, odd one)
-    best = np.zeros(len(triplet))
-    np.maximum.at(best, votes // n, count)
-    return float(np.mean(best / np.bincount(which)))
-
-
-def _things_file(name: str) -> np.ndarray:
-    """One public file, (m, 3) in corrected order; a fourth column (the participant) is left out."""
-    from glocal.datasets import N_OBJECTS, fetch, ids_to_corrected, registry
-
-    t = check(np.loadtxt(fetch(name), dtype=np.int64)[:, :3], N_OBJECTS, name)
-    return ids_to_corrected(t) if registry()[name]["order"] == "raw" else t
-
-
-def _sorted_pair(t: np.ndarray) -> np.ndarray:
-    return np.column_stack([t[:, :2].min(1), t[:, :2].max(1), t[:, 2]])
-
-
-def _code(t: np.ndarray, n: int) -> np.ndarray:
-    """One number for each row of three object numbers below n, (m,)."""
-    return (t[:, 0] * n + t[:, 1]) * n + t[:, 2]
-
-
-def _set_code(t: np.ndarray, n: int) -> np.ndarray:
-    """The same number for every order of the same three objects, (m,)."""
-    return _code(np.sort(t, axis=1), n)
-
-
-def _repeated(code: np.ndarray) -> np.ndarray:
-    values, count = np.unique(code, return_counts=True)
-    return values[count > 1]
-
-
-def _trials(files: list[np.ndarray], n: int) -> int:
-    """Sum over distinct rows of the most copies that any one file has."""
-    found = [np.unique(_code(t, n), return_counts=True) for t in files]
-    rows, which = np.unique(np.concatenate([code for code, _ in found]), return_inverse=True)
-    most = np.zeros(len(rows), np.int64)
-    np.maximum.at(most, which, np.concatenate([count for _, count in found]))
-    return int(most.sum())
-
-
 # --- splitting and scoring --------------------------------------------------------------------------------------------
 
 
@@ -202,22 +107,6 @@ def split_objects(n: int, folds: int = 3, seed: int = 42) -> list[tuple[np.ndarr
     if not 2 <= folds <= n:
         raise GlocalError(f"folds is {folds}; it must be from 2 to the number of objects, {n}.")
     return list(KFold(folds, shuffle=True, random_state=seed).split(np.arange(n)))
-
-
-def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
-    """The human triplets by fold: {name: (m, 3)}, and what is known about them (counts, noise_ceiling).
-
-    "all": every training row. "object-<fold>-train", "-test": those whose three objects are on one side of the fold.
-    "ceiling": the answers to the repeated triplets of noise-ceiling set 1, one row an answer, held out of all others.
-    """
-    from glocal.datasets import N_OBJECTS
-
-    human, answers = human_triplets(), ceiling_answers()
-    found = {"all": human.train, "ceiling": answers}
-    for i, (train, test) in enumerate(split_objects(N_OBJECTS, folds, seed) if "object" in names else []):
-        found[f"object-{i}-train"] = human.train[within(human.train, train, N_OBJECTS)]
-        found[f"object-{i}-test"] = human.train[within(human.train, test, N_OBJECTS)]
-    return found, {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
 
 
 def within(triplets: np.ndarray, objects: np.ndarray, n: int) -> np.ndarray:
@@ -254,15 +143,39 @@ def accuracy(z, triplets, similarity: str = "dot") -> float:
     return float(right.mean()) if len(right) else float("nan")
 
 
+def noise_ceiling(answers) -> float:
+    """The best score that any fixed answers can reach: the mean over triplets of the majority answer's share.
+
+    `answers` (m, 3): rows kept, kept, ODD, several for each triplet. Raises GlocalError if empty.
+    """
+    t = check(answers, name="answers")
+    if not len(t):
+        raise GlocalError("answers: there are none; give the answers of several people to each triplet.")
+    n = int(t.max()) + 1
+    triplet, which = np.unique(set_code(t, n), return_inverse=True)  # (k,), (m,)
+    votes, count = np.unique(which * n + t[:, 2], return_counts=True)  # one for each (triplet, odd one)
+    best = np.zeros(len(triplet))
+    np.maximum.at(best, votes // n, count)
+    return float(np.mean(best / np.bincount(which)))
+
+
+def code(t: np.ndarray, n: int) -> np.ndarray:
+    """One number for each row of three object numbers below n, (m,)."""
+    return (t[:, 0] * n + t[:, 1]) * n + t[:, 2]
+
+
+def set_code(t: np.ndarray, n: int) -> np.ndarray:
+    """The same number for every order of the same three objects, (m,)."""
+    return code(np.sort(t, axis=1), n)
+
+
 def _features(z, similarity: str) -> np.ndarray:
     """(n, p) float64, of unit norm for cosine."""
     z = np.asarray(z.detach().cpu() if hasattr(z, "detach") else z, dtype=np.float64)
     if z.ndim != 2:
         raise GlocalError(f"features: shape is {z.shape}, not (n, p); give one row an object.")
     if not np.isfinite(z).all():
-        raise GlocalError(
-            f"features: row {int(np.argmin(np.isfinite(z).all(1)))} has a value that is not finite; mend it."
-        )
+        raise GlocalError(f"features: row {int(np.argmin(np.isfinite(z).all(1)))} has a value that is not finite; mend it.")
     if similarity not in ("dot", "cosine"):
         raise GlocalError(f'similarity is "{similarity}"; it must be "dot" or "cosine".')
     norm = np.linalg.norm(z, axis=1, keepdims=True)  # (n, 1)

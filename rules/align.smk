@@ -4,10 +4,10 @@
 rule align_encoder:
     """naive, global and gLocal for one encoder."""
     input:
-        modules=uses("02_align"),
+        modules=uses("notebooks/02_align.ipynb"),
         notebook="notebooks/02_align.ipynb",
         triplets=RESULTS + "/triplets.npz",
-        features=STEM + "/objects.npy",
+        features=RESULTS + "/tables/{encoder}/features.csv",
     output:
         TRANSFORMS,
         table=RESULTS + "/tables/{encoder}/alignment.csv",

@@ -9,7 +9,7 @@ import yaml
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from glocal.config import GlocalError, check_config
-from glocal.notebooks import modules_used
+from glocal.imports import modules_used
 
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
@@ -25,7 +25,6 @@ OBJECTIVES = config["alignment"]["objectives"]
 DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or config["downstream"] == "folds"]
 # The config as it is after --config overrides: what the notebooks read, and a record of what was run.
 EFFECTIVE = f"{RESULTS}/config.yaml"
-STEM = RESULTS + "/features/{encoder}"
 TRANSFORMS = expand(RESULTS + "/transforms/{{encoder}}/{objective}.npz", objective=OBJECTIVES) + expand(
     RESULTS + "/transforms/{{encoder}}/{fold}/{objective}.npz", fold=FOLDS, objective=OBJECTIVES
 )
@@ -36,9 +35,9 @@ wildcard_constraints:
     encoder="[^/]+",
 
 
-def uses(name):
-    """The glocal files that a notebook imports: editing one reruns the notebooks that depend on it, and no others."""
-    return modules_used(f"notebooks/{name}.ipynb")
+def uses(path):
+    """A module, or a notebook's modules: editing one reruns what depends on it, and nothing else."""
+    return modules_used(path) + ([path] if path.endswith(".py") else [])
 
 
 def write_config():

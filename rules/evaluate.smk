@@ -16,10 +16,10 @@ for name, number in EVALUATIONS.items():
             f"{name}_encoder"
         input:
             TRANSFORMS,
-            modules=uses(number),
+            modules=uses(f"notebooks/{number}.ipynb"),
             notebook=f"notebooks/{number}.ipynb",
             triplets=RESULTS + "/triplets.npz",
-            features=STEM + "/objects.npy",
+            features=RESULTS + "/tables/{encoder}/features.csv",
         output:
             table=RESULTS + "/tables/{encoder}/" + name + ".csv",
             figure=report(

@@ -4,7 +4,7 @@
 rule triplets:
     """The triplet table and the object-disjoint folds."""
     input:
-        ["glocal/demo.py"] if config["source"] == "demo" else ["glocal/triplets.py", "glocal/datasets.py", "data/registry.csv"],
+        uses("glocal/demo.py" if config["source"] == "demo" else "glocal/judgments.py"),
     output:
         RESULTS + "/triplets.npz",
     params:
@@ -22,12 +22,13 @@ rule triplets:
 
 
 rule extract:
-    """Features of every image set of one encoder."""
+    """Features of every image set of one encoder. The feature files keep themselves up to date; the output is their summary."""
     input:
-        modules=uses("01_extract"),
+        modules=uses("notebooks/01_extract.ipynb"),
         notebook="notebooks/01_extract.ipynb",
     output:
-        expand(STEM + "/objects.{ext}", ext=["npy", "json", "csv"], allow_missing=True),
+        table=RESULTS + "/tables/{encoder}/features.csv",
+        figure=RESULTS + "/figures/features-{encoder}.png",
     params:
         settings=lambda wildcards: config["encoders"][wildcards.encoder],
         splits=config["alignment"]["splits"],

@@ -5,7 +5,7 @@ rule figures_profile:
     """The overview of a profile, from its tables and first encoder."""
     input:
         rules.tables.input,
-        modules=uses("07_figures"),
+        modules=uses("notebooks/07_figures.ipynb"),
         notebook="notebooks/07_figures.ipynb",
     output:
         report(RESULTS + "/figures/overview.png", category="Figures", caption="../figures/captions/overview.rst"),

