@@ -32,8 +32,8 @@ def fit(args):
     from glocal.transform import GLocalTransform
 
     t = GLocalTransform(args.objective, args.lam, args.alpha, args.tau, verbose=args.verbose)
-    context = _features(args.context) if args.context else None
-    t.fit(_features(args.features), _triplets(args.triplets), context=context)
+    context = _features(args.context, training=True) if args.context else None
+    t.fit(_features(args.features, training=True), _triplets(args.triplets), context=context)
     last = t.history_[-1]
     print(f"{t.save(args.out)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}")
 
@@ -42,7 +42,7 @@ def transform(args):
     from glocal.transform import GLocalTransform
 
     z = GLocalTransform.load(args.transform).transform(_features(args.features))
-    out = Path(args.out).with_suffix(".npy")
+    out = Path(args.out if args.out.endswith(".npy") else f"{args.out}.npy")
     out.parent.mkdir(parents=True, exist_ok=True)
     np.save(out, z)
     print(f"{out}: {z.shape[0]} x {z.shape[1]}")
@@ -101,14 +101,16 @@ def report(args):
         print(report.show(config, folder))
 
 
-def _features(path):
+def _features(path, training: bool = False):
+    """(n, p) of a .npy file, memory-mapped. For training no column may be constant; for use that does no harm."""
     from glocal import features
 
     try:
-        return features.check(np.load(path, mmap_mode="r"), name=path)
+        x = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())
         raise GlocalError(f"{path}: cannot be read as features ({reason}); give a .npy file of shape (n, p).") from None
+    return features.check(x, name=path) if training else features.finite(features.as_table(np.asarray(x), None, path), path)
 
 
 def _triplets(path):

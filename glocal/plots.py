@@ -73,10 +73,10 @@ def curves(ax, table, x, value, spread=None):
 
 
 def reference(ax, level, text, style="--"):
-    """A horizontal line with its name at the right end: chance, noise ceiling, an upper bound."""
+    """A horizontal line with its name in the margin on the right: chance, noise ceiling, an upper bound."""
     ax.axhline(level, color="#333333", linestyle=style, linewidth=0.8, zorder=0.5)
-    ax.annotate(text, (1.0, level), xycoords=("axes fraction", "data"), xytext=(-2, 2), textcoords="offset points",
-                ha="right", va="bottom", fontsize=7, color="#333333")  # fmt: skip
+    ax.annotate(text.replace(" ", "\n", 1), (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
+                textcoords="offset points", ha="left", va="center", fontsize=7, color="#333333")  # fmt: skip
 
 
 def legend(fig, ax, columns=4):
@@ -102,71 +102,94 @@ def similarity_matrix(ax, x, labels, names=None):
     return image
 
 
-def thumbnails(ax, xy, images, zoom=0.06):
-    """Pictures at their places: xy (n, 2), images: n arrays (h, w, 3 or 4)."""
+def thumbnails(ax, xy, pictures, size=15):
+    """Pictures at their places: xy (n, 2), pictures: n uint8 arrays (224, 224, 3) on white, which becomes transparent.
+
+    size: width in points. Each is averaged down to 56 pixels first, so that it stays smooth. Where pictures would cover
+    one another only the first is drawn, and the others are dots.
+    """
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-    for place, image in zip(xy, images, strict=True):
-        ax.add_artist(AnnotationBbox(OffsetImage(image, zoom=zoom), place, frameon=False, pad=0))
-    pad = 0.03 * np.ptp(xy, axis=0)
+    unit = np.ptp(xy, axis=0) / np.array([290.0, 290.0])  # a panel is about 290 points wide and high
+    shown = _apart(xy / unit, 0.75 * size)
+    ax.plot(*xy[~shown].T, ".", color="#CCCCCC", markersize=2, zorder=0)
+    for place, picture in zip(xy[shown], (p for p, s in zip(pictures, shown, strict=True) if s), strict=True):
+        opaque = (picture.min(axis=2, keepdims=True) < 250).astype(float)  # (224, 224, 1)
+        rgba = np.concatenate([picture / 255 * opaque, opaque], axis=2).reshape(56, 4, 56, 4, 4).mean(axis=(1, 3))
+        rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-6)
+        image = OffsetImage(np.clip(rgba, 0, 1), zoom=size / 56, resample=True, interpolation="antialiased")
+        ax.add_artist(AnnotationBbox(image, place, frameon=False, pad=0))
+    pad = 0.04 * np.ptp(xy, axis=0)
     ax.set_xlim(xy[:, 0].min() - pad[0], xy[:, 0].max() + pad[0])
     ax.set_ylim(xy[:, 1].min() - pad[1], xy[:, 1].max() + pad[1])
-    ax.set_xticks([])
-    ax.set_yticks([])
+    _bare(ax)
+
+
+def _apart(xy, distance) -> np.ndarray:
+    """(n,) bool: points kept so that no two are nearer than `distance`; earlier ones go first. xy: (n, 2)."""
+    kept = np.zeros(len(xy), bool)
+    for i, point in enumerate(xy):
+        kept[i] = not kept.any() or np.min(np.linalg.norm(xy[kept] - point, axis=1)) >= distance
+    return kept
+
+
+def superclass_points(ax, xy, labels):
+    """Points coloured by superclass, for profiles that have no pictures; each superclass's name at its median."""
+    import matplotlib as mpl
+
+    shades = mpl.colormaps["tab20"].colors
+    for n, name in enumerate(labels.cat.categories):
+        here = xy[(labels == name).to_numpy()]
+        ax.plot(*here.T, ".", color=shades[n % 20], markersize=3)
+        ax.text(*np.median(here, axis=0), str(name).split(",")[0], fontsize=6.5, ha="center", va="center",
+                bbox=dict(boxstyle="round,pad=0.15", facecolor="white", edgecolor=shades[n % 20], alpha=0.85, linewidth=0.8))  # fmt: skip
+    _bare(ax)
+
+
+def _bare(ax):
+    ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
 
 
 def overview(places, labels, pictures, headline, observer):
     """The story in one figure: t-SNE before and after on the left, alignment, few-shot and anomaly bars on the right.
 
     places: {"original": (n, 2), "glocal": (n, 2)}, labels: categorical (n,), pictures: n arrays or None (then coloured
-    points), headline: the table of `report.headline`, observer: who judged, for the title of the bars.
+    points), headline: the table of `report.headline`, observer: who judged, as the title of the bars.
     """
     import matplotlib.pyplot as plt
 
     style()
-    fig = plt.figure(figsize=(10.5, 5.2))
-    grid = fig.add_gridspec(3, 5)
-    maps = [fig.add_subplot(grid[:, 0:2]), fig.add_subplot(grid[:, 2:4])]
-    for ax, (kind, xy) in zip(maps, places.items(), strict=True):
+    fig = plt.figure(figsize=(10.5, 4.6))
+    grid = fig.add_gridspec(3, 3, width_ratios=[4, 4, 3])
+    for column, (kind, xy) in enumerate(places.items()):
+        ax = fig.add_subplot(grid[:, column])
         if pictures:
             thumbnails(ax, xy, pictures)
         else:
-            superclass_points(ax, xy, labels, legend=kind == "original")
-        ax.set_title(f"{'before' if kind == 'original' else 'after'}: {NAMES[kind]}")
-    bars_on = [fig.add_subplot(grid[row, 4]) for row in range(3)]
-    for ax, (title, chance, part) in zip(bars_on, _panels(headline), strict=True):
+            superclass_points(ax, xy, labels)
+        ax.set_title(f"{'before' if kind == 'original' else 'after'}: {NAMES[kind]} features (t-SNE)")
+    panels = [fig.add_subplot(grid[row, 2]) for row in range(3)]
+    for ax, (title, chance, part) in zip(panels, _panels(headline), strict=True):
         bars(ax, part, "task", "mean", spread="sd")
-        ax.set(title=title, ylim=(0.8 * min(chance or 1, part["mean"].min()), None))
-        ax.tick_params(axis="x", labelsize=7)
+        ax.set(title=title, ylim=(0.85 * part["mean"].min() if chance is None else min(0.95 * chance, part["mean"].min()), None))
         if chance:
             reference(ax, chance, "chance", ":")
-    bars_on[0].set_xticks([])
-    handles, names = bars_on[0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside lower right", ncols=len(names), title=observer, title_fontsize=8)
-    return fig, [*maps, *bars_on]
+    panels[0].set_xticks([])
+    handles, names = panels[0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside upper right", ncols=len(names), title=f"{observer} (bars: mean, sd)", title_fontsize=8,
+               columnspacing=1, handlelength=1.2)  # fmt: skip
+    return fig
 
 
-def _panels(headline, tasks: int = 2):
+def _panels(headline, tasks: int = 3):
     """(title, chance, rows) of the three bar panels: the headline's first split and first tasks of each measure."""
-    for start, title, chance in (("odd-one-out", "odd-one-out accuracy", 1 / 3), ("shot", None, None), ("anomaly", None, 0.5)):
+    kinds = (("odd-one-out", "odd-one-out accuracy, held-out objects", 1 / 3), ("shot", None, None), ("anomaly", None, 0.5))
+    for start, title, chance in kinds:
         part = headline[headline["measure"].str.contains(start)]
         part = part[part["split"] == part["split"].iloc[0]]
-        part = part[part["measure"] == part["measure"].iloc[-1]].fillna({"task": ""})
+        measures = list(dict.fromkeys(part["measure"]))
+        part = part[part["measure"] == next((m for m in measures if "shift" in m), measures[0])].fillna({"task": ""})
         part = part[part["task"].isin(list(dict.fromkeys(part["task"]))[:tasks])]
         yield title or part["measure"].iloc[0], chance, part
-
-
-def superclass_points(ax, xy, labels, legend: bool):
-    """Points coloured by superclass, for profiles that have no pictures."""
-    import matplotlib as mpl
-
-    shades = mpl.colormaps["tab20"].colors
-    for n, name in enumerate(labels.cat.categories):
-        here = (labels == name).to_numpy()
-        ax.plot(*xy[here].T, ".", color=shades[n % 20], markersize=3, label=str(name).split(",")[0])
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(visible=False)
-    if legend:
-        ax.legend(fontsize=6, markerscale=2, loc="upper left", bbox_to_anchor=(0, -0.01), ncols=4)

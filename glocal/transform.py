@@ -102,7 +102,7 @@ class GLocalTransform(TransformerMixin, BaseEstimator):
         elif path.suffix == ".safetensors":
             from safetensors.numpy import save_file
 
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path)
+            save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, path)
         else:
             raise GlocalError(f"{path}: transforms are saved as .npz or .safetensors; change the suffix.")
         return path
@@ -117,7 +117,7 @@ class GLocalTransform(TransformerMixin, BaseEstimator):
         t = cls(bias="bias" in arrays)
         t.weights_ = np.asarray(arrays["weights"], np.float32)
         t.bias_ = np.asarray(arrays.get("bias", np.zeros(len(t.weights_))), np.float32)
-        t.mean_, t.std_ = float(arrays["mean"]), float(arrays["std"])
+        t.mean_, t.std_ = arrays["mean"].item(), arrays["std"].item()
         t.n_features_in_ = len(t.weights_)
         return t
 

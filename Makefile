@@ -1,0 +1,35 @@
+# Two commands do all the set-up: `make demo` and `make test`. Both need Python >= 3.11 and the package index, nothing else.
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo clip-b32 test lint env clean
+
+demo: env  ## the paper's story on embedded pictures, no download: about 5 minutes on two cores
+	snakemake --cores $(CORES)
+
+clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then about 20 minutes on two cores
+	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
+
+test: env  ## every test: units, properties, notebooks, pipeline
+	pytest -q
+	pytest -q --nbval-lax --nbval-current-env notebooks
+
+lint: env
+	ruff check . && ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+env: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet "uv==0.13.9"
+	.venv/bin/uv pip install --python .venv/bin/python --quiet --requirement requirements.lock
+	.venv/bin/uv pip install --python .venv/bin/python --quiet --no-deps --editable .
+	@touch $@
+
+clean:  ## results and environment; data/ and figures/ stay
+	rm -rf .venv results .snakemake

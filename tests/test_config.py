@@ -1,0 +1,142 @@
+"""Configs: the shipped ones pass, and each fault is one sentence that names the file, the field, the value, the mend."""
+
+import copy
+
+import pytest
+import yaml
+
+from glocal import config
+from glocal.config import GlocalError
+
+SHIPPED = ["config/demo.yaml", "config/clip-b32.yaml"]
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def shipped(request):
+    return config.load_config(request.param)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return config.load_config(SHIPPED[0])
+
+
+@pytest.fixture(scope="module")
+def public():
+    return config.load_config(SHIPPED[1])
+
+
+def changed(found, path, value):
+    """A copy with the field at `path` (names joined by "/") set to `value`, or taken out where value is None."""
+    found = copy.deepcopy(found)
+    *folders, last = [int(step) if step.isdigit() else step for step in path.split("/")]
+    here = found
+    for step in folders:
+        here = here[step]
+    if value is None:
+        del here[last]
+    else:
+        here[last] = value
+    return found
+
+
+def test_shipped_configs_pass(shipped):
+    assert config.check_config(shipped) is shipped
+
+
+@pytest.mark.parametrize(
+    "path, value, words",
+    [
+        ("alignment/fodls", 3, ['unknown field "fodls" in alignment', 'Did you mean "folds"']),
+        ("profle", "x", ['unknown field "profle" in the top level', 'Did you mean "profile"']),
+        ("alignment/folds", "three", ["alignment.folds is 'three'", "type integer"]),
+        ("alignment/folds", 1, ["alignment.folds is 1", "minimum of 2"]),
+        ("alignment/tol", "1e-3", ['alignment.tol is the text "1e-3"', "write 1.0e-03"]),
+        ("alignment/grid/naive/lam/0", "1e-3", ['alignment.grid.naive.lam.0 is the text "1e-3"', "1.0e-03"]),
+        ("alignment/objectives/0", "niave", ['alignment.objectives.0 is "niave"', 'Did you mean "naive"']),
+        ("alignment/choose", "accuracy", ['alignment.choose is "accuracy"', "Known: "]),
+        ("alignment/splits/0", "object", ['alignment.splits.0 is "object"', "Known: picture, subgroup"]),
+        ("encoders/efficientnet-lite0/objects", "openmojis", ["objects is", 'Did you mean "openmoji"']),
+        ("encoders/efficientnet-lite0/context/set", "imagenet", ["context.set is", "Known: objects"]),
+        ("few_shot/tasks/fine/pool/set", "object", ["few_shot.tasks.fine.pool.set is", 'Did you mean "objects"']),
+        ("anomaly/sets/fine/train/set", "cifar", ["anomaly.sets.fine.train.set is", "Known: objects"]),
+        ("structure/sets/pictures/images/set", "x", ["structure.sets.pictures.images.set is", "Known: objects"]),
+        ("seed", None, ['the top level lacks the field "seed"', "add it"]),
+        ("few_shot/shots", None, ['few_shot lacks the field "shots"']),
+        ("encoders", {}, ["encoders is {}"]),
+        ("profile", "a/b", ["profile is 'a/b'"]),
+    ],
+)
+def test_faults_of_the_demo_are_named(demo, path, value, words):
+    with pytest.raises(GlocalError) as error:
+        config.check_config(changed(demo, path, value), "my.yaml")
+    message = str(error.value)
+    assert message.startswith("my.yaml: ") and "\n" not in message
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    "path, value, words",
+    [
+        ("encoders/clip-b32/sets/dtd-val/cache", "dtdd", ["sets.dtd-val.cache", 'Did you mean "dtd"']),
+        ("encoders/clip-b32/objects", "things-clip", ["encoders.clip-b32.objects", 'Did you mean "things-clip-b32"']),
+        ("encoders/clip-b32/objects", "triplets-test10", ["encoders.clip-b32.objects", "Known: "]),
+        ("encoders/blip/context/set", "imagenet", ["encoders.blip.context.set", "Known: objects"]),
+        ("few_shot/tasks/dtd/test/set", "dtd-tset", ["few_shot.tasks.dtd.test.set", 'Did you mean "dtd-test"']),
+        ("anomaly/sets/dtd/train/set", "dtd", ["anomaly.sets.dtd.train.set", "dtd-val"]),
+        ("alignment/splits/0", "picture", ['alignment.splits.0 is "picture"', "Known: object."]),
+        ("references/0", "spose", ["references.0", "spose-49"]),
+    ],
+)
+def test_faults_of_a_public_profile_are_named(public, path, value, words):
+    with pytest.raises(GlocalError) as error:
+        config.check_config(changed(public, path, value), "my.yaml")
+    assert all(word in str(error.value) for word in ["my.yaml", *words]), str(error.value)
+
+
+def test_only_encoders_that_go_downstream_need_the_sets(public):
+    assert "sets" not in public["encoders"]["blip"]  # and yet the config passes
+    with pytest.raises(GlocalError, match="Known: objects"):
+        config.check_config(changed(public, "encoders/blip/downstream", True))
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"a: [1, 2", "not valid YAML"),
+        (b"a: \xff\xfe", "not valid YAML"),
+        (b"", "the top level is None"),
+        (b"- 1\n- 2\n", "must be of type object"),
+    ],
+)
+def test_files_that_are_no_config(tmp_path, content, words):
+    (tmp_path / "my.yaml").write_bytes(content)
+    with pytest.raises(GlocalError, match=f"my.yaml: .*{words}") as error:
+        config.load_config(tmp_path / "my.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_missing_files_and_folders(tmp_path):
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(GlocalError, match="no such config file; the ones at hand"):
+            config.load_config(path)
+
+
+def test_yaml_reads_an_exponent_without_a_dot_as_text():
+    assert yaml.safe_load("x: 1e-3")["x"] == "1e-3"  # why the message about it exists
+
+
+def test_root_is_found_from_below_and_can_be_named(tmp_path, monkeypatch):
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.delenv("GLOCAL_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    assert config.root() == tmp_path and config.resolve("x/y") == tmp_path / "x" / "y"
+    assert config.resolve(tmp_path / "z") == tmp_path / "z"
+    monkeypatch.setenv("GLOCAL_ROOT", str(tmp_path / "a"))
+    assert config.root() == tmp_path / "a"
+
+
+def test_did_you_mean():
+    assert config.did_you_mean("glocla", ["naive", "glocal"]) == ' Did you mean "glocal"? Known: glocal, naive.'
+    assert config.did_you_mean("zzz", ["naive"]) == " Known: naive."

@@ -1,0 +1,187 @@
+"""The whole line as a user runs it: `snakemake`, its promises about reruns, kills and bad configs, and the numbers it reaches."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from helpers import needs_data
+
+from glocal import report
+
+ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow
+
+
+def snakemake(*arguments, **options):
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["snakemake", "--cores", str(os.cpu_count()), *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+
+def run(*arguments):
+    """(exit code, everything printed)."""
+    process = snakemake(*arguments)
+    text, _ = process.communicate(timeout=1800)
+    return process.returncode, text
+
+
+def write_config(folder, base, **changes):
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load((ROOT / base).read_text()) | changes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def demo():
+    code, text = run()
+    assert code == 0, text[-3000:]
+    return ROOT / "results" / "demo"
+
+
+def mean(headline, measure, transform, task=""):
+    rows = headline[(headline["measure"].str.startswith(measure)) & (headline["transform"] == transform)]
+    return rows[rows["task"].fillna("") == task]["mean"].iloc[0]  # the first split: the headline
+
+
+def test_demo_tells_the_papers_story(demo):
+    headline = pd.read_csv(demo / "headline.csv")
+    odd = {t: mean(headline, "odd-one-out", t) for t in ("original", "naive", "global", "glocal")}
+    overlap = {t: mean(headline, "10-NN", t) for t in odd}
+    assert odd["original"] == pytest.approx(0.416, abs=0.005)
+    assert all(odd[t] > odd["original"] + 0.02 for t in ("naive", "global", "glocal"))
+    assert overlap["naive"] < 0.3 < 0.7 < overlap["glocal"] < overlap["original"] == 1
+    for task in ("coarse", "fine"):
+        few = {t: mean(headline, "5-shot", t, task) for t in odd}
+        assert few["naive"] < few["original"] - 0.05 and few["glocal"] > few["original"] - 0.01
+    assert mean(headline, "5-shot", "glocal", "coarse") > mean(headline, "5-shot", "original", "coarse") + 0.015
+    assert mean(headline, "anomaly AUROC, one-vs-rest", "glocal", "coarse") > 0.8
+
+
+@pytest.mark.parametrize("name", report.TABLES)
+def test_demo_tables_have_their_columns(demo, name):
+    table = report.read(demo / f"{name}.csv")
+    assert list(table.columns[: len(report.TABLES[name])]) == report.TABLES[name] and len(table) > 10
+
+
+def test_demo_figures_are_there(demo):
+    figures = {p.stem for p in (demo / "figures").glob("*.png")}
+    assert {"overview", "pictures"} <= figures
+    assert {f"{n}-efficientnet-lite0" for n in ("alignment", "human", "few_shot", "anomaly", "structure")} <= figures
+
+
+def test_nothing_is_done_twice(demo):
+    code, text = run("--dry-run")
+    assert code == 0 and "Nothing to be done" in text
+
+
+def test_a_new_losses_file_reruns_the_alignment_and_not_the_extraction(demo):
+    file = ROOT / "glocal" / "losses.py"
+    before = file.stat()
+    try:
+        os.utime(file)
+        code, text = run("--dry-run", "--quiet", "rules")
+        reasons = run("--dry-run")[1]
+    finally:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert code == 0, text
+    assert "Align efficientnet-lite0" in reasons and "Extract efficientnet-lite0" not in reasons
+
+
+def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
+    profile = ROOT / "results" / "test-kill"
+    shutil.rmtree(profile, ignore_errors=True)
+    shutil.copytree(demo / "features", profile / "features")
+    config = write_config(tmp_path, "config/demo.yaml", profile="test-kill")
+    try:
+        first = snakemake("--configfile", config, "align", start_new_session=True)
+        kept = wait_for_fit(profile / "cache", first)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+        code, text = run("--configfile", config, "align")
+        assert code == 0, text[-3000:]
+        assert (profile / "alignment.csv").exists()
+        assert kept.exists() and kept.stat().st_mtime < (profile / "alignment.csv").stat().st_mtime
+        made = sorted((profile / "cache").rglob("output.pkl"), key=lambda p: p.stat().st_mtime)
+        assert made[0] == kept  # the fit from before the kill was not made again
+    finally:
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def wait_for_fit(cache, process, seconds=300):
+    for _ in range(seconds * 5):
+        done = list(cache.rglob("output.pkl"))
+        if done:
+            return done[0]
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        time.sleep(0.2)
+    raise AssertionError("no fit was made in time")
+
+
+def test_a_second_run_of_the_same_profile_is_refused(demo, tmp_path):
+    import fcntl
+
+    with open(demo / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, text = run("--forcerun", "gather", "--until", "gather")
+    assert code != 0 and "another run is writing to results/demo" in text
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"profil": "x"}, ["profil", "Did you mean"]),
+        ({"seed": "1e-3"}, ["seed", "1e-3"]),
+        ({"downstream": "fold"}, ["downstream", "fold", "Did you mean"]),
+    ],
+)
+def test_a_bad_config_is_one_sentence(tmp_path, changes, words):
+    config = write_config(tmp_path, "config/demo.yaml", **changes)
+    code, text = run("--configfile", config, "--dry-run")
+    assert code != 0 and "Traceback" not in text
+    assert all(word in text for word in [*words, "config.yaml"])
+
+
+def test_the_real_profile_is_planned_without_network():
+    code, text = run("--configfile", "config/clip-b32.yaml", "--dry-run", "--forceall")
+    assert code == 0 and "align_encoder" in text
+
+
+@needs_data
+@pytest.mark.data
+def test_real_judgments_real_clip(tmp_path):
+    """A slice of config/clip-b32.yaml: one encoder, the chosen settings, five shots of two tasks. About two minutes."""
+    config = yaml.safe_load((ROOT / "config" / "clip-b32.yaml").read_text())
+    config["profile"] = "test-clip"
+    config["encoders"] = {"clip-b32": config["encoders"]["clip-b32"]}
+    grid = {"naive": {"lam": [0.03]}, "global": {"lam": [0.3]}, "glocal": {"lam": [0.3], "alpha": [0.1], "tau": [0.5]}}
+    config["alignment"]["grid"] = grid
+    config["few_shot"] |= {"shots": [5], "tasks": {t: config["few_shot"]["tasks"][t] for t in ("entity13", "entity30")}}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    folder = ROOT / "results" / "test-clip"
+    try:
+        code, text = run("--configfile", path)
+        assert code == 0, text[-3000:]
+        headline, human = pd.read_csv(folder / "headline.csv"), pd.read_csv(folder / "human.csv")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    zero_shot = human[(human["dataset"] == "all triplets") & (human["transform"] == "original")]["value"].iloc[0]
+    assert zero_shot == pytest.approx(0.486, abs=0.003)
+    assert human["ceiling"].max() == pytest.approx(0.6722, abs=1e-4)
+    for transform in ("naive", "global", "glocal"):
+        assert mean(headline, "odd-one-out", transform) >= 0.56
+    assert mean(headline, "10-NN", "glocal") > mean(headline, "10-NN", "naive") + 0.2
+    e13, e30 = (
+        {t: mean(headline, "5-shot", t, task) for t in ("original", "naive", "glocal")} for task in ("entity13", "entity30")
+    )
+    assert e13["glocal"] >= e13["original"] + 0.03 and e13["naive"] < e13["glocal"]
+    assert e30["naive"] <= e30["original"] - 0.08
+    shift = [mean(headline, "anomaly AUROC, shift", t, "entity13") for t in ("original", "glocal")]
+    assert shift[1] >= shift[0] + 0.03

@@ -1,0 +1,102 @@
+"""The house style: one colour and marker a transform, one artist a transform, observers named on the picture."""
+
+import matplotlib
+import matplotlib.colors
+import numpy as np
+import pandas as pd
+import pytest
+
+from glocal import plots
+
+matplotlib.use("Agg")
+
+TABLE = pd.DataFrame(
+    [
+        {"task": task, "shots": shots, "transform": name, "value": v + 0.1 * shots, "sd": 0.05, "low": v, "high": v + 0.3}
+        for task, shots in (("b", 2), ("a", 1))
+        for v, name in enumerate(["glocal", "original", "naive"])
+    ]
+)
+
+
+@pytest.fixture
+def axes():
+    import matplotlib.pyplot as plt
+
+    fig, found = plots.figure(1)
+    yield found[0]
+    plt.close(fig)
+
+
+def test_each_transform_has_one_colour_and_marker():
+    assert list(plots.COLOURS) == list(plots.MARKERS) == list(plots.NAMES)
+    assert list(plots.COLOURS) == ["original", "naive", "global", "glocal", "published"]
+    for of in (plots.COLOURS, plots.MARKERS, plots.NAMES):
+        assert len(set(of.values())) == 5
+    rgb = np.array([matplotlib.colors.to_rgb(c) for c in plots.COLOURS.values()])
+    apart = np.linalg.norm(rgb[:, None] - rgb[None], axis=2) + 9 * np.eye(5)
+    assert apart.min() > 0.25
+
+
+def colours(artists):
+    return [matplotlib.colors.to_hex(a.get_facecolor()).upper() for a in artists]
+
+
+def test_bars_one_container_a_transform_in_the_fixed_order(axes):
+    plots.bars(axes, TABLE, "task", "value")
+    kinds = ["original", "naive", "glocal"]  # the order of the palette, not of the table
+    assert [c.get_label() for c in axes.containers] == [plots.NAMES[k] for k in kinds]
+    for kind, container in zip(kinds, axes.containers, strict=True):
+        expected = TABLE[TABLE["transform"] == kind]["value"].tolist()
+        assert [bar.get_height() for bar in container] == expected
+        assert set(colours(container)) == {plots.COLOURS[kind]}
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["b", "a"]  # the order of the table
+    places = sorted(bar.get_x() for c in axes.containers for bar in c)
+    assert min(np.diff(places)) >= 0.9 * axes.containers[0][0].get_width()  # no bar on another
+
+
+@pytest.mark.parametrize("how, below, above", [({"spread": "sd"}, 0.05, 0.05), ({"low": "low", "high": "high"}, 0.2, 0.1)])
+def test_error_bars(axes, how, below, above):
+    plots.bars(axes, TABLE[TABLE["shots"] == 2], "task", "value", **how)
+    for container in (c for c in axes.containers if hasattr(c, "patches")):
+        ((low, high),) = container.errorbar.lines[2][0].get_segments()
+        height = container[0].get_height()
+        assert (height - low[1], high[1] - height) == (pytest.approx(below), pytest.approx(above))
+
+
+def test_curves_one_line_a_transform_with_its_marker_and_band(axes):
+    plots.curves(axes, TABLE, "shots", "value", spread="sd")
+    assert len(axes.lines) == len(axes.collections) == 3
+    for kind, line in zip(["original", "naive", "glocal"], axes.lines, strict=True):
+        assert line.get_label() == plots.NAMES[kind] and line.get_marker() == plots.MARKERS[kind]
+        assert matplotlib.colors.to_hex(line.get_color()).upper() == plots.COLOURS[kind]
+        assert line.get_xdata().tolist() == [1, 2]  # sorted, whatever the table's order
+
+
+def test_reference_line_says_what_it_is(axes):
+    plots.reference(axes, 1 / 3, "chance")
+    assert axes.lines[0].get_ydata() == [1 / 3, 1 / 3] and axes.texts[0].get_text() == "chance"
+
+
+@pytest.mark.parametrize("observer, named", [("human", False), ("simulated observer", True)])
+def test_a_simulated_observer_is_named_on_the_picture(axes, tmp_path, observer, named):
+    plots.save(axes.figure, tmp_path / "a.png", observer)
+    texts = [t.get_text() for t in axes.figure.texts]
+    assert texts == (["simulated observer, no human judgments"] if named else [])
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_similarity_matrix_is_sorted_by_superclass(axes):
+    x = np.eye(4)
+    image = plots.similarity_matrix(axes, x[[0, 1, 2, 3]], np.array([1, 0, 1, 0]), ["first", "second"])
+    np.testing.assert_array_equal(image.get_array(), np.eye(4))
+    assert len(axes.lines) == 2 and [t.get_text() for t in axes.get_yticklabels()] == ["first", "second"]
+    rows = np.array([[1.0, 0], [0, 1], [1, 0], [0, 1]])
+    blocks = plots.similarity_matrix(axes, rows, np.array([0, 1, 0, 1])).get_array()
+    np.testing.assert_array_equal(blocks, np.kron(np.eye(2), np.ones((2, 2))))
+
+
+def test_thumbnails_do_not_cover_one_another():
+    xy = np.array([[0.0, 0], [0.1, 0], [5, 0], [5, 0.05], [0, 9]])
+    assert plots._apart(xy, 1.0).tolist() == [True, False, True, False, True]
+    assert plots._apart(xy, 0.0).all()

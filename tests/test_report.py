@@ -1,0 +1,79 @@
+"""Results tables: gathering, the headline on tables small enough to check, faults named."""
+
+import pandas as pd
+import pytest
+
+from glocal import report
+from glocal.config import GlocalError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Tables of two encoders; the headline is about the first."""
+    alignment = [
+        {"encoder": e, "objective": o, "lam": 1.0, "alpha": 0.1, "tau": 0.1, "fold": f"object-{i}", "odd_one_out": v + i / 10,
+         "triplet_loss": 1.0, "local_kl": 0.0, "neighbour_overlap": 1.0, "chosen": chosen}
+        for e in ("first", "second") for o, v in (("original", 0.4), ("naive", 0.6)) for i in range(2)
+        for chosen in (True, o == "original")
+    ]  # fmt: skip
+    alignment[-1]["odd_one_out"] = 99.0
+    few_shot = [
+        {"encoder": e, "task": "t", "shots": s, "repetition": r, "transform": "naive", "classifier": "logistic",
+         "accuracy": 0.5 + s / 100 + r / 10, "fold": "all"} for e in ("first", "second") for s in (1, 5, 8) for r in (0, 1)
+    ]  # fmt: skip
+    anomaly = [
+        {"encoder": "first", "dataset": "d", "mode": m, "normal_class": c, "transform": "naive", "auroc": a, "fold": "all"}
+        for m in ("shift", "reverse") for c, a in (("001", 0.8), ("002", 0.6))
+    ]  # fmt: skip
+    for name, rows in {"alignment": alignment, "few_shot": few_shot, "anomaly": anomaly}.items():
+        pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
+    return tmp_path
+
+
+def row(table, measure, transform):
+    found = table[(table["measure"] == measure) & (table["transform"] == transform)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_headline(folder):
+    table = report.headline(folder)
+    odd = row(table, "odd-one-out accuracy, held out", "naive")
+    assert (odd["mean"], odd["split"]) == (pytest.approx(0.65), "object")
+    assert odd["sd"] == pytest.approx(0.1 / 2**0.5)
+    shots = row(table, "5-shot accuracy", "naive")
+    assert (shots["mean"], shots["task"], shots["split"]) == (pytest.approx(0.6), "t", "all")
+    shift = row(table, "anomaly AUROC, shift", "naive")
+    assert shift["mean"] == pytest.approx(0.7) and pd.isna(shift["sd"])  # classes are averaged before folds
+    assert len(table) == 7
+
+
+def test_fewer_shots_than_asked_for(folder):
+    assert set(report.headline(folder, shots=99)["measure"]) >= {"8-shot accuracy"}
+
+
+def test_wide_and_show(folder):
+    wide = report.wide(report.headline(folder), digits=2)
+    assert list(wide.columns) == ["original", "naive"]
+    assert wide.loc[("odd-one-out accuracy, held out", "", "object"), "naive"] == "0.65"
+    text = report.show({"profile": "demo", "observer": "simulated observer"}, folder)
+    assert "simulated observer: no human judgments" in text and "0.650" in text and str(folder) in text
+    assert "no human judgments" not in report.show({"profile": "x", "observer": "human"}, folder)
+
+
+def test_gather_puts_parts_below_one_another_and_keeps_names_text(folder, tmp_path):
+    (tmp_path / "b").mkdir()
+    pd.DataFrame({"encoder": ["x"]} | {c: [1] for c in report.TABLES["anomaly"][1:]}).to_csv(tmp_path / "b" / "anomaly.csv")
+    report.gather([folder / "anomaly.csv", tmp_path / "b" / "anomaly.csv"], tmp_path / "out.csv")
+    found = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    assert found["encoder"].tolist() == ["first"] * 4 + ["x"]
+    assert found["normal_class"].tolist() == ["001", "002"] * 2 + ["1"]
+
+
+def test_missing_tables_and_columns_are_named(folder, tmp_path):
+    with pytest.raises(GlocalError, match=r"human\.csv: no such table yet"):
+        report.read(folder / "human.csv")
+    pd.read_csv(folder / "anomaly.csv").drop(columns="auroc").to_csv(tmp_path / "anomaly.csv", index=False)
+    with pytest.raises(GlocalError, match=r'anomaly\.csv: lacks the column "auroc"; delete the file'):
+        report.gather([tmp_path / "anomaly.csv"], tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()

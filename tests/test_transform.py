@@ -1,0 +1,289 @@
+"""The estimator: scikit-learn's contract, every kind of input, files, faults, and that it learns what people see."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from helpers import needs_data, observed
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from glocal import GLocalTransform, downloads, triplets
+from glocal.config import GlocalError
+from glocal.transform import aligners, unit_norm
+
+# file: mean of the diagonal, sum (W - c I)^2, that relative to c I
+PUBLISHED = {
+    "OpenCLIP_ViT-L-14_laion2b_s32b_b82k": (0.1033, 0.1188, 0.120),
+    "OpenCLIP_ViT-L-14_laion400m_e32": (0.0908, 0.1375, 0.147),
+    "clip_RN50": (0.0791, 0.1044, 0.128),
+    "clip_ViT-L-14": (0.1200, 0.1480, 0.116),
+    "dino-vit-base-p16": (0.0702, 0.172, 0.213),
+    "dino-vit-base-p8": (0.0723, 0.187, 0.216),
+    "dinov2-vit-base-p14": (0.0863, 0.340, 0.244),
+    "dinov2-vit-large-p14": (0.0657, 0.358, 0.285),
+    "resnet18": (0.0564, 0.151, 0.305),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return observed()
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    x, t = data
+    return GLocalTransform(bias=True, max_iter=30).fit(x, t[:500], context=x)
+
+
+def state(t):
+    return t.weights_.tobytes(), t.bias_.tobytes(), t.mean_, t.std_
+
+
+# -- scikit-learn ------------------------------------------------------------------------------------------------------
+
+
+def test_parameters_and_clone(fitted):
+    copy = clone(fitted)
+    assert copy.get_params() == fitted.get_params() and not hasattr(copy, "weights_")
+    assert copy.set_params(lam=7).lam == 7 and fitted.lam == 0.1
+
+
+def test_pickle(fitted, data):
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.transform(data[0]), fitted.transform(data[0]))
+
+
+def test_pipelines(fitted, data):
+    x, t = data
+    whole = make_pipeline(FunctionTransformer(lambda x: 2 * x), GLocalTransform("global", max_iter=5)).fit(x, t)
+    assert whole.transform(x).shape == x.shape
+    labels = (x[:, 0] > x[:, 0].mean()).astype(int)
+    model = make_pipeline(FrozenEstimator(fitted), LogisticRegression()).fit(x, labels)
+    assert model.score(x, labels) > 0.8
+
+
+def test_transform_before_fit_is_refused(data):
+    for call in (lambda t: t.transform(data[0]), lambda t: t.to_linear(), lambda t: t.save("x.npz")):
+        with pytest.raises(Exception, match="not fitted"):
+            call(GLocalTransform())
+
+
+# -- input and output --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["torch", "memmap", "float16", "float32", "float64", "fortran", "grad"])
+def test_every_kind_of_input(fitted, data, tmp_path, kind):
+    x, t = data[0].astype(np.float16), data[1][:300]
+    np.save(tmp_path / "x.npy", x)
+    made = {
+        "torch": lambda: torch.tensor(x).float(),
+        "memmap": lambda: np.load(tmp_path / "x.npy", mmap_mode="r"),
+        "fortran": lambda: np.asfortranarray(x.astype(np.float32)),
+        "grad": lambda: torch.tensor(x).float().requires_grad_(),
+    }.get(kind, lambda: x.astype(kind))()
+    expected = GLocalTransform(max_iter=3).fit(x, t, context=x)
+    found = GLocalTransform(max_iter=3).fit(made, torch.tensor(t) if kind == "torch" else t, context=made)
+    np.testing.assert_allclose(found.weights_, expected.weights_, rtol=1e-5, atol=1e-6)
+    z = fitted.transform(made)
+    assert isinstance(z, np.ndarray) and z.dtype == np.float32 and z.shape == x.shape
+    np.testing.assert_allclose(z, fitted.transform(x), rtol=1e-5, atol=1e-6)
+
+
+def test_the_formula(fitted, data):
+    x = data[0]
+    expected = (x - fitted.mean_) / fitted.std_ @ fitted.weights_.astype(float) + fitted.bias_
+    assert np.linalg.norm(fitted.transform(x) - expected) < 1e-6 * np.linalg.norm(expected)
+    assert (fitted.mean_, fitted.std_) == (pytest.approx(x.mean()), pytest.approx(x.std()))
+    assert fitted.bias_.any()
+
+
+def test_to_linear_is_the_transform(fitted, data):
+    layer, x = fitted.to_linear(), data[0]
+    z = layer(torch.tensor(x, dtype=torch.float32)).detach().numpy()
+    assert np.linalg.norm(z - fitted.transform(x)) < 1e-6 * np.linalg.norm(z)
+
+
+def test_mean_and_std_come_from_the_objects_of_the_triplets(data):
+    x, t = data
+    held = np.arange(len(x)) >= 40
+    shown = t[triplets.within(t, ~held, len(x))]
+    moved = np.where(held[:, None], 100 * x, x)
+    a, b = (GLocalTransform("global", max_iter=5).fit(f, shown) for f in (x, moved))
+    assert state(a) == state(b) and a.mean_ == pytest.approx(x[:40].mean())
+
+
+def test_two_fits_are_bit_equal(data):
+    x, t = data
+    a, b = (GLocalTransform(max_iter=20, bias=True).fit(x, t, context=x[:50]) for _ in range(2))
+    assert state(a) == state(b) and a.history_ == b.history_
+
+
+# -- learning ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ["naive", "global", "glocal"])
+def test_held_out_accuracy_rises_on_a_known_latent(objective):
+    x, t = observed(n=120, m=8000)
+    train, test = triplets.split_objects(len(x), 3)[0]
+    shown, asked = t[triplets.within(t, train, len(x))], t[triplets.within(t, test, len(x))]
+    fit = GLocalTransform(objective, lam=0.01, alpha=0.1, tau=0.5).fit(x, shown, context=x[train])
+    before, after = triplets.accuracy(x - x.mean(), asked), triplets.accuracy(fit.transform(x), asked)
+    assert len(asked) > 150 and after > before + 0.15
+    assert fit.converged_ and fit.history_[-1]["objective"] < fit.history_[0]["objective"]
+
+
+def test_local_loss_keeps_neighbours():
+    x, t = observed(n=120, m=4000)
+    kl = [GLocalTransform(lam=0.01, alpha=a, tau=0.3).fit(x, t, context=x).history_[-1]["local_kl"] for a in (0.0, 0.5)]
+    assert kl[1] < 0.5 * kl[0]
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_files_keep_every_bit(fitted, data, tmp_path, suffix, bias):
+    t = fitted if bias else GLocalTransform("global", max_iter=3).fit(*data)
+    path = t.save(tmp_path / "new" / f"t-v1.5{suffix}")
+    assert path == tmp_path / "new" / f"t-v1.5{suffix}" and path.exists()
+    again = GLocalTransform.load(path)
+    assert again.weights_.tobytes() == t.weights_.tobytes() and again.bias_.tobytes() == t.bias_.tobytes()
+    np.testing.assert_array_equal(again.transform(data[0]), t.transform(data[0]))
+    assert again.bias == bias
+    second = again.save(tmp_path / f"again{suffix}")
+    assert GLocalTransform.load(second).mean_ == again.mean_ and GLocalTransform.load(second).std_ == again.std_
+
+
+def test_the_layout_is_the_authors(fitted, tmp_path):
+    with np.load(fitted.save(tmp_path / "t.npz")) as file:
+        assert set(file.files) == {"weights", "bias", "mean", "std"}
+        assert file["weights"].dtype == np.float32 and file["mean"].shape == file["std"].shape == ()
+
+
+GOOD = {"weights": np.eye(3, dtype="f4"), "mean": np.float32(0), "std": np.float32(1)}
+
+
+@pytest.mark.parametrize(
+    "arrays, words",
+    [
+        ({"w": np.eye(3)}, 'the array "mean" is missing (found w)'),
+        ({k: v for k, v in GOOD.items() if k != "std"}, 'the array "std" is missing'),
+        (GOOD | {"labels": np.arange(3)}, 'the array "labels" does not belong'),
+        (GOOD | {"weights": np.ones((3, 2))}, "weights has shape (3, 2), not (p, p)"),
+        (GOOD | {"weights": np.ones(3)}, "weights has shape (3,)"),
+        (GOOD | {"bias": np.ones(4)}, "bias has shape (4,), not (3,)"),
+        (GOOD | {"weights": np.full((3, 3), np.nan)}, "NaN"),
+        (GOOD | {"mean": np.float32(np.inf)}, "NaN or infinite"),
+        (GOOD | {"mean": np.zeros(3)}, "must be scalars"),
+        (GOOD | {"std": np.float32(0)}, "std above 0"),
+        (GOOD | {"weights": np.array([["a"]])}, "weights has values of type <U1"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, arrays, words):
+    np.savez(tmp_path / "t.npz", **arrays)
+    with pytest.raises(GlocalError, match="t.npz: not a gLocal transform: .*" + re.escape(words)):
+        GLocalTransform.load(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize("name", ["t.npz", "t.safetensors"])
+@pytest.mark.parametrize("content", [b"hello\nthere", b"", b"PK\x03\x04broken"])
+def test_damaged_files_are_one_sentence(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GlocalError, match=f"{name}: cannot be read as a transform") as error:
+        GLocalTransform.load(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_files_pickles_and_other_suffixes(fitted, tmp_path):
+    with pytest.raises(GlocalError, match="absent: no such transform file"):
+        GLocalTransform.load(tmp_path / "absent")
+    np.savez(tmp_path / "p.npz", **GOOD | {"weights": np.array([{}], dtype=object)})
+    with pytest.raises(GlocalError, match="cannot be read"):
+        GLocalTransform.load(tmp_path / "p.npz")
+    with pytest.raises(GlocalError, match="change the suffix"):
+        fitted.save(tmp_path / "t.pt")
+
+
+@needs_data
+@pytest.mark.data
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_transforms(name):
+    t = GLocalTransform.load(downloads.fetch(f"published-{name}"))
+    w = t.weights_.astype(float)
+    c = w.diagonal().mean()
+    off = ((w - c * np.eye(len(w))) ** 2).sum()
+    mean_diagonal, expected, relative = PUBLISHED[name]
+    assert c == pytest.approx(mean_diagonal, rel=1e-3)
+    assert off == pytest.approx(expected, rel=4e-3)
+    assert np.sqrt(off / (len(w) * c**2)) == pytest.approx(relative, abs=1e-3)
+    assert t.bias == (name != "clip_ViT-L-14") and t.transform(np.zeros((1, len(w)))).shape == (1, len(w))
+
+
+def test_no_two_published_files_are_copies():
+    """Upstream's head has one file twice under two names; the registry names the true one."""
+    rows = [row for name, row in downloads.registry().items() if name.startswith("published-")]
+    assert len(rows) == len(PUBLISHED) == len({row["sha256"] for row in rows})
+
+
+# -- aligners ----------------------------------------------------------------------------------------------------------
+
+
+def test_aligners_return_unit_rows_with_the_original_first(fitted, data, tmp_path):
+    paths = {"global": fitted.save(tmp_path / "a.npz"), "glocal": fitted.save(tmp_path / "b.npz")}
+    found = aligners(paths)
+    assert list(found) == ["original", "global", "glocal"]
+    for name, align in found.items():
+        raw = data[0] if name == "original" else fitted.transform(data[0])
+        z = align(data[0])
+        np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-6)
+        np.testing.assert_allclose((z * raw).sum(1), np.linalg.norm(raw, axis=1), rtol=1e-5)  # the same directions
+    assert unit_norm(np.zeros((1, 3))).tolist() == [[0, 0, 0]]
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"x": lambda x: np.where(np.arange(len(x))[:, None] == 5, np.nan, x)}, "features: row 5 has NaN"),
+        ({"x": lambda x: np.where(np.arange(x.shape[1]) == 2, 1.0, x)}, "features: column 2 is 1 in every row"),
+        ({"x": lambda x: x[0]}, "features: shape (24,)"),
+        ({"x": lambda x: x.astype(str)}, "not real numbers"),
+        ({"t": lambda t: t + 58}, "triplets: row 0 is"),
+        ({"t": lambda t: t[:, [0, 0, 1]]}, "triplets: row 0 is"),
+        ({"t": lambda t: t[:0]}, "triplets: none given"),
+        ({"t": lambda t: t[:, :2]}, "triplets: shape is (4000, 2)"),
+        ({"t": lambda t: t + 0.5}, "object numbers must be whole"),
+        ({"context": lambda c: None}, "context: glocal needs context features"),
+        ({"context": lambda c: c[:, :9]}, "context: has 9 columns, the features 24"),
+        ({"context": lambda c: np.where(c == c[3], np.inf, c)}, "context: row 3 has infinity"),
+        ({"objective": "glocla"}, 'Did you mean "glocal"'),
+        ({"lam": -1}, "lam: -1 is out of range"),
+        ({"lam": float("nan")}, "lam: nan is out of range"),
+        ({"alpha": 1.5}, "alpha: 1.5 is out of range"),
+        ({"tau": 0}, "tau: 0 is out of range"),
+    ],
+)
+def test_faults_of_fit_are_named(data, change, words):
+    x, t = data
+    change = dict(change)
+    inputs = {"x": x, "t": t, "context": x}
+    for name in set(change) & set(inputs):
+        inputs[name] = change.pop(name)(inputs[name])
+    with pytest.raises(GlocalError, match=re.escape(words)):
+        GLocalTransform(**change).fit(inputs["x"], inputs["t"], context=inputs["context"])
+
+
+def test_faults_of_transform_are_named(fitted, data):
+    for bad in (data[0][:, :5], data[0][0]):
+        with pytest.raises(GlocalError, match=r"this transform takes \(k, 24\)"):
+            fitted.transform(bad)
