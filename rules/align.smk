@@ -6,27 +6,27 @@ rule align_encoder:
     input:
         modules=uses("notebooks/02_align.ipynb"),
         notebook="notebooks/02_align.ipynb",
-        triplets=RESULTS + "/triplets.npz",
-        features=RESULTS + "/tables/{encoder}/features.csv",
+        triplets=f"{RESULTS}/triplets.npz",
+        features=f"{RESULTS}/tables/{{encoder}}/features.csv",
     output:
         TRANSFORMS,
-        table=RESULTS + "/tables/{encoder}/alignment.csv",
-        history=RESULTS + "/tables/{encoder}/history.csv",
-        figure=RESULTS + "/figures/alignment-{encoder}.png",
-    params:
-        settings=config["alignment"],
+        table=f"{RESULTS}/tables/{{encoder}}/alignment.csv",
+        history=f"{RESULTS}/tables/{{encoder}}/history.csv",
+        figure=f"{RESULTS}/figures/alignment-{{encoder}}.png",
     log:
-        notebook=RESULTS + "/logs/02_align-{encoder}.ipynb",
-    threads: 4
+        notebook=f"{RESULTS}/logs/02_align-{{encoder}}.ipynb",
     conda:
         "../environment.yml"
+    threads: 4
+    params:
+        settings=config["alignment"],
     message:
         "Align {wildcards.encoder}"
     shell:
-        RUN + " -p encoder {wildcards.encoder}"
+        RUN_ENCODER
 
 
 rule align:
     """All encoders aligned, and the table of them."""
     input:
-        RESULTS + "/alignment.csv",
+        f"{RESULTS}/alignment.csv",

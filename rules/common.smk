@@ -25,10 +25,12 @@ OBJECTIVES = config["alignment"]["objectives"]
 DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or config["downstream"] == "folds"]
 # The config as it is after --config overrides: what the notebooks read, and a record of what was run.
 EFFECTIVE = f"{RESULTS}/config.yaml"
-TRANSFORMS = expand(RESULTS + "/transforms/{{encoder}}/{objective}.npz", objective=OBJECTIVES) + expand(
-    RESULTS + "/transforms/{{encoder}}/{fold}/{objective}.npz", fold=FOLDS, objective=OBJECTIVES
-)
-RUN = "python -m glocal run-notebook {input.notebook} {log.notebook} -p config " + EFFECTIVE + " --threads {threads}"
+# The transforms of an encoder: one per objective fitted on all objects, and one per fold and objective.
+TRANSFORMS = [
+    f"{RESULTS}/transforms/{{encoder}}/{place}{o}.npz" for place in ["", *(f"{f}/" for f in FOLDS)] for o in OBJECTIVES
+]
+RUN = f"python -m glocal run-notebook {{input.notebook}} {{log.notebook}} -p config {EFFECTIVE} --threads {{threads}}"
+RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder}}"
 
 
 wildcard_constraints:
@@ -38,6 +40,12 @@ wildcard_constraints:
 def uses(path):
     """A module, or a notebook's modules: editing one reruns what depends on it, and nothing else."""
     return modules_used(path) + ([path] if path.endswith(".py") else [])
+
+
+def parts(table):
+    """The encoders' parts of a results table."""
+    encoders = ENCODERS if table in ("alignment", "human") else DOWNSTREAM
+    return [f"{RESULTS}/tables/{encoder}/{table}.csv" for encoder in encoders]
 
 
 def write_config():
@@ -65,4 +73,4 @@ onstart:
 
 
 onsuccess:
-    shell("python -m glocal report --config " + EFFECTIVE)
+    shell(f"python -m glocal report --config {EFFECTIVE}")

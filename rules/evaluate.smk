@@ -2,13 +2,6 @@
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
 
-
-def parts(table):
-    """The encoders' parts of a results table."""
-    encoders = ENCODERS if table in ("alignment", "human") else DOWNSTREAM
-    return expand(RESULTS + "/tables/{encoder}/{table}.csv", encoder=encoders, table=table)
-
-
 for name, number in EVALUATIONS.items():
 
     rule:
@@ -18,26 +11,27 @@ for name, number in EVALUATIONS.items():
             TRANSFORMS,
             modules=uses(f"notebooks/{number}.ipynb"),
             notebook=f"notebooks/{number}.ipynb",
-            triplets=RESULTS + "/triplets.npz",
-            features=RESULTS + "/tables/{encoder}/features.csv",
+            triplets=f"{RESULTS}/triplets.npz",
+            features=f"{RESULTS}/tables/{{encoder}}/features.csv",
         output:
-            table=RESULTS + "/tables/{encoder}/" + name + ".csv",
+            table=f"{RESULTS}/tables/{{encoder}}/{name}.csv",
             figure=report(
-                RESULTS + "/figures/" + name + "-{encoder}.png",
+                f"{RESULTS}/figures/{name}-{{encoder}}.png",
                 category="Figures",
                 caption=f"../figures/captions/{name}.rst",
             ),
-        params:
-            settings=config.get(name, config.get("references")),
         log:
-            notebook=RESULTS + "/logs/" + number + "-{encoder}.ipynb",
-        threads: 4
+            notebook=f"{RESULTS}/logs/{number}-{{encoder}}.ipynb",
         conda:
             "../environment.yml"
+        threads: 4
+        params:
+            settings=config.get(name, config.get("references")),
+            seed=config["seed"],
         message:
             f"Evaluate {{wildcards.encoder}}: {name}"
         shell:
-            RUN + " -p encoder {wildcards.encoder}"
+            RUN_ENCODER
 
 
 rule gather:
@@ -45,9 +39,9 @@ rule gather:
     input:
         lambda wildcards: parts(wildcards.table),
     output:
-        RESULTS + "/{table}.csv",
+        f"{RESULTS}/{{table}}.csv",
     log:
-        RESULTS + "/logs/gather-{table}.log",
+        f"{RESULTS}/logs/gather-{{table}}.log",
     wildcard_constraints:
         table="alignment|human|few_shot|anomaly|structure",
     conda:
@@ -61,28 +55,28 @@ rule gather:
 rule human:
     """Agreement with human odd-one-out choices."""
     input:
-        RESULTS + "/human.csv",
+        f"{RESULTS}/human.csv",
 
 
 rule few_shot:
     """Few-shot classification."""
     input:
-        RESULTS + "/few_shot.csv",
+        f"{RESULTS}/few_shot.csv",
 
 
 rule anomaly:
     """Anomaly detection."""
     input:
-        RESULTS + "/anomaly.csv",
+        f"{RESULTS}/anomaly.csv",
 
 
 rule structure:
     """Neighbours and superclasses before and after."""
     input:
-        RESULTS + "/structure.csv",
+        f"{RESULTS}/structure.csv",
 
 
 rule tables:
     """All five tables."""
     input:
-        expand(RESULTS + "/{table}.csv", table=["alignment", "human", "few_shot", "anomaly", "structure"]),
+        expand(f"{RESULTS}/{{table}}.csv", table=["alignment", "human", "few_shot", "anomaly", "structure"]),

@@ -6,19 +6,19 @@ rule triplets:
     input:
         uses("glocal/demo.py" if config["source"] == "demo" else "glocal/judgments.py"),
     output:
-        RESULTS + "/triplets.npz",
+        f"{RESULTS}/triplets.npz",
+    log:
+        f"{RESULTS}/logs/triplets.log",
+    conda:
+        "../environment.yml"
     params:
         splits=config["alignment"]["splits"],
         folds=config["alignment"]["folds"],
         seed=config["seed"],
-    log:
-        RESULTS + "/logs/triplets.log",
-    conda:
-        "../environment.yml"
     message:
         "Odd-one-out triplets -> {output}"
     shell:
-        "python -m glocal triplets --config " + EFFECTIVE + " --out {output} 2>&1 | tee {log}"
+        f"python -m glocal triplets --config {EFFECTIVE} --out {{output}} 2>&1 | tee {{log}}"
 
 
 rule extract:
@@ -27,17 +27,17 @@ rule extract:
         modules=uses("notebooks/01_extract.ipynb"),
         notebook="notebooks/01_extract.ipynb",
     output:
-        table=RESULTS + "/tables/{encoder}/features.csv",
-        figure=RESULTS + "/figures/features-{encoder}.png",
+        table=f"{RESULTS}/tables/{{encoder}}/features.csv",
+        figure=f"{RESULTS}/figures/features-{{encoder}}.png",
+    log:
+        notebook=f"{RESULTS}/logs/01_extract-{{encoder}}.ipynb",
+    conda:
+        "../environment.yml"
+    threads: 4
     params:
         settings=lambda wildcards: config["encoders"][wildcards.encoder],
         splits=config["alignment"]["splits"],
-    log:
-        notebook=RESULTS + "/logs/01_extract-{encoder}.ipynb",
-    threads: 4
-    conda:
-        "../environment.yml"
     message:
         "Extract {wildcards.encoder}"
     shell:
-        RUN + " -p encoder {wildcards.encoder}"
+        RUN_ENCODER

@@ -8,15 +8,15 @@ rule figures_profile:
         modules=uses("notebooks/07_figures.ipynb"),
         notebook="notebooks/07_figures.ipynb",
     output:
-        report(RESULTS + "/figures/overview.png", category="Figures", caption="../figures/captions/overview.rst"),
-        table=RESULTS + "/headline.csv",
+        report(f"{RESULTS}/figures/overview.png", category="Figures", caption="../figures/captions/overview.rst"),
+        table=f"{RESULTS}/headline.csv",
     log:
-        notebook=RESULTS + "/logs/07_figures.ipynb",
-    threads: 4
+        notebook=f"{RESULTS}/logs/07_figures.ipynb",
     conda:
         "../environment.yml"
+    threads: 4
     message:
-        "Figures of " + config["profile"]
+        f"Figures of {config['profile']}"
     shell:
         RUN
 
@@ -24,7 +24,7 @@ rule figures_profile:
 rule figures:
     """Every figure of the profile."""
     input:
-        RESULTS + "/figures/overview.png",
+        f"{RESULTS}/figures/overview.png",
 
 
 rule publish:
@@ -33,13 +33,12 @@ rule publish:
         rules.figures.input,
         rules.tables.input,
     output:
-        directory("figures/" + config["profile"]),
+        directory(f"figures/{config['profile']}"),
     log:
-        RESULTS + "/logs/publish.log",
+        f"{RESULTS}/logs/publish.log",
     conda:
         "../environment.yml"
     message:
         "Publish figures and tables -> {output}"
     shell:
-        "mkdir -p {output}/tables && cp " + RESULTS + "/figures/*.png {output} && cp " + RESULTS + "/*.csv {output}/tables"
-        " 2>&1 | tee {log}"
+        f"(mkdir -p {{output}}/tables; cp {RESULTS}/figures/*.png {{output}}; cp {RESULTS}/*.csv {{output}}/tables) 2>&1 | tee {{log}}"

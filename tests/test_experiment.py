@@ -1,0 +1,153 @@
+"""An experiment answers with the right rows: of a set, of a fold, of a context, of a task."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from glocal import features
+from glocal.config import GlocalError
+from glocal.experiment import Experiment, _usable
+
+DEMO = {
+    "profile": "tiny", "observer": "simulated observer", "seed": 3, "source": "demo", "downstream": "folds",
+    "encoders": {"net": {"objects": "openmoji", "context": {"set": "objects"}}},
+    "alignment": {"splits": ["subgroup", "picture"], "folds": 2, "objectives": ["naive", "glocal"], "grid": {},
+                  "choose": "triplet_loss", "kl_tau": 0.1, "max_iter": 5, "tol": 0.1},
+    "few_shot": {"shots": [1], "repetitions": 1, "c": [1.0], "balanced": True, "tasks": {}},
+    "anomaly": {"k": 5, "sets": {}},
+    "structure": {"k": 5, "sets": {}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A repository root; returns a function that opens an experiment on a changed config."""
+    monkeypatch.setenv("GLOCAL_ROOT", str(tmp_path))
+
+    def experiment(encoder=None, **changes):
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(DEMO | changes))
+        return Experiment("tiny.yaml", encoder)
+
+    return experiment
+
+
+@pytest.fixture
+def demo(house):
+    """Ten objects whose feature 0 is their number; subgroup folds 0 0 0 0 0 1 1 1 1 1, picture folds 0 1 0 1 ..."""
+    e = house()
+    rows = pd.DataFrame({"subgroup_fold": np.arange(10) // 5, "picture_fold": np.arange(10) % 2, "group": list("aaabbbbccd")})
+    features.write(e.stem("objects"), numbered(10), rows)
+    return e
+
+
+@pytest.fixture
+def public(house):
+    """An encoder with a set of 30 other images, of which the context may use 20."""
+    sets = {"images": {"cache": "imagenet", "part": "train"}}
+    context = {"set": "images", "where": 'part != "target"', "images": 12, "held_out": 6}
+    net = {"objects": "things-clip-b32", "downstream": True, "context": context, "sets": sets}
+    e = house(source="public", downstream="all", encoders={"net": net}, alignment=DEMO["alignment"] | {"splits": ["object"]})
+    rows = pd.DataFrame({"part": ["source", "target", "other"] * 10, "superclass": [0, 1, -1] * 10})
+    features.write(e.stem("images"), numbered(30), rows)
+    return e
+
+
+def numbered(n):
+    return np.column_stack([np.arange(n), np.random.default_rng(0).normal(size=(n, 2))])
+
+
+def numbers(x):
+    return x[:, 0].astype(int).tolist()
+
+
+def test_places(house, tmp_path):
+    e = house()
+    assert e.stem("a") == tmp_path / "results" / "tiny" / "features" / "net" / "a"
+    assert e.table("few_shot") == tmp_path / "results" / "tiny" / "tables" / "net" / "few_shot.csv"
+    assert e.figure("x") == tmp_path / "results" / "tiny" / "figures" / "x.png"
+    assert e.table("few_shot").parent.is_dir() and e.figure("x").parent.is_dir()
+    folder = tmp_path / "results" / "tiny" / "transforms" / "net"
+    assert e.transform_paths() == {name: folder / f"{name}.npz" for name in ("naive", "glocal")}
+    assert e.transform_path("picture-1", "naive") == folder / "picture-1" / "naive.npz"
+
+
+def test_encoders(house):
+    two = {name: DEMO["encoders"]["net"] for name in ("first", "second")}
+    assert house(encoders=two).encoder == "first" and house("second", encoders=two).encoder == "second"
+    with pytest.raises(GlocalError, match='encoder "secnd" is not in it. Did you mean "second"'):
+        house("secnd", encoders=two)
+
+
+def test_folds(demo, public):
+    assert demo.folds == demo.downstream_folds == ["subgroup-0", "subgroup-1", "picture-0", "picture-1"]
+    assert public.folds == ["object-0", "object-1"] and public.downstream_folds == ["all"]
+    assert demo.held_out("subgroup-1").tolist() == [False] * 5 + [True] * 5
+
+
+def test_of_the_objects_only_the_held_out_ones(demo):
+    part = {"set": "objects"}
+    assert numbers(demo.select(part).x) == list(range(10))
+    found = demo.select(part, "picture-1")
+    assert numbers(found.x) == [1, 3, 5, 7, 9] and found.rows["group"].tolist() == list("abbcd")
+    assert list(found.rows.index) == list(range(5))
+    assert numbers(demo.select({"set": "objects", "where": 'group == "b"'}, "picture-1").x) == [3, 5]
+
+
+def test_other_images_have_no_folds(public):
+    assert numbers(public.select({"set": "images", "where": 'part == "target"'}, "object-0").x) == list(range(1, 30, 3))
+
+
+@pytest.mark.parametrize("where", ["prat == 'x'", "part ==", "part == 'x' and"])
+def test_a_selection_that_does_not_work_is_named(public, where):
+    with pytest.raises(GlocalError, match="images: the selection `.*columns are: part, superclass") as error:
+        public.select({"set": "images", "where": where})
+    assert "\n" not in str(error.value)
+
+
+def test_parts_of_a_task_have_labels_and_enough_rows(demo, public):
+    pool, test = demo.parts({"label": "group", "pool": {"set": "objects"}, "min_per_class": 3})
+    assert numbers(pool.x) == [0, 1, 2, 3, 4, 5, 6] and test is None
+    pool, _ = demo.parts({"label": "group", "train": {"set": "objects"}, "min_per_class": 3}, "picture-0")
+    assert numbers(pool.x) == []  # five are held out: a a b b c
+    source, target = (({"set": "images", "where": f'part == "{p}"'}) for p in ("source", "target"))
+    train, test = public.parts({"label": "superclass", "train": source, "test": target})
+    assert numbers(train.x) == list(range(0, 30, 3)) and numbers(test.x) == list(range(1, 30, 3))
+    everything, _ = public.parts({"label": "superclass", "images": {"set": "images"}})
+    assert -1 not in set(everything.rows["superclass"]) and len(everything.x) == 20
+    with pytest.raises(GlocalError, match='images: has no column "superclas" .* Did you mean "superclass"'):
+        public.parts({"label": "superclas", "images": {"set": "images"}})
+
+
+def test_usable_labels():
+    assert _usable(pd.Series(["a", "a", "", None, "b"]), 2).tolist() == [True, True, False, False, False]
+    assert _usable(pd.Series([3, -1, 3, 4, -1]), 1).tolist() == [True, False, True, True, False]
+
+
+def test_the_context_of_objects_is_what_a_fold_trains_on(demo):
+    seen, unseen = demo.context("subgroup-0")
+    assert numbers(seen) == [5, 6, 7, 8, 9] and numbers(unseen) == [0, 1, 2, 3, 4]
+    seen, unseen = demo.context("all")
+    assert numbers(seen) == numbers(unseen) == list(range(10))
+
+
+def test_the_context_of_other_images_is_drawn_once_and_leaves_some_unseen(public):
+    seen, unseen = public.context("object-0")
+    assert len(seen) == 12 and len(unseen) == 6 and not set(numbers(seen)) & set(numbers(unseen))
+    assert all(i % 3 != 1 for i in numbers(seen) + numbers(unseen))  # none of the target classes
+    for fold in ("object-1", "all"):
+        assert numbers(public.context(fold)[0]) == numbers(seen)
+    public.settings["context"]["images"] = 15
+    with pytest.raises(GlocalError, match="20 images fit, 21 are asked for; lower images"):
+        public.context("all")
+
+
+def test_triplets_and_their_ceiling(demo):
+    with pytest.raises(GlocalError, match=r"triplets\.npz: no triplets yet; run `snakemake triplets`"):
+        demo.triplets()
+    np.savez(demo.folder / "triplets.npz", **{"all": np.array([[0, 1, 2]]), "picture-0-test": np.array([[2, 4, 6]])})
+    (demo.folder / "triplets.json").write_text(json.dumps({"noise_ceiling": {"all": 0.67, "picture-0-test": 0.66}}))
+    assert {name: t.tolist() for name, t in demo.triplets().items()} == {"all": [[0, 1, 2]], "picture-0-test": [[2, 4, 6]]}
+    assert (demo.noise_ceiling(), demo.noise_ceiling("picture-0-test"), demo.noise_ceiling("other")) == (0.67, 0.66, 0.67)
