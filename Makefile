@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test lint env clean
+.PHONY: demo clip-b32 test lint notebooks env clean
 
 demo: env  ## the paper's story on embedded pictures, no download: about 5 minutes on two cores
 	snakemake --cores $(CORES)
@@ -19,6 +19,9 @@ lint: env
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+
+notebooks: demo  ## run the notebooks on their defaults and store them with their outputs, which the tests compare
+	TQDM_DISABLE=1 jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 env: .venv/installed
 

@@ -6,6 +6,7 @@ Notebooks open an `Experiment` and ask it; they never build a path. Two kinds of
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ class Experiment:
         self.profile, self.observer = self.config["profile"], self.config["observer"]
         self.seed = self.config["seed"]
         self.folder = resolve("results") / self.profile
+        self.threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # what Snakemake granted, or all
 
     # -- where things are -------------------------------------------------------------------------------------------
 
@@ -76,7 +78,7 @@ class Experiment:
         if part.get("where"):
             keep = _query(found.rows, part["where"], part["set"])
         if part["set"] == "objects" and fold != "all":
-            keep &= self.held_out(fold)
+            keep = keep & self.held_out(fold)
         return Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
 
     def parts(self, spec: dict, fold: str = "all") -> list:

@@ -4,6 +4,8 @@ Cost: one multinomial logistic regression per value of C, fold, repetition and t
 seconds for the 397 classes of SUN397. The drawn images are the same for every transform, so differences are paired.
 """
 
+import warnings
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -31,7 +33,18 @@ def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
 
 def fit(x, y, c: float) -> LogisticRegression:
     """Multinomial logistic regression with an L2 penalty, C = `c` (the paper's code calls it "ridge"). x: (n, p), y: (n,)."""
-    return LogisticRegression(C=c, max_iter=1000, tol=1e-4).fit(x, y)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")  # few images a class is the point here
+        return LogisticRegression(C=c, max_iter=1000, tol=1e-4).fit(x, y)
+
+
+def span(x) -> np.ndarray:
+    """An orthonormal basis (p, r) of the rows of x (n, p), r = min(n, p).
+
+    With an L2 penalty the weights of a linear classifier lie in the span of its training images, so fitting in these r
+    coordinates gives the same classifier; with a few shots r is far below p.
+    """
+    return np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else np.eye(x.shape[1], dtype=x.dtype)
 
 
 def choose_c(x, y, values, folds: int) -> float:
@@ -46,6 +59,17 @@ def choose_c(x, y, values, folds: int) -> float:
     splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, y))
     accuracy = [np.mean([fit(x[a], y[a], c).score(x[b], y[b]) for a, b in splits]) for c in values]
     return values[int(np.argmax(accuracy))]
+
+
+def parallel(calls: list, jobs: int) -> list:
+    """The results of `calls` [(function, arguments, options), ...] in order, in `jobs` processes of one thread each.
+
+    Fits this small do not gain from threads, and lose much where several jobs fight for the same cores.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        return Parallel(n_jobs=jobs)(delayed(f)(*arguments, **options) for f, arguments, options in calls)
 
 
 def score(model, x, y, balanced: bool) -> float:
@@ -68,9 +92,11 @@ def tables(x, y, test_x, test_y, *, shots, repetitions, values, folds, search="e
             tx, ty = (x[rest], y[rest]) if test_x is None else (test_x, test_y)
             if len(ty) == 0:
                 raise GlocalError("few-shot pool: no image is left to test on; lower shots, or name a test part.")
+            basis = span(x[train])
+            shown = x[train] @ basis  # (n_train, r)
             if c is None or search == "each":
-                c = choose_c(x[train], y[train], values, min(s, folds))
-            accuracy = score(fit(x[train], y[train], c), tx, ty, balanced)
+                c = choose_c(shown, y[train], values, min(s, folds))
+            accuracy = score(fit(shown, y[train], c), tx @ basis, ty, balanced)
             records.append(dict(shots=s, repetition=repetition, accuracy=accuracy, c=c, classes=len(np.unique(y)),
                                 n_train=len(train), n_test=len(ty)))  # fmt: skip
     return records

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import http.server
 import os
+import re
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from glocal import downloads
 from glocal.config import GlocalError
@@ -111,11 +114,36 @@ def test_wrong_bytes_at_both_addresses_leave_nothing_behind(house, server):
 
 def test_an_address_that_nobody_answers_is_one_sentence(house):
     path = house("/good", "/good")
+    with socket.socket() as closed:  # a port that is free now
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
     text = (path.parents[1] / "registry.csv").read_text()
-    (path.parents[1] / "registry.csv").write_text(text.replace("http://127.0.0.1:", "http://127.0.0.1:1/"))
-    with pytest.raises(GlocalError, match=r"could not download .*by hand to .*toy\.bin"):
+    (path.parents[1] / "registry.csv").write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", text))
+    with pytest.raises(GlocalError, match=r"could not download .*by hand to .*toy\.bin") as error:
         downloads.fetch("toy")
+    assert str(error.value).count("(no connection)") == 2 and len(str(error.value)) < 400
     assert folder_of(path) == []
+
+
+@pytest.mark.parametrize("first, reason", [("/none", "HTTP 404"), ("/short", "the connection broke off")])
+def test_each_address_has_a_short_reason(house, server, first, reason):
+    house(first, "/none")
+    with pytest.raises(GlocalError) as error:
+        downloads.fetch("toy")
+    assert f"{server.url}{first} ({reason}) nor {server.url}/none (HTTP 404); " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (requests.exceptions.ReadTimeout("long text"), "no answer in time"),
+        (requests.exceptions.SSLError("long text"), "no connection"),
+        (requests.exceptions.InvalidURL("long text"), "InvalidURL"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_other_reasons_are_short_too(error, reason):
+    assert downloads._reason(error) == reason
 
 
 def test_leftovers_of_killed_runs_are_removed_but_not_those_being_written(house):
@@ -162,6 +190,11 @@ def test_the_mirror_is_read_in_place_and_never_changed(house, server, tmp_path, 
     for part in (str(mirrored), RIGHT, WRONG, "GLOCAL_MIRROR"):
         assert part in str(error.value)
     assert folder_of(mirrored) == ["toy.bin"] and server.asked == []
+
+
+def test_embeddings_are_the_files_with_a_row_an_object():
+    expected = {"things-clip-b32", "vice", "spose-49", "spose-66", "devbench-clip", "devbench-blip", "devbench-cvcl"}
+    assert set(downloads.embeddings()) == expected
 
 
 def test_a_file_that_the_mirror_lacks_is_downloaded(house, tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ def test_a_failing_cell_is_one_sentence_and_the_half_run_notebook_stays(house, t
 
 
 def test_unknown_parameters_and_missing_notebooks(house, tmp_path):
-    with pytest.raises(GlocalError, match='has no parameter "shot"[.] Did you mean "shots"'):
+    with pytest.raises(GlocalError, match=r'has no parameter "shot"[.] Did you mean "shots"'):
         notebooks.run(house(), "out.ipynb", {"shot": 7})
     with pytest.raises(GlocalError, match=r"m\.ipynb: no such notebook"):
         notebooks.run("m.ipynb", "out.ipynb", {})

@@ -71,14 +71,14 @@ def test_with_a_bias_plain_search_finds_nothing_better_nearby(kind):
 @pytest.mark.parametrize("kind", losses.OBJECTIVES)
 @pytest.mark.parametrize("bias", [False, True])
 def test_fewer_images_than_dimensions_is_the_same_problem(kind, bias):
-    v = judged(3, n=4, p=9, m=20, q=3)
+    v = judged(3, n=4, p=7, m=20, q=2)
     basis = solvers.row_space(v["x"], v["y"])
-    assert basis.shape == (9, 7)
+    assert basis.shape == (7, 6)
     found = solve(kind, v, bias=bias)
-    assert found.history[-1]["objective"] == pytest.approx(at(kind, v, found), rel=1e-9)  # in 7 dimensions and in 9
+    assert found.history[-1]["objective"] == pytest.approx(at(kind, v, found), rel=1e-9)  # in 6 dimensions and in 7
     assert at(kind, v, found) == pytest.approx(plain(kind, v, bias), rel=1e-3)
     assert at(kind, v, found) == pytest.approx(plain(kind, v, bias, start=found), rel=1e-5)
-    off = torch.eye(9, dtype=torch.float64) - basis @ basis.T
+    off = torch.eye(7, dtype=torch.float64) - basis @ basis.T
     expected = 0.0 if kind == "naive" else found.w.diagonal().mean()
     torch.testing.assert_close(off @ found.w, expected * off)  # outside: the regulariser's own optimum
 
