@@ -44,6 +44,10 @@ def _imports(source: str) -> set[str]:
 
 
 def code_digest(module: str) -> str:
-    """sha256 over the source of a module of glocal and of all that it imports from glocal."""
+    """sha256 over the source of a module of glocal and of what it imports from glocal, less `config`: messages and paths."""
     own = str(Path("glocal") / f"{module}.py")
-    return hashlib.sha256("".join(_code(root() / f) for f in [own, *modules_used(own)]).encode()).hexdigest()
+    found, new = set(), {own}
+    while new:
+        found |= new
+        new = set().union(*(_imports(_code(root() / f)) for f in new)) - found - {str(Path("glocal") / "config.py")}
+    return hashlib.sha256("".join(_code(root() / f) for f in sorted(found)).encode()).hexdigest()

@@ -141,8 +141,8 @@ def superclass_points(ax, xy, labels):
     for n, name in enumerate(labels.cat.categories):
         here = xy[(labels == name).to_numpy()]
         ax.plot(*here.T, ".", color=shades[n % 20], markersize=3)
-        ax.text(*np.median(here, axis=0), str(name).split(",")[0], fontsize=6.5, ha="center", va="center",
-                bbox=dict(boxstyle="round,pad=0.15", facecolor="white", edgecolor=shades[n % 20], alpha=0.85, linewidth=0.8))  # fmt: skip
+        box = dict(boxstyle="round,pad=0.15", facecolor="white", edgecolor=shades[n % 20], alpha=0.85, linewidth=0.8)
+        ax.text(*np.median(here, axis=0), str(name).split(",")[0], fontsize=6.5, ha="center", va="center", bbox=box)
     _bare(ax)
 
 
@@ -178,8 +178,8 @@ def overview(places, labels, pictures, headline, observer):
             reference(ax, chance, "chance", ":")
     panels[0].set_xticks([])
     handles, names = panels[0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside upper right", ncols=len(names), title=f"{observer} (bars: mean, sd)", title_fontsize=8,
-               columnspacing=1, handlelength=1.2)  # fmt: skip
+    small = dict(title_fontsize=8, columnspacing=1, handlelength=1.2)
+    fig.legend(handles, names, loc="outside upper right", ncols=len(names), title=f"{observer} (bars: mean, sd)", **small)
     return fig
 
 

@@ -8,6 +8,7 @@ import yaml
 from glocal import config
 from glocal.config import GlocalError
 
+OTHER = {"set": "imagenet", "images": 8, "held_out": 4}  # a context of images that the encoder does not have
 SHIPPED = ["config/demo.yaml", "config/clip-b32.yaml"]
 
 
@@ -57,10 +58,11 @@ def test_shipped_configs_pass(shipped):
         ("alignment/choose", "accuracy", ['alignment.choose is "accuracy"', "Known: "]),
         ("alignment/splits/0", "object", ['alignment.splits.0 is "object"', "Known: picture, subgroup"]),
         ("encoders/efficientnet-lite0/objects", "openmojis", ["objects is", 'Did you mean "openmoji"']),
-        ("encoders/efficientnet-lite0/context/set", "imagenet", ["context.set is", "Known: objects"]),
+        ("encoders/efficientnet-lite0/context", OTHER, ["context.set is", "Known: objects"]),
         ("few_shot/tasks/fine/pool/set", "object", ["few_shot.tasks.fine.pool.set is", 'Did you mean "objects"']),
         ("anomaly/sets/fine/train/set", "cifar", ["anomaly.sets.fine.train.set is", "Known: objects"]),
         ("structure/sets/pictures/images/set", "x", ["structure.sets.pictures.images.set is", "Known: objects"]),
+        ("encoders/efficientnet-lite0/context/set", "imagenet", ['context lacks the field "images"', "add it"]),
         ("seed", None, ['the top level lacks the field "seed"', "add it"]),
         ("few_shot/shots", None, ['few_shot lacks the field "shots"']),
         ("encoders", {}, ["encoders is {}"]),
@@ -81,7 +83,7 @@ def test_faults_of_the_demo_are_named(demo, path, value, words):
         ("encoders/clip-b32/sets/dtd-val/cache", "dtdd", ["sets.dtd-val.cache", 'Did you mean "dtd"']),
         ("encoders/clip-b32/objects", "things-clip", ["encoders.clip-b32.objects", 'Did you mean "things-clip-b32"']),
         ("encoders/clip-b32/objects", "triplets-test10", ["encoders.clip-b32.objects", "Known: "]),
-        ("encoders/blip/context/set", "imagenet", ["encoders.blip.context.set", "Known: objects"]),
+        ("encoders/blip/context", OTHER, ["encoders.blip.context.set", "Known: objects"]),
         ("few_shot/tasks/dtd/test/set", "dtd-tset", ["few_shot.tasks.dtd.test.set", 'Did you mean "dtd-test"']),
         ("anomaly/sets/dtd/train/set", "dtd", ["anomaly.sets.dtd.train.set", "dtd-val"]),
         ("alignment/splits/0", "picture", ['alignment.splits.0 is "picture"', "Known: object."]),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from glocal import few_shot
 from glocal.config import GlocalError
@@ -150,3 +151,37 @@ def test_how_often_c_is_searched(monkeypatch, search, calls):
     x, y = clusters(2)
     list(few_shot.tables(x, y, None, None, shots=[2, 8], search=search, **HOW))
     assert len(seen) == calls and set(seen) == {2, 5}  # never more folds than shots
+
+
+# -- cost --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_span_of_the_training_images_gives_the_same_classifier():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 40)) + 0.3, np.arange(12) % 3
+    basis = few_shot.span(x)
+    assert basis.shape == (40, 12)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(12), atol=1e-12)
+    np.testing.assert_allclose(x @ basis @ basis.T, x, atol=1e-12)
+    np.testing.assert_array_equal(few_shot.span(x.T), np.eye(12))  # more images than dimensions: nothing to save
+    test = rng.normal(size=(50, 40))
+    slow, fast = (LogisticRegression(C=1.0, tol=1e-10, max_iter=5000).fit(rows, y) for rows in (x, x @ basis))
+    np.testing.assert_allclose(fast.predict_proba(test @ basis), slow.predict_proba(test), atol=1e-6)
+
+
+def test_tables_are_those_of_a_fit_in_all_dimensions():
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 4
+    x = np.hstack([rng.normal(size=(80, 4)) + 2 * np.eye(4)[y], 0.3 * rng.normal(size=(80, 60))])
+    for record in few_shot.tables(x, y, None, None, shots=[3], **HOW):
+        train = few_shot.draw(y, 3, rng_of(record))
+        rest = np.setdiff1d(np.arange(80), train)
+        assert record["accuracy"] == pytest.approx(few_shot.fit(x[train], y[train], 1.0).score(x[rest], y[rest]), abs=0.02)
+
+
+def rng_of(record):
+    return rng(record["repetition"])
+
+
+def test_parallel_keeps_the_order_of_its_calls():
+    assert few_shot.parallel([(max, (i, 3), {}) for i in range(6)] + [(int, ("11",), {"base": 2})], 2) == [3, 3, 3, 3, 4, 5, 3]
