@@ -31,6 +31,8 @@ def main(argv=None) -> int:
 def fit(args):
     from glocal.transform import GLocalTransform
 
+    if Path(args.out).suffix not in (".npz", ".safetensors"):  # before the fit, not after it
+        raise GlocalError(f"{args.out}: transforms are saved as .npz or .safetensors; change the suffix.")
     t = GLocalTransform(args.objective, args.lam, args.alpha, args.tau, verbose=args.verbose)
     context = _features(args.context, training=True) if args.context else None
     t.fit(_features(args.features, training=True), _triplets(args.triplets), context=context)
