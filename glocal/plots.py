@@ -58,7 +58,8 @@ def bars(ax, table, by, value, low=None, high=None, spread=None):
             error = np.abs(np.vstack([part[value] - part[low], part[high] - part[value]]))
         ax.bar(x, part[value], width * 0.92, color=COLOURS[kind], label=NAMES[kind], yerr=error,
                error_kw=dict(elinewidth=0.8, capsize=1.5, ecolor="#333333"))  # fmt: skip
-    ax.set_xticks(np.arange(len(groups)), groups)
+    crowded = len(groups) > 2 and max(map(len, groups)) > 6
+    ax.set_xticks(np.arange(len(groups)), groups, **dict(rotation=30, ha="right", rotation_mode="anchor") if crowded else {})
     ax.grid(axis="x", visible=False)
 
 
@@ -75,7 +76,7 @@ def curves(ax, table, x, value, spread=None):
 def reference(ax, level, text, style="--"):
     """A horizontal line with its name in the margin on the right: chance, noise ceiling, an upper bound."""
     ax.axhline(level, color="#333333", linestyle=style, linewidth=0.8, zorder=0.5)
-    ax.annotate(text.replace(" ", "\n", 1), (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
+    ax.annotate(text, (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
                 textcoords="offset points", ha="left", va="center", fontsize=7, color="#333333")  # fmt: skip
 
 
