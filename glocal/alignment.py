@@ -13,7 +13,8 @@ SETTINGS = ("lam", "alpha", "tau")
 
 def grid(values: dict) -> list[dict]:
     """Every combination of {setting: [values]}, in order: [{"lam": .., "alpha": .., "tau": ..}, ...]."""
-    return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
+    named = {s: values[s] for s in SETTINGS if s in values}  # one order, whatever the order in the file
+    return [dict(zip(named, point, strict=True)) for point in product(*named.values())]
 
 
 def fit(objective: str, point: dict, x, table, context) -> GLocalTransform:

@@ -61,3 +61,7 @@ def test_a_tie_goes_to_the_first_of_the_grid():
     names = ["objective", "lam", "alpha", "tau", "triplet_loss"]
     tied = pd.DataFrame([("naive", lam, np.nan, np.nan, 0.5) for lam in (3.0, 1.0, 2.0)], columns=names)
     assert alignment.choose(tied, "triplet_loss") == {"naive": {"lam": 3.0}}
+
+
+def test_grid_has_one_order_whatever_the_config_has():
+    assert [list(point) for point in alignment.grid({"tau": [1.0], "alpha": [0.1], "lam": [0.3]})] == [["lam", "alpha", "tau"]]

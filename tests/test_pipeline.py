@@ -83,15 +83,15 @@ def test_nothing_is_done_twice(demo):
 
 def test_a_new_losses_file_reruns_the_alignment_and_not_the_extraction(demo):
     file = ROOT / "glocal" / "losses.py"
-    before = file.stat()
+    text, before = file.read_text(), file.stat()
     try:
-        os.utime(file)
-        code, text = run("--dry-run", "--quiet", "rules")
-        reasons = run("--dry-run")[1]
+        file.write_text(text + "\n# one more line\n")  # Snakemake compares contents, so a new date alone is not enough
+        code, planned = run("--dry-run")
     finally:
+        file.write_text(text)
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert code == 0, text
-    assert "Align efficientnet-lite0" in reasons and "Extract efficientnet-lite0" not in reasons
+    assert code == 0, planned
+    assert "Align efficientnet-lite0" in planned and "Extract efficientnet-lite0" not in planned
 
 
 def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
@@ -100,11 +100,11 @@ def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
     shutil.copytree(demo / "features", profile / "features")
     config = write_config(tmp_path, "config/demo.yaml", profile="test-kill")
     try:
-        first = snakemake("--configfile", config, "align", start_new_session=True)
+        first = snakemake("align", "--configfile", config, start_new_session=True)
         kept = wait_for_fit(profile / "cache", first)
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate()
-        code, text = run("--configfile", config, "align")
+        code, text = run("align", "--configfile", config)
         assert code == 0, text[-3000:]
         assert (profile / "alignment.csv").exists()
         assert kept.exists() and kept.stat().st_mtime < (profile / "alignment.csv").stat().st_mtime
