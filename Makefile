@@ -5,10 +5,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo clip-b32 test lint notebooks env clean
 
-demo: env  ## the paper's story on embedded pictures, no download: about 5 minutes on two cores
+demo: env  ## the paper's story on embedded pictures, no download
 	snakemake --cores $(CORES)
 
-clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then about 20 minutes on two cores
+clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then under half an hour on two cores
 	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
 
 test: env  ## every test: units, properties, notebooks, pipeline
