@@ -98,7 +98,9 @@ def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
     profile = ROOT / "results" / "test-kill"
     shutil.rmtree(profile, ignore_errors=True)
     shutil.copytree(demo / "features", profile / "features")
-    config = write_config(tmp_path, "config/demo.yaml", profile="test-kill")
+    alignment = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["alignment"]
+    alignment |= {"splits": ["subgroup"], "objectives": ["naive"]}  # four fits are enough to be killed in
+    config = write_config(tmp_path, "config/demo.yaml", profile="test-kill", alignment=alignment)
     try:
         first = snakemake("align", "--configfile", config, start_new_session=True)
         kept = wait_for_fit(profile / "cache", first)
