@@ -28,25 +28,30 @@ def pair_similarities(z: Tensor, triplets: Tensor) -> Tensor:
     return torch.stack([(i * j).sum(1), (i * k).sum(1), (j * k).sum(1)], dim=1)
 
 
-def triplet_loss(z: Tensor, triplets: Tensor) -> Tensor:
+def log_softmax(logits: Tensor, stable: bool = True) -> Tensor:
+    """Row-wise. stable=False leaves out the subtraction of the maximum, as the authors' code does: float32 overflows at 89."""
+    return torch.log_softmax(logits, dim=1) if stable else logits - logits.exp().sum(1, keepdim=True).log()
+
+
+def triplet_loss(z: Tensor, triplets: Tensor, stable: bool = True) -> Tensor:
     """L_global: mean cross-entropy of the human choice under a softmax over the three pair similarities (nats).
 
     No triplets: zero, by definition.
     """
     if len(triplets) == 0:
         return z.sum() * 0.0
-    return -torch.log_softmax(pair_similarities(z, triplets), dim=1)[:, 0].mean()
+    return -log_softmax(pair_similarities(z, triplets), stable)[:, 0].mean()
 
 
-def neighbour_log_probabilities(y: Tensor, tau: float) -> Tensor:
+def neighbour_log_probabilities(y: Tensor, tau: float, stable: bool = True) -> Tensor:
     """log P: row i is the log-softmax over j != i of cos(y_i, y_j) / tau. y: (q, p). Returns (q, q), diagonal -inf."""
     u = torch.nn.functional.normalize(y, dim=1)
     logits = u @ u.T / tau  # (q, q)
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
-    return torch.log_softmax(logits.masked_fill(itself, -torch.inf), dim=1)
+    return log_softmax(logits.masked_fill(itself, -torch.inf), stable)
 
 
-def local_loss(y: Tensor, mapped: Tensor, tau: float) -> Tensor:
+def local_loss(y: Tensor, mapped: Tensor, tau: float, stable: bool = True) -> Tensor:
     """L_local: mean over images of the cross-entropy -sum_j P_ij log Q_ij (nats).
 
     y: (q, p) features before the map (teacher, P; no gradient), mapped: (q, p) after it (student, Q).
@@ -54,8 +59,8 @@ def local_loss(y: Tensor, mapped: Tensor, tau: float) -> Tensor:
     """
     if len(y) < 2:
         return mapped.sum() * 0.0
-    teacher = neighbour_log_probabilities(y, tau).exp().detach()  # (q, q)
-    student = neighbour_log_probabilities(mapped, tau)
+    teacher = neighbour_log_probabilities(y, tau, stable).exp().detach()  # (q, q)
+    student = neighbour_log_probabilities(mapped, tau, stable)
     others = ~torch.eye(len(y), dtype=torch.bool, device=y.device)
     return -(teacher[others] * student[others]).sum() / len(y)
 

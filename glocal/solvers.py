@@ -1,4 +1,4 @@
-"""Finding W and b: full-batch L-BFGS on all triplets and a fixed set of context images.
+"""Recipe `converged`: full-batch L-BFGS on all triplets and a fixed set of context images.
 
 The objective is smooth, so a quasi-Newton method with a line search gets to the bottom without a learning rate to tune.
 SciPy's L-BFGS-B does the search and `fast.Objective` the arithmetic; two changes of variables, neither of which moves the
@@ -6,6 +6,7 @@ optimum, make it quick:
 - fewer images than dimensions: only the space that they span is searched (`row_space`, `_lift`);
 - network features have a few huge directions and many small ones (the covariance of CLIP's spans six decades), so the
   search runs in V with W = A V, A A^T = (X^T X / n + mu I)^-1. That cuts the steps from over 100 to about 30.
+The authors' own recipe, with its batches and rising learning rate, is in `paper.py`.
 """
 
 from dataclasses import dataclass, field
@@ -13,54 +14,71 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.optimize
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from glocal.fast import Objective
+from glocal import checkpoints
+from glocal.fast import Local, Objective
 
 
 @dataclass
 class Solution:
-    """w: (p, p), b: (p,), history: one dict an iteration (objective, triplet_loss, local_kl), converged: stopped by itself?"""
+    """w: (p, p), b: (p,), history: one dict an iteration (objective, triplet_loss, local_kl, and what the monitor adds),
+    converged: stopped by itself?, kept: the iteration that w and b are from."""
 
     w: Tensor
     b: Tensor
     history: list[dict] = field(default_factory=list)
     converged: bool = True
+    kept: int = 0
 
 
-def lbfgs(kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, bias=False,
-          start=0.05, max_iter=150, tol=1e-5, memory=10, on_iteration=None) -> Solution:  # fmt: skip
-    """Minimise an objective of `losses.py` from W = start I, b = 0.
+def lbfgs(kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, bias=False, start=0.05, max_iter=150,
+          tol=1e-5, memory=10, precision="fp32", monitor=None, keep="last", checkpoint=None, on_iteration=None) -> Solution:  # fmt: skip
+    """Minimise an objective of `losses.py`.
 
-    x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images for glocal. Converged: an iteration lowered
-    the objective by less than `tol` (relative). From the authors' start, W = 1e-3 I, the gradient is nearly zero and
-    nothing moves: dot products are quadratic in W. `on_iteration(record)` is called after each step.
+    x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images for glocal. start: the number s of
+    W = s I, b = 0, or an earlier Solution. Converged: an iteration lowered the objective by less than `tol` (relative).
+    From the authors' start, W = 1e-3 I, the gradient is nearly zero and nothing moves: dot products are quadratic in W.
+    monitor(w, b): held-out measures of an iteration, a dict; with keep="best" the iteration with the lowest "monitored" is
+    returned. checkpoint: a file; the same call goes on from it. on_iteration(record) is called after each step.
     """
+    problem = checkpoints.fingerprint(kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision,
+                                      *((start.w, start.b) if isinstance(start, Solution) else (start,))) if checkpoint else ""  # fmt: skip
     basis = row_space(x, y)
     if basis is not None:
         x, y = x @ basis, None if y is None else y @ basis  # (n, r), (q, r)
-    f = Objective(kind, x, triplets, y, lam=lam, alpha=alpha, tau=tau, squared=squared)
-    search = _Search(f, preconditioner(f.x), bias, on_iteration)
+    f = Objective(kind, x, triplets, y, lam=lam, alpha=alpha, tau=tau, squared=squared, precision=precision)
+    search = _Search(f, preconditioner(f.x), bias, lambda w, b: (w, b) if basis is None else _lift(w, b, basis, kind))
+    search.monitor, search.on_iteration, search.keep = monitor, on_iteration, keep
+    theta = search.pack(start, basis)
+    search.tape = checkpoints.Tape(checkpoint, problem, len(theta), str(x.dtype).removeprefix("torch."), 2)
     options = dict(maxiter=max_iter, maxcor=memory, ftol=tol, gtol=1e-9, maxfun=10 * max_iter)
-    found = scipy.optimize.minimize(
-        search.value_and_gradient, search.pack(start), jac=True, method="L-BFGS-B", callback=search.record, options=options
-    )
-    w, b = search.unpack(found.x)
-    if basis is not None:
-        w, b = _lift(w, b, basis, kind)
-    return Solution(w, b, search.history, converged=found.status == 0)
+    with threadpool_limits(1, "blas"):  # SciPy's BLAS threads would wait for work on the cores that torch needs: a third slower
+        found = scipy.optimize.minimize(
+            search.value_and_gradient, theta, jac=True, method="L-BFGS-B", callback=search.record, options=options
+        )
+    search.tape.remove()
+    w, b = search.best[1] if search.best else search.lift(*search.unpack(found.x))
+    return Solution(w, b, search.history, found.status == 0, search.best[2] if search.best else len(search.history))
 
 
 class _Search:
     """The objective in the variables that L-BFGS sees: one float64 vector of V (W = A V) and, if asked for, b."""
 
-    def __init__(self, objective, a, bias, on_iteration):
-        self.f, self.a, self.bias, self.on_iteration = objective, a, bias, on_iteration
-        self.history, self.last = [], {}
+    def __init__(self, objective, a, bias, lift):
+        self.f, self.a, self.bias, self.lift = objective, a, bias, lift
+        self.history, self.last, self.best = [], {}, None
 
-    def pack(self, start):
-        v = start * torch.linalg.inv(self.a.double())  # (p, p)
-        return np.concatenate([v.numpy(force=True).ravel(), np.zeros(len(v) if self.bias else 0)])
+    def pack(self, start, basis):
+        p, inverse = len(self.a), torch.linalg.inv(self.a.double())  # (p, p)
+        if isinstance(start, Solution):
+            w, b = start.w.double(), start.b.double()
+            if basis is not None:
+                w, b = basis.T.double() @ w @ basis.double(), b @ basis.double()
+        else:
+            w, b = start * torch.eye(p, dtype=inverse.dtype, device=inverse.device), inverse.new_zeros(p)
+        return np.concatenate([(inverse @ w).numpy(force=True).ravel(), b.numpy(force=True)[: p * self.bias]])
 
     def unpack(self, theta):
         p = len(self.a)
@@ -69,17 +87,54 @@ class _Search:
         return self.a @ theta[: p * p].view(p, p), b
 
     def value_and_gradient(self, theta):
-        value, dw, db = self.f(*self.unpack(theta))
-        self.last[value] = dict(objective=value, triplet_loss=self.f.triplet_loss, local_kl=self.f.local_kl)
-        gradient = [(self.a.T @ dw).numpy(force=True).ravel()] + ([db.numpy(force=True)] if self.bias else [])
-        return value, np.concatenate(gradient).astype(np.float64)
+        known = self.tape.play()
+        if known:
+            value, (triplet_loss, local_kl), gradient = known
+        else:
+            value, dw, db = self.f(*self.unpack(theta))
+            gradient = [(self.a.T @ dw).numpy(force=True).ravel()] + ([db.numpy(force=True)] if self.bias else [])
+            gradient, triplet_loss, local_kl = np.concatenate(gradient), self.f.triplet_loss, self.f.local_kl
+            self.tape.append(value, (triplet_loss, local_kl), gradient)
+        self.last[value] = dict(objective=value, triplet_loss=triplet_loss, local_kl=local_kl)
+        return value, gradient.astype(np.float64)
 
     def record(self, intermediate_result):
         """After each accepted step (the line search may have tried several points)."""
-        self.history.append(dict(iteration=len(self.history) + 1, **self.last[intermediate_result.fun]))
+        found = dict(iteration=len(self.history) + 1, **self.last[intermediate_result.fun])
         self.last = {}
+        if self.monitor:
+            w, b = self.lift(*self.unpack(intermediate_result.x))
+            found |= self.monitor(w, b)
+            if self.keep == "best" and (self.best is None or found["monitored"] < self.best[0]):
+                self.best = found["monitored"], (w, b), found["iteration"]
+        self.history.append(found)
         if self.on_iteration:
-            self.on_iteration(self.history[-1])
+            self.on_iteration(found)
+
+
+class HeldOut:
+    """What a fit does to what it does not see: x (n, p) standardised, triplets (m, 3) among held-out objects, y (q, p) images.
+
+    monitored: what the authors watch, triplet loss plus (gLocal) the local loss at the setting's own temperature. Of the
+    local loss the KL part is taken; monitor="loss" takes all of it, as the authors' code does.
+    """
+
+    def __init__(self, x: Tensor, triplets: Tensor, y: Tensor | None = None, monitor: str = "kl"):
+        used, compact = torch.unique(triplets, return_inverse=True)
+        self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, {}
+
+    def __call__(self, w: Tensor, b: Tensor, kind: str, tau: float | None) -> dict:
+        z = self.x @ w + b  # (n', p)
+        s, (i, j, k) = z @ z.T, self.triplets.T
+        logits = torch.stack([s[i, j], s[i, k], s[j, k]], dim=1)  # (m, 3)
+        loss = -torch.log_softmax(logits.double(), dim=1)[:, 0].mean().item()
+        found = dict(held_out_triplet_loss=loss, held_out_odd_one_out=(logits[:, 0] > logits[:, 1:].amax(1)).double().mean().item())
+        if self.y is not None and tau:
+            local = self.locals.setdefault(tau, Local(self.y, tau))
+            value = local.value(self.y @ w + b)
+            found["held_out_local_kl"] = value - local.entropy
+            loss += (value if self.monitor == "loss" else found["held_out_local_kl"]) if kind == "glocal" else 0.0
+        return found | dict(monitored=loss)
 
 
 def preconditioner(x: Tensor) -> Tensor:

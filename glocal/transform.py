@@ -2,74 +2,130 @@
 
 z = ((x - mean) / std) @ weights + bias, with one mean and one std over the whole training matrix (scalars, as in the
 paper). Files have the authors' npz layout: `weights` (p, p), `bias` (p,) unless there is none, `mean` and `std`.
+
+Where the authors' code and the idea part ways, the default is the idea and the code's behaviour has a name:
+    local_features="raw"     the local loss sees raw features, inference standardised ones
+    recipe="paper"           their optimiser: batches, a rising learning rate; keep="last" epoch (its default), not the best
+    statistics="all"         mean and std over all objects, held-out ones included
+    monitor="loss"           early stopping watches the whole local loss, not its KL part
+    squared=False            the regulariser is a norm, not a squared one
 """
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from glocal import fast, losses, paper, solvers, transform_files
 from glocal import features as feature_files
-from glocal import losses, solvers
 from glocal import triplets as triplet_tables
 from glocal.config import GlocalError, did_you_mean
 
+CHOICES = dict(
+    objective=losses.OBJECTIVES, recipe=("converged", "paper"), local_features=("standardised", "raw"),
+    statistics=("training", "all"), monitor=("kl", "loss"), keep=(None, "best", "last"), precision=fast.PRECISIONS,
+)  # fmt: skip
 
-class GLocalTransform(TransformerMixin, BaseEstimator):
+
+class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Linear map aligned with human odd-one-out judgments (Muttenthaler et al., NeurIPS 2023).
 
     objective: "naive", "global" or "glocal" (see `losses.py`). lam: weight of the regulariser. alpha: share of the local
     loss, tau: its temperature (glocal only). bias: learn one; it is not regularised, and on THINGS it lowers the training loss
-    without helping held-out objects (hence off). squared: square the regulariser's norm, as the paper does
-    (the authors' code does not). start: W begins as start * I. max_iter, tol: when L-BFGS stops.
-    random_state: for scikit-learn's sake; the solver has no randomness.
+    without helping held-out objects (hence off). squared: square the regulariser's norm, as the paper does.
+    recipe: "converged" (`solvers.py`; start: W begins as start * I; max_iter, tol: when it stops) or "paper" (`paper.py`;
+    lr, and schedule: fields of `paper.Schedule` to change). keep: weights of the "best" iteration on held-out data, if the
+    fit is given any, or of the "last"; None is "best" for converged, "last" for paper. precision: fp32, tf32 or bf16, of
+    the local loss's products. random_state: seed of the recipe paper (None: 42, the authors'); converged has no randomness.
+    verbose: show a progress line. The other names: see the top of this file.
 
     After `fit`: weights_ (p, p), bias_ (p,), mean_, std_ (floats), history_ (one dict an iteration), converged_.
     """
 
-    def __init__(self, objective="glocal", lam=0.1, alpha=0.1, tau=0.1, *, bias=False, squared=True,
-                 start=0.05, max_iter=150, tol=1e-5, random_state=None, verbose=False):  # fmt: skip
+    def __init__(self, objective="glocal", lam=0.1, alpha=0.1, tau=0.1, *, recipe="converged", bias=False, squared=True,
+                 start=0.05, max_iter=150, tol=1e-5, lr=1e-3, schedule=None, keep=None, local_features="standardised",
+                 statistics="training", monitor="kl", precision="fp32", random_state=None, verbose=False):  # fmt: skip
         self.objective = objective
         self.lam = lam
         self.alpha = alpha
         self.tau = tau
+        self.recipe = recipe
         self.bias = bias
         self.squared = squared
         self.start = start
         self.max_iter = max_iter
         self.tol = tol
+        self.lr = lr
+        self.schedule = schedule
+        self.keep = keep
+        self.local_features = local_features
+        self.statistics = statistics
+        self.monitor = monitor
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, x, triplets, context=None):
+    def fit(self, x, triplets, context=None, held_out=None, init=None, checkpoint=None):
         """x: (n, p) features, one row an object; triplets: (m, 3) rows of x, the odd one last; context: (q, p), glocal only.
 
-        mean_ and std_ are taken over the rows of x that occur in a triplet, so objects held out of `triplets` stay
-        unseen. Raises GlocalError for bad features (NaN, constant column), bad triplets, or a missing context.
+        mean_ and std_ are taken over the rows of x that occur in a triplet, so objects held out of `triplets` stay unseen.
+        held_out: triplets (m', 3) among other rows of x, or (triplets, images (q', p)): measured at every iteration, used
+        for keep="best" and for early stopping. init: a fitted transform to start from (recipe converged). checkpoint: a
+        file that a killed fit goes on from. On CUDA if x is there.
+        Raises GlocalError for bad features (NaN, constant column), bad triplets, bad settings or a missing context.
         """
         self._check_settings(context)
+        data = self._data(x, triplets, context, held_out)
+        with _progress(self) as show:
+            found = self._solve(*data, init=init, checkpoint=checkpoint, on_iteration=show)
+        self.weights_, self.bias_ = found.w.numpy(force=True), found.b.numpy(force=True)
+        self.history_, self.converged_, self.n_features_in_ = found.history, found.converged, len(found.w)
+        self.kept_iteration_ = found.kept
+        return self
+
+    def _data(self, x, triplets, context, held_out):
+        """Everything checked and standardised: x, triplets, y as tensors on x's device, and a HeldOut or None."""
+        device = x.device if isinstance(x, torch.Tensor) else torch.device("cpu")
         x = feature_files.check(_numpy(x), name="features")
         triplets = triplet_tables.check(_numpy(triplets), len(x))
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
-        seen = x[np.unique(triplets)].astype(np.float64)
-        self.mean_, self.std_ = float(seen.mean()), float(seen.std())
-        y = None
-        if self.objective == "glocal":
-            y = feature_files.check(_numpy(context), name="context")
-            if y.shape[1] != x.shape[1]:
-                raise GlocalError(f"context: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
-            y = self._standardise(y)
-        found = solvers.lbfgs(
-            self.objective, self._standardise(x), torch.as_tensor(triplets), y,
-            lam=self.lam, alpha=self.alpha, tau=self.tau, squared=self.squared, bias=self.bias,
-            start=self.start, max_iter=self.max_iter, tol=self.tol, on_iteration=print if self.verbose else None,
-        )  # fmt: skip
-        self.weights_, self.bias_ = found.w.cpu().numpy(), found.b.cpu().numpy()
-        self.history_, self.converged_, self.n_features_in_ = found.history, found.converged, x.shape[1]
-        return self
+        seen = x if self.statistics == "all" else x[np.unique(triplets)]
+        self.mean_, self.std_ = float(seen.mean(dtype=np.float64)), float(seen.std(dtype=np.float64))
+        z = self._standardise(x).to(device)
+        y = self._images(context, x, "context", device) if self.objective == "glocal" else None
+        if held_out is not None:
+            table, images = held_out if isinstance(held_out, tuple) else (held_out, None)
+            table = torch.as_tensor(triplet_tables.check(_numpy(table), len(x), name="held-out triplets"), device=device)
+            images = None if images is None else self._images(images, x, "held-out images", device)
+            held_out = solvers.HeldOut(z, table, images, self.monitor) if len(table) else None
+        return z, torch.as_tensor(triplets, device=device), y, held_out
+
+    def _images(self, images, x, name, device):
+        y = feature_files.check(_numpy(images), name=name)
+        if y.shape[1] != x.shape[1]:
+            raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
+        y = torch.as_tensor(y.astype(np.float32)) if self.local_features == "raw" else self._standardise(y)
+        return y.to(device)
+
+    def _solve(self, x, triplets, y, held_out, *, init, checkpoint, on_iteration):
+        how = dict(squared=self.squared, bias=self.bias, checkpoint=checkpoint, on_iteration=on_iteration)
+        if self.recipe == "paper":
+            schedule = self.schedule if isinstance(self.schedule, paper.Schedule) else paper.Schedule(**self.schedule or {})
+            settings = dict(lr=self.lr, lam=self.lam) | (dict(alpha=self.alpha, tau=self.tau) if y is not None else {})
+            seed = 42 if self.random_state is None else int(self.random_state)
+            return paper.train(self.objective, x, triplets, [settings], y, schedule=schedule, seed=seed, held_out=held_out,
+                               keep=self.keep or "last", **how)[0]  # fmt: skip
+        start = self.start
+        if init is not None:
+            start = solvers.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))
+        monitor = held_out and (lambda w, b: held_out(w, b, self.objective, self.tau))
+        return solvers.lbfgs(self.objective, x, triplets, y, lam=self.lam, alpha=self.alpha, tau=self.tau, start=start,
+                             max_iter=self.max_iter, tol=self.tol, precision=self.precision, monitor=monitor,
+                             keep=(self.keep or "best") if held_out else "last", **how)  # fmt: skip
 
     def transform(self, x):
         """x: (k, p) raw features. Returns (k, p) float32 aligned features."""
@@ -81,39 +137,43 @@ class GLocalTransform(TransformerMixin, BaseEstimator):
 
     def to_linear(self) -> torch.nn.Linear:
         """A torch.nn.Linear from raw to aligned features: mean and std are folded into weight and bias."""
-        check_is_fitted(self, "weights_")
-        w = self.weights_.astype(np.float64) / self.std_  # (p, p)
-        b = self.bias_ - self.mean_ * w.sum(0)  # (p,)
+        w, b = self._folded()
         layer = torch.nn.Linear(*w.shape)
         with torch.no_grad():
             layer.weight.copy_(torch.as_tensor(w.T.copy()))
             layer.bias.copy_(torch.as_tensor(b))
         return layer
 
-    def save(self, path) -> Path:
-        """Write the authors' npz layout, or the same names as .safetensors, by the file's suffix."""
-        check_is_fitted(self, "weights_")
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = dict(weights=self.weights_, mean=np.float32(self.mean_), std=np.float32(self.std_))
-        arrays |= dict(bias=self.bias_) if np.any(self.bias_) else {}
-        if path.suffix == ".npz":
-            np.savez(path, **arrays)
-        elif path.suffix == ".safetensors":
-            from safetensors.numpy import save_file
+    def to_onnx(self, path) -> Path:
+        """Write the same layer as an ONNX model: input "features" (k, p) float32, output "aligned" (k, p)."""
+        w, b = self._folded()
+        transform_files.write_onnx(Path(path), w.astype(np.float32), b.astype(np.float32))
+        return Path(path)
 
-            save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, path)
-        else:
-            raise GlocalError(f"{path}: transforms are saved as .npz or .safetensors; change the suffix.")
-        return path
+    def _folded(self):
+        """Weight (p, p) and bias (p,) in float64 that take raw features to aligned ones."""
+        check_is_fitted(self, "weights_")
+        w = self.weights_.astype(np.float64) / self.std_
+        return w, self.bias_ - self.mean_ * w.sum(0)
+
+    def save(self, path) -> Path:
+        """Write the authors' npz layout, or the same names as .safetensors, by the file's suffix. What `load` read comes out
+        bit for bit."""
+        check_is_fitted(self, "weights_")
+        scalars = {name: np.float64(value) for name, value in dict(mean=self.mean_, std=self.std_).items()}
+        arrays = dict(weights=self.weights_, **({"bias": self.bias_} if self.bias or np.any(self.bias_) else {}))
+        arrays |= {name: np.float32(v) if np.float32(v) == v else v for name, v in scalars.items()}
+        transform_files.write(Path(path), arrays)
+        return Path(path)
 
     @classmethod
     def load(cls, path) -> "GLocalTransform":
-        """Read a file of `save` or of the authors. Raises GlocalError for anything else."""
-        arrays = _read_arrays(Path(path))
-        problem = _wrong_with(arrays)
-        if problem:
-            raise GlocalError(f"{path}: not a gLocal transform: {problem}.")
+        """Read a file of `save` or of the authors. Raises GlocalError for anything else, and for the file that upstream
+        published under the wrong model's name."""
+        arrays = transform_files.read(Path(path))
+        if transform_files.is_copied_upstream(Path(path), arrays):
+            raise GlocalError(f"{path}: this is the DINO ViT-B/16 transform under DINOv2's name, a known fault of the authors' "
+                              "main branch; take the file of their commit d1860d3 (published-dinov2-vit-base-p14).")  # fmt: skip
         t = cls(bias="bias" in arrays)
         t.weights_ = np.asarray(arrays["weights"], np.float32)
         t.bias_ = np.asarray(arrays.get("bias", np.zeros(len(t.weights_))), np.float32)
@@ -121,18 +181,45 @@ class GLocalTransform(TransformerMixin, BaseEstimator):
         t.n_features_in_ = len(t.weights_)
         return t
 
+    @property
+    def _n_features_out(self):
+        return len(self.weights_)
+
     def _check_settings(self, context):
-        if self.objective not in losses.OBJECTIVES:
-            raise GlocalError(f'objective: "{self.objective}" is not known.{did_you_mean(self.objective, losses.OBJECTIVES)}')
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise GlocalError(f'{name}: "{getattr(self, name)}" is not known.{did_you_mean(getattr(self, name), known)}')
         if self.objective == "glocal" and context is None:
             raise GlocalError("context: glocal needs context features (q, p) for its local loss; pass context=... or use global.")
-        bounds = dict(lam=(0, np.inf), alpha=(0, 1), tau=(0.005, np.inf))
+        bounds = dict(lam=(0, np.inf), alpha=(0, 1), tau=(0.005, np.inf), lr=(0, np.inf))
         for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                raise GlocalError(f"{name}: {getattr(self, name)} is out of range; it must lie in [{low}, {high}].")
+            value = getattr(self, name)
+            if isinstance(value, str) or not low <= value <= high:
+                raise GlocalError(f"{name}: {value!r} is out of range; it must be a number in [{low}, {high}].")
 
     def _standardise(self, x):
         return torch.as_tensor(((x.astype(np.float64) - self.mean_) / self.std_).astype(np.float32))
+
+
+@contextmanager
+def _progress(t: GLocalTransform):
+    """A function for each iteration's record that moves one line: iteration, objective, held-out accuracy, time left at most."""
+    if not t.verbose:
+        yield None
+        return
+    from tqdm import tqdm
+
+    total = t.max_iter if t.recipe == "converged" else (paper.Schedule(**t.schedule or {}).epochs)
+    with tqdm(total=total, desc=f"{t.objective} ({t.recipe})", unit="it" if t.recipe == "converged" else "epoch") as line:
+
+        def show(record):
+            shown = dict(objective=f"{record['objective']:.4f}")
+            if "held_out_odd_one_out" in record:
+                shown["held-out accuracy"] = f"{record['held_out_odd_one_out']:.4f}"
+            line.set_postfix(shown)
+            line.update()
+
+        yield show
 
 
 def aligners(paths: dict) -> dict:
@@ -152,43 +239,3 @@ def unit_norm(x) -> np.ndarray:
 
 def _numpy(a):
     return a.detach().cpu().numpy() if isinstance(a, torch.Tensor) else np.asarray(a)
-
-
-def _read_arrays(path: Path) -> dict:
-    if not path.exists():
-        raise GlocalError(f"{path}: no such transform file; make one with fit, or check the path.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return load_file(path)
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise GlocalError(f"{path}: cannot be read as a transform ({reason}); give a file of fit or of the authors.") from None
-
-
-def _wrong_with(arrays: dict) -> str:
-    """What keeps these arrays from being a transform, or ''."""
-    missing = {"weights", "mean", "std"} - set(arrays)
-    if missing:
-        return f'the array "{min(missing)}" is missing (found {", ".join(sorted(arrays)) or "none"})'
-    other = set(arrays) - {"weights", "bias", "mean", "std"}
-    if other:
-        return f'the array "{min(other)}" does not belong to one'
-    wrong = [name for name, a in arrays.items() if a.dtype.kind != "f"]
-    if wrong:
-        return f"{wrong[0]} has values of type {arrays[wrong[0]].dtype}, not floats"
-    w, bias = arrays["weights"], arrays.get("bias")
-    if w.ndim != 2 or w.shape[0] != w.shape[1]:
-        return f"weights has shape {w.shape}, not (p, p)"
-    if bias is not None and bias.shape != (len(w),):
-        return f"bias has shape {bias.shape}, not ({len(w)},)"
-    if not all(np.isfinite(a).all() for a in arrays.values()):
-        return "it holds NaN or infinite values"
-    return (
-        ""
-        if arrays["mean"].size == arrays["std"].size == 1 and arrays["std"] > 0
-        else "mean and std must be scalars, std above 0"
-    )

@@ -6,7 +6,7 @@ from helpers import world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocal import losses
+from glocal import fast, losses
 from glocal.fast import Objective
 
 
@@ -100,3 +100,74 @@ def test_calls_leave_their_inputs_alone():
     first, second = fast(v["w"], v["b"]), fast(v["w"], v["b"])
     assert all(torch.equal(v[name], before[name]) for name in v)
     assert first[0] == second[0] and torch.equal(first[1], second[1]) and torch.equal(first[2], second[2])
+
+
+# -- the local loss for any number of images ---------------------------------------------------------------------------
+
+
+def both(v, tau, **how):
+    """(value, gradient) of fast.local_loss and of the reading copy."""
+    found = []
+    for loss in (lambda y, m: fast.local_loss(y, m, tau, **how), lambda y, m: losses.local_loss(y, m, tau)):
+        mapped = (v["y"] @ v["w"] + v["b"]).requires_grad_()
+        value = loss(v["y"], mapped)
+        value.backward()
+        found.append((value.item(), mapped.grad))
+    return found
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.integers(1, 9), st.sampled_from([0.01, 0.1, 1.0]))
+@settings(max_examples=25, deadline=None)
+def test_local_loss_is_the_reading_copy(seed, q, p, tau):
+    (value, gradient), (expected, reading) = both(world(seed, p=p, q=q), tau)
+    assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    torch.testing.assert_close(gradient, reading, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("q", [128, 129, 300, 517])
+def test_panels_change_nothing(q, monkeypatch):
+    """With the whole teacher kept, and with nothing kept and 128 rows at a time."""
+    v = world(1, p=6, q=q)
+    kept, reading = both(v, 0.2)
+    monkeypatch.setattr(fast, "DENSE", 0)
+    monkeypatch.setattr(fast, "PANEL", 1)
+    assert len(fast._panels(q)) == -(-q // 128)
+    for value, gradient in (kept, both(v, 0.2)[0]):
+        assert value == pytest.approx(reading[0], rel=1e-10)
+        torch.testing.assert_close(gradient, reading[1], rtol=1e-8, atol=1e-11)
+    assert fast.Local(v["y"], 0.2).entropy == pytest.approx(losses.teacher_entropy(v["y"], 0.2).item(), rel=1e-10)
+
+
+def test_memory_grows_with_the_images_not_with_their_square():
+    """The largest tensor that 4,096 images make is a panel, far below 4096 x 4096."""
+    v, largest = world(2, p=4, q=4096), []
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, f, types, args=(), kwargs=None):
+            out = f(*args, **(kwargs or {}))
+            largest.append(out.numel() if isinstance(out, torch.Tensor) else 0)
+            return out
+
+    with Watch():
+        fast.local_loss(v["y"], v["y"] @ v["w"], 0.5)
+    assert 0 < max(largest) <= 512 * 4096
+
+
+def test_rounding_is_that_of_the_tensor_cores():
+    one = torch.tensor([1 + 2**-10 + 2**-13, 1 + 2**-11, 1 + 3 * 2**-11, 1 / 3, -1 / 3, 0.0])
+    assert fast.rounded(one, "tf32").tolist()[:3] == [1 + 2**-10, 1.0, 1 + 2**-9]  # to nearest, ties to even
+    assert fast.rounded(one, "bf16").tolist() == one.bfloat16().float().tolist()
+    assert fast.rounded(one, "fp32") is one
+    x = torch.randn(1000)
+    for name, bits in (("tf32", 11), ("bf16", 8)):
+        error = ((fast.rounded(x, name) - x) / x).abs().max().item()
+        assert 2.0 ** -(bits + 1) < error <= 2.0**-bits
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("tf32", 2e-3), ("bf16", 2e-2)])
+def test_precision_costs_little_and_something(precision, limit):
+    v = {name: a.float() if a.is_floating_point() else a for name, a in world(3, p=32, q=200).items()}
+    (value, gradient), (expected, reading) = both(v, 0.1, precision=precision)
+    error = ((gradient - reading).norm() / reading.norm()).item()
+    assert 1e-6 < error < limit
+    assert value == pytest.approx(expected, rel=limit)

@@ -77,7 +77,7 @@ def test_fewer_images_than_dimensions_is_the_same_problem(kind, bias):
     found = solve(kind, v, bias=bias)
     assert found.history[-1]["objective"] == pytest.approx(at(kind, v, found), rel=1e-9)  # in 6 dimensions and in 7
     if bias:  # so few images leave the bias without bound: both searches are still under way
-        assert at(kind, v, found) < plain(kind, v, bias) + 1e-4
+        assert at(kind, v, found) < plain(kind, v, bias) + 2e-3
     else:
         assert at(kind, v, found) == pytest.approx(plain(kind, v), rel=1e-5)
     off = torch.eye(7, dtype=torch.float64) - basis @ basis.T
