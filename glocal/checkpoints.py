@@ -47,9 +47,8 @@ class Tape:
             self.path.write_bytes(problem.encode())
 
     def _check(self, problem):
-        head = self.path.open("rb").read(64)
-        if head != problem.encode():
-            raise GlocalError(f"{self.path}: a checkpoint of another fit (data, settings or version differ); remove or rename it.")
+        with self.path.open("rb") as file:
+            _refuse_another(self.path, file.read(64) == problem.encode())
         self.count = (self.path.stat().st_size - 64) // self.record.itemsize
         os.truncate(self.path, 64 + self.count * self.record.itemsize)
 
@@ -96,6 +95,10 @@ def load(path, problem: str) -> dict | None:
         found = torch.load(path, weights_only=True)
     except Exception as error:
         raise GlocalError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}); remove it.") from None
-    if found["problem"] != problem:
-        raise GlocalError(f"{path}: a checkpoint of another fit (data, settings or version differ); remove or rename it.")
+    _refuse_another(path, found["problem"] == problem)
     return found["state"]
+
+
+def _refuse_another(path, same: bool) -> None:
+    if not same:
+        raise GlocalError(f"{path}: a checkpoint of another fit (data or settings differ); remove or rename it.")

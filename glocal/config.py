@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 
-class GlocalError(Exception):
+class GlocalError(ValueError):
     """Bad input: the message says which file, which field, and what to do about it."""
 
 

@@ -12,8 +12,6 @@ What is saved over autograd on the reading copy, none of which changes the resul
 import torch
 from torch import Tensor
 
-from glocal import losses
-
 PANEL = 1 << 25  # entries of a panel of similarities (128 MiB in float32)
 DENSE = 2048  # up to here the whole (q, q) teacher is kept
 UNDERFLOW = 0.025  # exp((cos - 1) / tau) must not underflow: float32 reaches exp(-87), and cos - 1 is never below -2
@@ -87,7 +85,7 @@ class Local:
         panels, cross = [], 0.0
         for rows, p in zip(_panels(len(u)), self.p, strict=True):
             e, width = _logits(u[rows], u[rows.start :], self.tau), rows.stop - rows.start
-            cross += torch.dot(p.view(-1), e.view(-1)).item() - _dot(p[:, :width], e[:, :width]) / 2  # pairs of the square stand twice
+            cross += _cross(p, e, width).item()
             e.exp_()[:, :width].fill_diagonal_(0)
             panels.append(e)
         total = _add_up(panels, u)  # (q,): t
@@ -173,8 +171,9 @@ def _row_sums(u, tau, precision):
     return _add_up((_exponentials(u[rows], u[rows.start :], tau) for rows in _panels(len(u))), u)
 
 
-def _dot(a, b) -> float:
-    return torch.einsum("ij,ij->", a, b).item()
+def _cross(p, logits, width):
+    """A panel's share of sum_ij P_ij (cos_ij - 1) / tau, p being P + P^T: in the square (width, width) pairs stand twice."""
+    return torch.dot(p.view(-1), logits.view(-1)) - (p[:, :width] * logits[:, :width]).sum() / 2
 
 
 def _panel(u, y, rate, rate_y, rows, tau, precision):
@@ -186,7 +185,7 @@ def _panel(u, y, rate, rate_y, rows, tau, precision):
     columns, width = slice(rows.start, None), rows.stop - rows.start
     p = _exponentials(y[rows], y[columns], tau).mul_(rate_y[rows, None] + rate_y[columns])
     e = _logits(u[rows], u[columns], tau)
-    cross = torch.dot(p.view(-1), e.view(-1)) - (p[:, :width] * e[:, :width]).sum() / 2  # there every pair stands twice
+    cross = _cross(p, e, width)
     e.exp_()[:, :width].fill_diagonal_(0)
     return e.mul_(rate[rows, None] + rate[columns]).sub_(p), cross
 

@@ -88,7 +88,8 @@ def check(x, n: int | None = None, name: str = "features") -> np.ndarray:
 def as_table(x: np.ndarray, n: int | None, name: str) -> np.ndarray:
     """`x` itself, or a GlocalError if it is not an (n, p) table of numbers."""
     if x.dtype.kind not in "fiu":
-        raise GlocalError(f"{name}: values of type {x.dtype} are not real numbers; pass a table of floats.")
+        kind = "Complex data not supported: " if x.dtype.kind == "c" else ""
+        raise GlocalError(f"{name}: {kind}values of type {x.dtype} are not real numbers; pass a table of floats.")
     if x.ndim != 2 or 0 in x.shape:
         raise GlocalError(f"{name}: shape {x.shape}, but one row per object and one column per feature are needed.")
     if n is not None and len(x) != n:

@@ -87,11 +87,12 @@ class _Stack:
     def _numbers(self):
         """The settings of the running runs as tensors that broadcast over the stack."""
         run = [self.settings[s] for s in self.running]
-        column = lambda name: self.x.new_tensor([r.get(name, 0.0) for r in run])[:, None, None]  # noqa: E731  (s, 1, 1)
-        self.lam, self.lr, self.alpha = column("lam"), column("lr"), column("alpha") * self.local
+        self.lam, self.lr, self.alpha, self.tau = (
+            self.x.new_tensor([r.get(name, default) for r in run])[:, None, None]  # (s, 1, 1)
+            for name, default in dict(lam=0.0, lr=0.0, alpha=0.0, tau=1.0).items()
+        )
         self.taus, index = np.unique([r.get("tau", 1.0) for r in run], return_inverse=True)
-        self.tau_of = torch.as_tensor(index.ravel(), device=self.x.device)
-        self.tau = self.x.new_tensor(self.taus)[self.tau_of][:, None, None]  # (s, 1, 1)
+        self.tau_of = torch.as_tensor(index.ravel(), device=self.x.device)  # (s,): which of the teachers
         self.rate = torch.zeros_like(self.lr)
 
     # -- one epoch --------------------------------------------------------------------------------------------------
@@ -265,7 +266,21 @@ def _directions(v):
 
 def _both_ways(u, tau) -> Tensor:
     """Q + Q^T of unit rows u (..., m, p): E_ij (1 / t_i + 1 / t_j), E = exp((cos - 1) / tau) off the diagonal."""
-    e = (u @ u.mT).sub_(1).div_(tau).exp_()
+    e = _cosines(u).sub_(1).div_(tau).exp_()
     e.diagonal(dim1=-2, dim2=-1).zero_()
     rate = 1 / e.sum(-1)  # (..., m)
     return e.mul_(rate[..., :, None] + rate[..., None, :])
+
+
+def _cosines(u: Tensor, panel: int = 256) -> Tensor:
+    """u u^T of unit rows (..., m, p). On a CPU only the panels from the diagonal on are multiplied, the rest is mirrored."""
+    m = u.shape[-2]
+    if u.is_cuda or m <= panel:
+        return u @ u.mT
+    s = u.new_empty(*u.shape[:-2], m, m)
+    for start in range(0, m, panel):
+        stop = min(start + panel, m)
+        part = u[..., start:stop, :] @ u[..., start:, :].mT  # (..., panel, m - start)
+        s[..., start:stop, start:] = part
+        s[..., stop:, start:stop] = part[..., stop - start :].mT
+    return s

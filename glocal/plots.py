@@ -73,6 +73,23 @@ def curves(ax, table, x, value, spread=None):
             ax.fill_between(part[x], low, high, color=COLOURS[kind], alpha=0.15, linewidth=0)
 
 
+def trade_off(ax, table, x, y):
+    """One marker a setting, by transform; filled where column `chosen` says so. table: rows of means over folds."""
+    for _, row in table.iterrows():
+        kind = row["transform"]
+        style = dict(markersize=8, zorder=3, markeredgecolor="black") if row["chosen"] else dict(markersize=4.5, fillstyle="none")
+        ax.plot(row[x], row[y], MARKERS[kind], color=COLOURS[kind], label=NAMES[kind] if row["chosen"] else None, **style)
+    ax.legend(loc="best")
+
+
+def courses(ax, history, training, held_out):
+    """How fits went: columns of a history table (objective, iteration, ...), training as a line, held out as a dotted one."""
+    for kind, rows in history.groupby("objective", sort=False):
+        ax.plot(rows["iteration"], rows[training], color=COLOURS[kind], label=NAMES[kind])
+        if held_out in rows:
+            ax.plot(rows["iteration"], rows[held_out], ":", color=COLOURS[kind])
+
+
 def reference(ax, level, text, style="--"):
     """A horizontal line with its name in the margin on the right: chance, noise ceiling, an upper bound."""
     ax.axhline(level, color="#333333", linestyle=style, linewidth=0.8, zorder=0.5)
@@ -139,12 +156,23 @@ def superclass_points(ax, xy, labels):
     import matplotlib as mpl
 
     shades = mpl.colormaps["tab20"].colors
-    for n, name in enumerate(labels.cat.categories):
-        here = xy[(labels == name).to_numpy()]
+    groups = [xy[(labels == name).to_numpy()] for name in labels.cat.categories]
+    places = _spread(np.array([np.median(here, axis=0) for here in groups]), np.ptp(xy, axis=0) * [0.25, 0.05])
+    for n, (name, here, place) in enumerate(zip(labels.cat.categories, groups, places, strict=True)):
         ax.plot(*here.T, ".", color=shades[n % 20], markersize=3)
         box = dict(boxstyle="round,pad=0.15", facecolor="white", edgecolor=shades[n % 20], alpha=0.85, linewidth=0.8)
-        ax.text(*np.median(here, axis=0), str(name).split(",")[0], fontsize=6.5, ha="center", va="center", bbox=box)
+        ax.text(*place, str(name).split(",")[0], fontsize=6.5, ha="center", va="center", bbox=box)
     _bare(ax)
+
+
+def _spread(places, room) -> np.ndarray:
+    """Places (n, 2) of labels, from the lowest up moved above those that they would cover; room: width and height of one."""
+    places = places.copy()
+    for n, i in enumerate(order := np.argsort(places[:, 1])):
+        for below in places[order[:n]]:
+            if (np.abs(places[i] - below) < room).all():
+                places[i, 1] = below[1] + room[1]
+    return places
 
 
 def _bare(ax):

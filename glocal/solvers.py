@@ -20,6 +20,8 @@ from torch import Tensor
 from glocal import checkpoints
 from glocal.fast import Local, Objective
 
+CALM = 3  # iterations in a row without a decrease worth the name: one alone may be a short step
+
 
 @dataclass
 class Solution:
@@ -33,34 +35,39 @@ class Solution:
     kept: int = 0
 
 
-def lbfgs(kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, bias=False, start=0.05, max_iter=150,
-          tol=1e-5, memory=10, precision="fp32", monitor=None, keep="last", checkpoint=None, on_iteration=None) -> Solution:  # fmt: skip
+def lbfgs(
+    kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, bias=False, start=0.05, max_iter=150, tol=1e-5,
+    memory=10, precision="fp32", monitor=None, keep="last", checkpoint=None, on_iteration=None,
+) -> Solution:  # fmt: skip
     """Minimise an objective of `losses.py`.
 
     x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images for glocal. start: the number s of
-    W = s I, b = 0, or an earlier Solution. Converged: an iteration lowered the objective by less than `tol` (relative).
+    W = s I, b = 0, or an earlier Solution. Converged: three iterations in a row lowered the objective by less than `tol`
+    (relative), or none can any more at this precision.
     From the authors' start, W = 1e-3 I, the gradient is nearly zero and nothing moves: dot products are quadratic in W.
     monitor(w, b): held-out measures of an iteration, a dict; with keep="best" the iteration with the lowest "monitored" is
     returned. checkpoint: a file; the same call goes on from it. on_iteration(record) is called after each step.
     """
-    problem = checkpoints.fingerprint(kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision,
-                                      *((start.w, start.b) if isinstance(start, Solution) else (start,))) if checkpoint else ""  # fmt: skip
+    what = (kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision)
+    began = (start.w, start.b) if isinstance(start, Solution) else (start,)
+    problem = checkpoints.fingerprint(*what, *began) if checkpoint else ""
     basis = row_space(x, y)
     if basis is not None:
         x, y = x @ basis, None if y is None else y @ basis  # (n, r), (q, r)
     f = Objective(kind, x, triplets, y, lam=lam, alpha=alpha, tau=tau, squared=squared, precision=precision)
     search = _Search(f, preconditioner(f.x), bias, lambda w, b: (w, b) if basis is None else _lift(w, b, basis, kind))
-    search.monitor, search.on_iteration, search.keep = monitor, on_iteration, keep
+    search.monitor, search.on_iteration, search.keep, search.tol = monitor, on_iteration, keep, tol
     theta = search.pack(start, basis)
     search.tape = checkpoints.Tape(checkpoint, problem, len(theta), str(x.dtype).removeprefix("torch."), 2)
-    options = dict(maxiter=max_iter, maxcor=memory, ftol=tol, gtol=1e-9, maxfun=10 * max_iter)
+    options = dict(maxiter=max_iter, maxcor=memory, ftol=0, gtol=1e-9, maxfun=10 * max_iter)
     with threadpool_limits(1, "blas"):  # SciPy's BLAS threads would wait for work on the cores that torch needs: a third slower
         found = scipy.optimize.minimize(
             search.value_and_gradient, theta, jac=True, method="L-BFGS-B", callback=search.record, options=options
         )
     search.tape.remove()
     w, b = search.best[1] if search.best else search.lift(*search.unpack(found.x))
-    return Solution(w, b, search.history, found.status == 0, search.best[2] if search.best else len(search.history))
+    stopped = found.status == 0 or search.calm == CALM or (found.status != 1 and search.calm > 0)
+    return Solution(w, b, search.history, stopped, search.best[2] if search.best else len(search.history))
 
 
 class _Search:
@@ -68,7 +75,7 @@ class _Search:
 
     def __init__(self, objective, a, bias, lift):
         self.f, self.a, self.bias, self.lift = objective, a, bias, lift
-        self.history, self.last, self.best = [], {}, None
+        self.history, self.last, self.best, self.calm = [], {}, None, 0
 
     def pack(self, start, basis):
         p, inverse = len(self.a), torch.linalg.inv(self.a.double())  # (p, p)
@@ -99,7 +106,7 @@ class _Search:
         return value, gradient.astype(np.float64)
 
     def record(self, intermediate_result):
-        """After each accepted step (the line search may have tried several points)."""
+        """After each accepted step (the line search may have tried several points). Ends the search when it is calm."""
         found = dict(iteration=len(self.history) + 1, **self.last[intermediate_result.fun])
         self.last = {}
         if self.monitor:
@@ -107,9 +114,14 @@ class _Search:
             found |= self.monitor(w, b)
             if self.keep == "best" and (self.best is None or found["monitored"] < self.best[0]):
                 self.best = found["monitored"], (w, b), found["iteration"]
+        before = self.history[-1]["objective"] if self.history else np.inf
+        small = before - found["objective"] <= self.tol * max(abs(found["objective"]), 1.0)
+        self.calm = self.calm + 1 if small else 0
         self.history.append(found)
         if self.on_iteration:
             self.on_iteration(found)
+        if self.calm == CALM:
+            raise StopIteration
 
 
 class HeldOut:
@@ -128,7 +140,8 @@ class HeldOut:
         s, (i, j, k) = z @ z.T, self.triplets.T
         logits = torch.stack([s[i, j], s[i, k], s[j, k]], dim=1)  # (m, 3)
         loss = -torch.log_softmax(logits.double(), dim=1)[:, 0].mean().item()
-        found = dict(held_out_triplet_loss=loss, held_out_odd_one_out=(logits[:, 0] > logits[:, 1:].amax(1)).double().mean().item())
+        right = (logits[:, 0] > logits[:, 1:].amax(1)).double().mean().item()
+        found = dict(held_out_triplet_loss=loss, held_out_odd_one_out=right)
         if self.y is not None and tau:
             local = self.locals.setdefault(tau, Local(self.y, tau))
             value = local.value(self.y @ w + b)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from glocal import fast, losses, paper, solvers, transform_files
@@ -80,10 +80,27 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._check_settings(context)
         data = self._data(x, triplets, context, held_out)
         with _progress(self) as show:
-            found = self._solve(*data, init=init, checkpoint=checkpoint, on_iteration=show)
+            return self._take(self._solve(*data, init=init, checkpoint=checkpoint, on_iteration=show))
+
+    def fit_stack(self, points, x, triplets, context=None, held_out=None, checkpoint=None) -> list:
+        """Recipe `paper` for many settings at once: points are dicts of lr, lam, alpha, tau. Returns a fitted transform for
+        each; the other arguments and the errors are those of `fit`."""
+        made = [clone(self).set_params(recipe="paper", **point) for point in points]
+        for t in made:
+            t._check_settings(context)
+        x, triplets, y, held_out = self._data(x, triplets, context, held_out)
+        settings = [t._settings() for t in made]
+        with _progress(made[0]) as show:
+            found = self._train(x, triplets, settings, y, held_out, checkpoint=checkpoint, on_iteration=show)
+        for t, solution in zip(made, found, strict=True):
+            t.mean_, t.std_ = self.mean_, self.std_
+            t._take(solution)
+        return made
+
+    def _take(self, found):
         self.weights_, self.bias_ = found.w.numpy(force=True), found.b.numpy(force=True)
         self.history_, self.converged_, self.n_features_in_ = found.history, found.converged, len(found.w)
-        self.kept_iteration_ = found.kept
+        self.kept_iteration_, self.n_iter_ = found.kept, len(found.history)
         return self
 
     def _data(self, x, triplets, context, held_out):
@@ -111,28 +128,32 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         y = torch.as_tensor(y.astype(np.float32)) if self.local_features == "raw" else self._standardise(y)
         return y.to(device)
 
-    def _solve(self, x, triplets, y, held_out, *, init, checkpoint, on_iteration):
-        how = dict(squared=self.squared, bias=self.bias, checkpoint=checkpoint, on_iteration=on_iteration)
+    def _settings(self):
+        return dict(lr=self.lr, lam=self.lam) | (dict(alpha=self.alpha, tau=self.tau) if self.objective == "glocal" else {})
+
+    def _train(self, x, triplets, settings, y, held_out, **how):
+        seed = 42 if self.random_state is None else int(self.random_state)
+        how |= dict(squared=self.squared, bias=self.bias, seed=seed, keep=self.keep or "last", held_out=held_out)
+        return paper.train(self.objective, x, triplets, settings, y, schedule=paper.Schedule(**self.schedule or {}), **how)
+
+    def _solve(self, x, triplets, y, held_out, *, init, **how):
         if self.recipe == "paper":
-            schedule = self.schedule if isinstance(self.schedule, paper.Schedule) else paper.Schedule(**self.schedule or {})
-            settings = dict(lr=self.lr, lam=self.lam) | (dict(alpha=self.alpha, tau=self.tau) if y is not None else {})
-            seed = 42 if self.random_state is None else int(self.random_state)
-            return paper.train(self.objective, x, triplets, [settings], y, schedule=schedule, seed=seed, held_out=held_out,
-                               keep=self.keep or "last", **how)[0]  # fmt: skip
+            return self._train(x, triplets, [self._settings()], y, held_out, **how)[0]
         start = self.start
         if init is not None:
             start = solvers.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))
         monitor = held_out and (lambda w, b: held_out(w, b, self.objective, self.tau))
         return solvers.lbfgs(self.objective, x, triplets, y, lam=self.lam, alpha=self.alpha, tau=self.tau, start=start,
-                             max_iter=self.max_iter, tol=self.tol, precision=self.precision, monitor=monitor,
-                             keep=(self.keep or "best") if held_out else "last", **how)  # fmt: skip
+                             squared=self.squared, bias=self.bias, max_iter=self.max_iter, tol=self.tol, monitor=monitor,
+                             precision=self.precision, keep=(self.keep or "best") if held_out else "last", **how)  # fmt: skip
 
     def transform(self, x):
         """x: (k, p) raw features. Returns (k, p) float32 aligned features."""
         check_is_fitted(self, "weights_")
-        x = _numpy(x)
-        if x.ndim != 2 or x.shape[1] != len(self.weights_):
-            raise GlocalError(f"features: shape {x.shape}; this transform takes (k, {len(self.weights_)}).")
+        x = feature_files.finite(feature_files.as_table(_numpy(x), None, "features"), "features")
+        if x.shape[1] != len(self.weights_):
+            raise GlocalError(f"features: shape {x.shape}; X has {x.shape[1]} features, but {type(self).__name__} is expecting "
+                              f"{len(self.weights_)} features as input: (k, {len(self.weights_)}).")  # fmt: skip
         return (x.astype(np.float32) - np.float32(self.mean_)) / np.float32(self.std_) @ self.weights_ + self.bias_
 
     def to_linear(self) -> torch.nn.Linear:
@@ -181,6 +202,12 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         t.n_features_in_ = len(t.weights_)
         return t
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True  # the triplets
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     @property
     def _n_features_out(self):
         return len(self.weights_)
@@ -209,7 +236,7 @@ def _progress(t: GLocalTransform):
         return
     from tqdm import tqdm
 
-    total = t.max_iter if t.recipe == "converged" else (paper.Schedule(**t.schedule or {}).epochs)
+    total = t.max_iter if t.recipe == "converged" else paper.Schedule(**t.schedule or {}).epochs
     with tqdm(total=total, desc=f"{t.objective} ({t.recipe})", unit="it" if t.recipe == "converged" else "epoch") as line:
 
         def show(record):
@@ -238,4 +265,6 @@ def unit_norm(x) -> np.ndarray:
 
 
 def _numpy(a):
+    if hasattr(a, "toarray"):
+        raise GlocalError("features: sparse input is not supported; pass features.toarray().")
     return a.detach().cpu().numpy() if isinstance(a, torch.Tensor) else np.asarray(a)

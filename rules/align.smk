@@ -13,6 +13,7 @@ rule align_encoder:
         table=f"{RESULTS}/tables/{{encoder}}/alignment.csv",
         history=f"{RESULTS}/tables/{{encoder}}/history.csv",
         figure=f"{RESULTS}/figures/alignment-{{encoder}}.png",
+        training=f"{RESULTS}/figures/training-{{encoder}}.png",
     log:
         notebook=f"{RESULTS}/logs/02_align-{{encoder}}.ipynb",
     conda:
