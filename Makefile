@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test lint notebooks env clean
+.PHONY: demo clip-b32 test lint notebooks bench env clean
 
 demo: env  ## the paper's story on embedded pictures, no download
 	snakemake --cores $(CORES)
@@ -22,6 +22,10 @@ lint: env
 
 notebooks: demo  ## run the notebooks on their defaults and store them with their outputs, which the tests compare
 	TQDM_DISABLE=1 jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
+bench: env  ## what is fast, how fast, against what: benchmarks/results; about 45 minutes on two cores, most of it the yardsticks
+	snakemake --cores $(CORES) extract triplets --configfile config/clip-b32.yaml
+	python benchmarks/run.py
 
 env: .venv/installed
 

@@ -37,7 +37,10 @@ def write(path: Path, arrays: dict) -> None:
 
 def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
     """One Gemm node from "features" (k, p) to "aligned" (k, p): weight (p, p) and bias (p,) with mean and std folded in."""
-    from onnx import TensorProto, checker, helper, numpy_helper, save
+    try:
+        from onnx import TensorProto, checker, helper, numpy_helper, save
+    except ImportError:
+        raise GlocalError(f"{path}: writing ONNX needs the package onnx; pip install onnx.") from None
 
     rows = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["k", len(weight)]) for name in ("features", "aligned")]
     known = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import world
+from helpers import observed, world
 
 from glocal import alignment, losses, structure, triplets
 
@@ -65,3 +65,45 @@ def test_a_tie_goes_to_the_first_of_the_grid():
 
 def test_grid_has_one_order_whatever_the_config_has():
     assert [list(point) for point in alignment.grid({"tau": [1.0], "alpha": [0.1], "lam": [0.3]})] == [["lam", "alpha", "tau"]]
+
+
+def test_the_path_is_the_grid_in_small_steps():
+    values = {"lam": [0.1, 10.0, 1.0], "alpha": [0.5, 0.1], "tau": [1.0, 0.1, 0.5]}
+    walk = alignment.path(values)
+    assert sorted(map(str, walk)) == sorted(map(str, alignment.grid(values))) and walk[0]["lam"] == 10.0
+    steps = [sum(a[s] != b[s] for s in a) for a, b in itertools.pairwise(walk)]
+    assert set(steps) == {1}
+    lams = [point["lam"] for point in walk]
+    assert lams == sorted(lams, reverse=True)
+    assert alignment.path({"lam": [1, 2]}) == [{"lam": 2}, {"lam": 1}]
+
+
+@pytest.mark.parametrize("recipe", ["converged", "paper"])
+def test_a_search_is_every_setting_fitted_alone(recipe):
+    x, t = observed(n=40, p=6, m=1500)
+    values = {"lam": [0.1, 1.0], "alpha": [0.1, 0.5], "tau": [0.5]}
+    options = {"recipe": recipe, "tol": 1e-9, "schedule": {"epochs": 2, "images": 20}, "bias": True}
+    if recipe == "paper":
+        values["lr"] = [0.01]
+    remembered = []
+
+    def remember(function):
+        return lambda *a: remembered.append(function.__name__) or function(*a)
+
+    found = alignment.search("glocal", values, options, x, t, x, t[:100], remember)
+    assert [point for point, _ in found] == alignment.grid(values)
+    assert remembered == (["fit_stack"] if recipe == "paper" else ["fit"] * 4)
+    for point, made in found:
+        alone = alignment.fit("glocal", point | options, x, t, x)
+        assert (made.lam, made.alpha, made.tau) == (point["lam"], point["alpha"], point["tau"])
+        ends = [f.history_[-1]["objective"] for f in (made, alone)]
+        assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+        if recipe == "paper":
+            np.testing.assert_allclose(made.transform(x), alone.transform(x), rtol=1e-4, atol=1e-4)
+
+
+def test_learning_rates_are_settings_too(table):
+    with_rates = table.assign(lr=np.where(table["objective"] == "original", np.nan, 0.01))
+    best = alignment.choose(with_rates, "triplet_loss")
+    assert best["glocal"] == {"lr": 0.01, "lam": 1.0, "alpha": 0.1, "tau": 0.5}
+    assert alignment.is_chosen(with_rates, best).sum() == 6

@@ -12,8 +12,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from glocal import GLocalTransform, downloads, triplets
+from glocal import GLocalTransform, downloads, transform_files, triplets
 from glocal.config import GlocalError
 from glocal.transform import aligners, unit_norm
 
@@ -69,6 +70,68 @@ def test_pipelines(fitted, data):
     assert model.score(x, labels) > 0.8
 
 
+class Judged(GLocalTransform):
+    """For scikit-learn's checks, which know no triplets: it makes up its own."""
+
+    __init__ = GLocalTransform.__init__
+
+    def fit(self, X, y=None):
+        n = X.shape[0] if hasattr(X, "shape") else len(np.asarray(X))
+        rng = np.random.default_rng(0)
+        t = np.array([rng.choice(n, 3, replace=False) for _ in range(50)]) if n > 2 else np.zeros((0, 3), int)
+        return super().fit(X, t)
+
+
+DO_NOT_APPLY = {
+    "check_dtype_object": "features of type object are refused",
+    "check_estimators_empty_data_messages": "refused, in our own words",
+    "check_fit2d_1sample": "refused: one object has no triplet",
+    "check_fit2d_predict1d": "refused, in our own words",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks([Judged("global", max_iter=5)], expected_failed_checks=lambda e: DO_NOT_APPLY)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_a_progress_line(data, capsys):
+    x, t = data
+    GLocalTransform("global", max_iter=3, verbose=True).fit(x, t[:2000], held_out=t[2000:])
+    GLocalTransform("global", recipe="paper", schedule=dict(epochs=2), verbose=True).fit(x, t[:500])
+    lines = capsys.readouterr().err
+    for word in ("global (converged)", "3/3", "objective=", "held-out accuracy=", "global (paper)", "2/2"):
+        assert word in lines
+
+
+def test_names_of_the_columns(fitted):
+    assert list(fitted.get_feature_names_out()[:2]) == ["glocaltransform0", "glocaltransform1"]
+    assert fitted.set_output(transform="pandas").transform(np.ones((2, 24))).shape == (2, 24)
+    fitted.set_output(transform="default")
+
+
+def test_warm_starts_end_where_cold_ones_do(data):
+    x, t = data
+    near = GLocalTransform("global", lam=0.2, tol=1e-9).fit(x, t)
+    cold = GLocalTransform("global", lam=0.1, tol=1e-9).fit(x, t)
+    warm = GLocalTransform("global", lam=0.1, tol=1e-9).fit(x, t, init=near)
+    assert warm.history_[0]["objective"] < cold.history_[3]["objective"]
+    assert warm.history_[-1]["objective"] == pytest.approx(cold.history_[-1]["objective"], rel=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("recipe", ["converged", "paper"])
+def test_features_on_cuda(data, recipe):
+    x, t = data
+    how = dict(recipe=recipe, schedule=dict(epochs=2), max_iter=10)
+    on_cpu, on_cuda = (
+        GLocalTransform(**how).fit(torch.tensor(x, device=device), t, context=torch.tensor(x, device=device))
+        for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(on_cuda.weights_, on_cpu.weights_, rtol=1e-3, atol=1e-4)
+
+
 def test_transform_before_fit_is_refused(data):
     for call in (lambda t: t.transform(data[0]), lambda t: t.to_linear(), lambda t: t.save("x.npz")):
         with pytest.raises(Exception, match="not fitted"):
@@ -108,6 +171,14 @@ def test_to_linear_is_the_transform(fitted, data):
     layer, x = fitted.to_linear(), data[0]
     z = layer(torch.tensor(x, dtype=torch.float32)).detach().numpy()
     assert np.linalg.norm(z - fitted.transform(x)) < 1e-6 * np.linalg.norm(z)
+
+
+def test_onnx_is_the_transform(fitted, data, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(fitted.to_onnx(tmp_path / "t.onnx"), providers=["CPUExecutionProvider"])
+    for x in (data[0], data[0][:1]):
+        (z,) = session.run(["aligned"], {"features": x.astype(np.float32)})
+        assert z.shape == x.shape and np.linalg.norm(z - fitted.transform(x)) < 2e-6 * np.linalg.norm(z)
 
 
 def test_mean_and_std_come_from_the_objects_of_the_triplets(data):
@@ -215,16 +286,32 @@ def test_missing_files_pickles_and_other_suffixes(fitted, tmp_path):
 @needs_data
 @pytest.mark.data
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_transforms(name):
-    t = GLocalTransform.load(downloads.fetch(f"published-{name}"))
-    w = t.weights_.astype(float)
-    c = w.diagonal().mean()
-    off = ((w - c * np.eye(len(w))) ** 2).sum()
+def test_published_transforms(name, tmp_path):
+    path = downloads.fetch(f"published-{name}")
+    t = GLocalTransform.load(path)
     mean_diagonal, expected, relative = PUBLISHED[name]
-    assert c == pytest.approx(mean_diagonal, rel=1e-3)
-    assert off == pytest.approx(expected, rel=4e-3)
-    assert np.sqrt(off / (len(w) * c**2)) == pytest.approx(relative, abs=1e-3)
-    assert t.bias == (name != "clip_ViT-L-14") and t.transform(np.zeros((1, len(w)))).shape == (1, len(w))
+    found = transform_files.summary(t.weights_)
+    assert found["mean_diagonal"] == pytest.approx(mean_diagonal, rel=1e-3)
+    assert found["squared_distance"] == pytest.approx(expected, rel=4e-3)
+    assert found["relative_distance"] == pytest.approx(relative, abs=1e-3)
+    assert t.bias == (name != "clip_ViT-L-14")
+    # loads, applies and saves bit for bit
+    stored, again = (dict(np.load(p)) for p in (path, t.save(tmp_path / "again.npz")))
+    assert stored.keys() == again.keys() and all(stored[k].tobytes() == again[k].tobytes() for k in stored)
+    x = np.random.default_rng(0).normal(size=(7, len(t.weights_))).astype(np.float32)
+    plain = (x - stored["mean"].astype("f4")) / stored["std"].astype("f4") @ stored["weights"] + stored.get("bias", np.float32(0))
+    assert t.transform(x).tobytes() == plain.tobytes()
+
+
+@needs_data
+@pytest.mark.data
+def test_the_file_that_upstream_copied_is_named(tmp_path):
+    """Upstream's main branch has DINO ViT-B/16's transform as DINOv2 ViT-B/14's too."""
+    copied = tmp_path / "dinov2-vit-base-p14" / "norm" / "transform.npz"
+    copied.parent.mkdir(parents=True)
+    copied.write_bytes(downloads.fetch("published-dino-vit-base-p16").read_bytes())
+    with pytest.raises(GlocalError, match=r"dinov2-vit-base-p14.*this is the DINO ViT-B/16 transform.*d1860d3"):
+        GLocalTransform.load(copied)
 
 
 def test_no_two_published_files_are_copies():
@@ -271,6 +358,11 @@ def test_aligners_return_unit_rows_with_the_original_first(fitted, data, tmp_pat
         ({"lam": float("nan")}, "lam: nan is out of range"),
         ({"alpha": 1.5}, "alpha: 1.5 is out of range"),
         ({"tau": 0}, "tau: 0 is out of range"),
+        ({"lam": "0.1"}, "lam: '0.1' is out of range"),
+        ({"recipe": "papr"}, 'Did you mean "paper"'),
+        ({"keep": "first"}, 'keep: "first" is not known'),
+        ({"precision": "fp16"}, 'precision: "fp16" is not known'),
+        ({"recipe": "paper", "schedule": {"epoch": 3}}, 'schedule: "epoch" is not known. Did you mean "epochs"'),
     ],
 )
 def test_faults_of_fit_are_named(data, change, words):
@@ -285,5 +377,7 @@ def test_faults_of_fit_are_named(data, change, words):
 
 def test_faults_of_transform_are_named(fitted, data):
     for bad in (data[0][:, :5], data[0][0]):
-        with pytest.raises(GlocalError, match=r"this transform takes \(k, 24\)"):
+        with pytest.raises(GlocalError, match=r"features: shape"):
             fitted.transform(bad)
+    with pytest.raises(GlocalError, match="features: row 1 has NaN"):
+        fitted.transform(np.where(np.arange(len(data[0]))[:, None] == 1, np.nan, data[0]))

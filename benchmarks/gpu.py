@@ -1,0 +1,83 @@
+"""The benchmarks that need a CUDA device; `run.py` adds them where there is one. Rates count 6 m^2 p operations a loss: the
+products that the mathematics needs are student and teacher similarities and the gradient's, forward and backward together."""
+
+import statistics
+import time
+
+import numpy as np
+import torch
+from run import PAPER_GRID, row
+
+from glocal import alignment, fast, losses, paper
+
+P = 768
+
+
+def milliseconds(side, repeats=20, warm=3):
+    for _ in range(warm):
+        side()
+    times = []
+    for _ in range(repeats):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        side()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end))
+    return statistics.median(times)
+
+
+def local_loss():
+    """Fused local loss, forward and backward, against the matrix-product rate of the card, eager PyTorch and torch.compile."""
+    compiled = torch.compile(losses.local_loss)
+    for precision in ("tf32", "bf16"):
+        torch.backends.cuda.matmul.allow_tf32 = True
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        a = torch.randn(8192, 8192, device="cuda", dtype=kind)
+        peak = 2 * 8192**3 / milliseconds(lambda a=a: a @ a) / 1e9  # TFLOPS
+        for m in (8192, 16384, 32768, 65536, 131072):
+            y, mapped = torch.randn(m, P, device="cuda"), torch.randn(m, P, device="cuda").requires_grad_()
+            run = lambda loss, *how, y=y, mapped=mapped: torch.autograd.grad(loss(y, mapped, 0.5, *how), mapped)
+            torch.cuda.reset_peak_memory_stats()
+            ours = milliseconds(lambda run=run, precision=precision: run(fast.local_loss, precision))
+            rate, gib = 6 * m * m * P / ours / 1e9, torch.cuda.max_memory_allocated() / 2**30
+            note = f"ratio: peak / rate, at most 1 / .6; {gib:.1f} GiB at most"
+            yield row(f"local loss {precision}, m {m}, rate", rate, peak, 1 / 0.6, "TFLOPS", note)
+            for name, other, target in (("eager", losses.local_loss, 3.0), ("torch.compile", compiled, 1.5)):
+                if m <= 32768:
+                    theirs = milliseconds(lambda run=run, other=other: run(other), repeats=5)
+                    yield row(f"local loss {precision}, m {m}, {name}", ours, theirs, target, "ms", "forward and backward")
+
+
+def step():
+    """One captured step of recipe `paper`, and what that makes the authors' full schedule take."""
+    rng = np.random.default_rng(0)
+    x, y = torch.randn(1854, P, device="cuda"), torch.randn(8192, P, device="cuda")
+    table = torch.as_tensor(np.stack([rng.choice(1854, 3, replace=False) for _ in range(256)]), device="cuda")
+    how = [dict(lr=1e-3, lam=0.1, alpha=0.1, tau=1.0)]
+    stack = paper._Stack("glocal", x, table, how, y, True, True, paper.Schedule())
+    images = torch.arange(1024, device="cuda")
+    graph, eager = milliseconds(lambda: stack._run(table, images)), milliseconds(lambda: stack.step(table, images))
+    yield row("captured step", graph * 1e3, target=200.0, unit="us")
+    yield row("captured step, not captured", graph * 1e3, eager * 1e3, unit="us")
+    yield row("schedule of 100 x 5,440 steps", graph * 544000 / 6e4, target=2.0, unit="min", note="computed from the step")
+
+
+def grid():
+    """18 settings x 3 folds, 4.7 million synthetic triplets, p = 768: the walk against cold starts."""
+    rng = np.random.default_rng(0)
+    x = torch.as_tensor(rng.normal(size=(1854, P)).astype(np.float32), device="cuda")
+    table = rng.integers(0, 1854, (4_900_000, 3))
+    table = table[(table[:, 0] != table[:, 1]) & (table[:, 0] != table[:, 2]) & (table[:, 1] != table[:, 2])][:4_700_000]
+    y = torch.randn(2048, P, device="cuda")
+    start = time.perf_counter()
+    walked = [alignment.search("glocal", PAPER_GRID, {}, x, table, y) for _ in range(3)]
+    between = time.perf_counter()
+    for point, _ in walked[0]:
+        alignment.fit("glocal", point, x, table, y)
+    cold = 3 * (time.perf_counter() - between)
+    yield row("gLocal grid, 4.7 million triplets", between - start, cold, 3.0, note="18 settings x 3 folds; cold: once, times 3")
+    yield row("gLocal grid, 4.7 million triplets, minutes", (between - start) / 60, target=2.0, unit="min")
+
+
+BENCHMARKS = dict(gpu_local_loss=local_loss, gpu_step=step, gpu_grid=grid)

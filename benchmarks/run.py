@@ -1,0 +1,231 @@
+"""What is fast, how fast, against what: `make bench`, or `python benchmarks/run.py [name ...]`.
+
+Every benchmark runs both sides in one process and yields rows (name, ours, yardstick, ratio, target, unit, note), which are
+printed and kept in benchmarks/results/<machine>.csv; a row of the same name is replaced. A ratio is yardstick / ours, and the
+target is the least that it must be; where there is no yardstick the target is the most that ours may be.
+Those that need a GPU are in `gpu.py`; without one they are left out, and so are their rows: nothing stands in a table that was
+not measured on that machine.
+"""
+
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from yardstick import Step
+
+from glocal import alignment, fast, losses, paper, triplets
+from glocal.config import GlocalError
+from glocal.experiment import Experiment
+from glocal.transform import GLocalTransform
+
+COLUMNS = ["name", "ours", "yardstick", "ratio", "target", "unit", "note"]
+PAPER_GRID = dict(lam=[10.0, 1.0, 0.1], alpha=[0.5, 0.25, 0.1], tau=[1.0, 0.5])  # of gLocal, without the step size
+
+
+def row(name, ours, yardstick=None, target=None, unit="s", note="") -> dict:
+    ratio = yardstick / ours if ours and yardstick else None
+    return dict(name=name, ours=ours, yardstick=yardstick, ratio=ratio, target=target, unit=unit, note=note)
+
+
+def median_ms(*sides, repeats=31, warm=3):
+    """The median time of each side in ms; the sides take turns, so that a slower minute of the machine slows all."""
+    times = [[] for _ in sides]
+    for i in range(warm + repeats):
+        for side, kept in zip(sides, times, strict=True):
+            start = time.perf_counter()
+            side(i)
+            kept.append((time.perf_counter() - start) * 1e3)
+    return [statistics.median(t[warm:]) for t in times]
+
+
+def step():
+    """One training step: p = 768, 256 triplets, 1,024 images."""
+    n, p, t, m = 1854, 768, 256, 1024
+    rng = np.random.default_rng(0)
+    x, y = torch.randn(n, p), torch.randn(4 * m, p)
+    table = torch.as_tensor(np.stack([rng.choice(n, 3, replace=False) for _ in range(40 * t)]))
+    settings = [dict(lr=1e-3, lam=0.1, alpha=0.1, tau=1.0)]
+    theirs, ours = Step(x), paper._Stack("glocal", x, table, settings, y, True, True, paper.Schedule())
+    ours.rate.copy_(ours.lr)
+    chosen, images = table.split(t), torch.arange(4 * m).split(m)
+    rows, w, u, e = torch.randn(3 * t + m, p), torch.randn(p, p), torch.randn(m, p), torch.randn(m, m)
+
+    def bare(i):
+        return rows @ w, u @ u.T, u @ u.T, e @ u, rows.T @ rows
+
+    a, b, c = median_ms(
+        lambda i: ours.step(chosen[i % 40], images[i % 4]), lambda i: theirs(chosen[i % 40], y[images[i % 4]]), bare
+    )
+    yield row("training step", a, b, 2.5, "ms", "p 768, 256 triplets, 1,024 images; yardstick: the authors' way")
+    yield row("training step, bare products", a, c, None, "ms", "yardstick: its five products alone, none halved by symmetry")
+
+
+def split_and_score():
+    """4.7 million synthetic triplets of 1,854 objects."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(1854, 768)).astype(np.float32)
+    table = rng.integers(0, 1854, (4_900_000, 3))
+    table = table[(table[:, 0] != table[:, 1]) & (table[:, 0] != table[:, 2]) & (table[:, 1] != table[:, 2])][:4_700_000]
+    folds = triplets.split_objects(1854, 3)
+    split, scored = median_ms(lambda i: _split(table, folds), lambda i: triplets.score(z, table), repeats=5)
+    gib = peak_gib(_split_and_score, table.astype(np.int32), z)
+    yield row("split 4.7 million triplets", split / 1e3, target=0.5, note="three folds, training and test")
+    yield row("score 4.7 million triplets", scored / 1e3, target=1.5, note="features 1,854 x 768")
+    yield row("split and score, memory", gib, target=1.0, unit="GiB", note="peak above the loaded modules, the table included")
+
+
+def _split(table, folds):
+    return [triplets.within(table, part, 1854) for fold in folds for part in fold]
+
+
+def _split_and_score(table, z):
+    _split(table, triplets.split_objects(1854, 3))
+    triplets.score(z, table)
+
+
+def memory():
+    """The local loss, forward and backward, as the context grows."""
+    found = {q: peak_gib(_local, q, fast.local_loss) for q in (16384, 32768, 65536)}
+    note = f"p 768, forward and backward; {found[16384]:.2f} at 16,384, {found[32768]:.2f} at 32,768"
+    yield row("local loss of 65,536 images, memory", found[65536], target=4.0, unit="GiB", note=note)
+    ours, reading = (peak_gib(_local, 8192, loss) for loss in (fast.local_loss, losses.local_loss))
+    yield row("local loss of 8,192 images, memory", ours, reading, unit="GiB", note="yardstick: the reading copy")
+
+
+def _local(q, loss, p=768):
+    y = torch.randn(q, p, generator=torch.Generator().manual_seed(0))
+    mapped = (y * torch.linspace(0.5, 2, p)).requires_grad_()
+    loss(y, mapped, 0.5).backward()
+
+
+def peak_gib(function, *arguments):
+    """Peak memory of a call in a fresh process, above what it had after importing this file."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        before = pool.apply(_resident)
+        pool.apply(function, arguments)
+        return (pool.apply(_resident) - before) / 2**20
+
+
+def _resident():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
+
+
+def _fold(number=0):
+    """Features, training and test triplets, context and held-out context of a fold of clip-b32."""
+    experiment = Experiment("config/clip-b32.yaml")
+    tables, fold = experiment.triplets(), f"object-{number}"
+    return np.asarray(experiment.features().x), tables[f"{fold}-train"], tables[f"{fold}-test"], *experiment.context(fold)
+
+
+def grid():
+    """The paper's 18 settings of gLocal on 3 folds: the warm-started walk against one cold start after another."""
+    seconds, worst = [0.0, 0.0], 0.0
+    for number in range(3):
+        x, train, _, y, _ = _fold(number)
+        start = time.perf_counter()
+        walked = alignment.search("glocal", PAPER_GRID, {}, x, train, y)
+        between = time.perf_counter()
+        cold = [alignment.fit("glocal", point, x, train, y) for point, _ in walked]
+        seconds = [seconds[0] + between - start, seconds[1] + time.perf_counter() - between]
+        ends = [(t.history_[-1]["objective"], c.history_[-1]["objective"]) for (_, t), c in zip(walked, cold, strict=True)]
+        worst = max(worst, *(ours / theirs - 1 for ours, theirs in ends))
+    note = f"18 settings x 3 folds, clip-b32; yardstick: cold starts. No objective ends more than {worst:.1e} (relative) above"
+    yield row("gLocal grid", *seconds, 1.5, note=note)
+    yield row("gLocal grid, minutes", seconds[0] / 60, target=12.0, unit="min")
+
+
+def recipes():
+    """Seconds to the held-out objective at which recipe `paper` ends: clip-b32, one fold, the paper's optimum for CLIP."""
+    x, train, test, y, held = _fold()
+    settings, clock, courses = dict(lam=0.1, alpha=0.1, tau=1.0), {}, []
+
+    def score(row):
+        return 0.9 * row["held_out_triplet_loss"] + 0.1 * row["held_out_local_kl"]
+
+    for recipe, how in dict(converged={}, paper=dict(lr=1e-3, schedule=dict(epochs=EPOCHS))).items():
+        clock[recipe], t = [], GLocalTransform("glocal", **settings, recipe=recipe, keep="last", **how)
+        data, start = t._data(x, train, y, (test, held)), time.perf_counter()
+
+        def watch(record, kept=clock[recipe], start=start):
+            kept.append((time.perf_counter() - start, score(record)))
+
+        t._take(t._solve(*data, init=None, on_iteration=watch))
+        courses.append(pd.DataFrame(t.history_).assign(recipe=recipe, seconds=[s for s, _ in clock[recipe]]))
+    goal, total = clock["paper"][-1][1], clock["paper"][-1][0]
+    reached = next((s for s, value in clock["converged"] if value <= goal), None)
+    pd.concat(courses).to_csv(results().with_name(f"{results().stem}-recipes.csv"), index=False, float_format="%.6g")
+    ended = [c["held_out_odd_one_out"].iloc[-1] for c in courses]
+    note = f"goal {goal:.4f}, {len(clock['paper'])} epochs; held-out accuracy: paper {ended[1]:.4f}, converged {ended[0]:.4f}"
+    yield row("recipe converged, time to where recipe paper ends", reached, total, 20.0, note=note)
+
+
+EPOCHS = 100
+
+
+def precision():
+    """What tf32 and bf16 products cost: error of the local loss's gradient on CLIP features, and of what a fit ends with."""
+    x, train, test, y, _ = _fold()
+    u, p = torch.as_tensor(y[:2048]).double(), x.shape[1]
+    w = torch.eye(p, dtype=torch.float64) + 0.02 * torch.randn(p, p, dtype=torch.float64)
+    exact = (u @ w).requires_grad_()
+    losses.local_loss(u, exact, 0.5).backward()
+    accuracy = {}
+    for name in fast.PRECISIONS:
+        mapped = (u @ w).float().requires_grad_()
+        fast.local_loss(u.float(), mapped, 0.5, name).backward()
+        error = ((mapped.grad.double() - exact.grad).norm() / exact.grad.norm()).item()
+        t = GLocalTransform("glocal", 0.1, 0.1, 0.5, precision=name).fit(x, train, context=y)
+        accuracy[name] = triplets.accuracy(t.transform(x), test)
+        note = f"yardstick: fp32; relative error of the local gradient {error:.1e}; on a CPU emulated by rounding the inputs"
+        yield row(f"precision {name}, held-out accuracy", accuracy[name], accuracy["fp32"], unit="", note=note)
+
+
+CPU = dict(step=step, split_and_score=split_and_score, memory=memory, precision=precision, grid=grid, recipes=recipes)
+
+
+def results() -> Path:
+    name = f"{os.cpu_count()}-cores-{platform.machine()}"
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name().replace(" ", "-")
+    return Path(__file__).parent / "results" / f"{name}.csv"
+
+
+def keep(measured):
+    """Print a row and put it in this machine's table, in place of the last one of its name."""
+    path = results()
+    path.parent.mkdir(exist_ok=True)
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    table = table[table["name"] != measured["name"]]
+    pd.concat([table, pd.DataFrame([measured])], ignore_index=True)[COLUMNS].to_csv(path, index=False, float_format="%.4g")
+    shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in measured.items() if v is not None}
+    print("  ".join(f"{k} {v}" for k, v in shown.items()), flush=True)
+
+
+def main(names):
+    benchmarks = dict(CPU)
+    if torch.cuda.is_available():
+        import gpu
+
+        benchmarks |= gpu.BENCHMARKS
+    elif not names:
+        print("no CUDA device: the benchmarks of gpu.py are not run, their numbers stay unmeasured")
+    for name in names or benchmarks:
+        try:
+            for measured in benchmarks[name]():
+                keep(measured)
+        except GlocalError as error:
+            print(f"{name}: left out: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
