@@ -31,15 +31,15 @@ def local_loss():
     """Fused local loss, forward and backward, against the matrix-product rate of the card, eager PyTorch and torch.compile."""
     compiled = torch.compile(losses.local_loss)
     for precision in ("tf32", "bf16"):
-        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cuda.matmul.allow_tf32 = True  # for the yardsticks; taken back below
         kind = torch.bfloat16 if precision == "bf16" else torch.float32
         a = torch.randn(8192, 8192, device="cuda", dtype=kind)
         peak = 2 * 8192**3 / milliseconds(lambda a=a: a @ a) / 1e9  # TFLOPS
         for m in (8192, 16384, 32768, 65536, 131072):
             y, mapped = torch.randn(m, P, device="cuda"), torch.randn(m, P, device="cuda").requires_grad_()
-            run = lambda loss, *how, y=y, mapped=mapped: torch.autograd.grad(loss(y, mapped, 0.5, *how), mapped)
+            run = lambda loss, y=y, mapped=mapped, **how: torch.autograd.grad(loss(y, mapped, 0.5, **how), mapped)
             torch.cuda.reset_peak_memory_stats()
-            ours = milliseconds(lambda run=run, precision=precision: run(fast.local_loss, precision))
+            ours = milliseconds(lambda run=run, precision=precision: run(fast.local_loss, precision=precision))
             rate, gib = 6 * m * m * P / ours / 1e9, torch.cuda.max_memory_allocated() / 2**30
             note = f"ratio: peak / rate, at most 1 / .6; {gib:.1f} GiB at most"
             yield row(f"local loss {precision}, m {m}, rate", rate, peak, 1 / 0.6, "TFLOPS", note)
@@ -71,7 +71,7 @@ def grid():
     table = table[(table[:, 0] != table[:, 1]) & (table[:, 0] != table[:, 2]) & (table[:, 1] != table[:, 2])][:4_700_000]
     y = torch.randn(2048, P, device="cuda")
     start = time.perf_counter()
-    walked = [alignment.search("glocal", PAPER_GRID, {}, x, table, y) for _ in range(3)]
+    walked = alignment.search("glocal", PAPER_GRID, {}, {fold: (x, table, y, None) for fold in range(3)})
     between = time.perf_counter()
     for point, _ in walked[0]:
         alignment.fit("glocal", point, x, table, y)

@@ -33,9 +33,11 @@ def fit(args):
 
     if Path(args.out).suffix not in (".npz", ".safetensors"):  # before the fit, not after it
         raise GlocalError(f"{args.out}: transforms are saved as .npz or .safetensors; change the suffix.")
-    t = GLocalTransform(args.objective, args.lam, args.alpha, args.tau, verbose=args.verbose)
+    t = GLocalTransform(args.objective, args.lam, args.alpha, args.tau, recipe=args.recipe, lr=args.lr, verbose=args.verbose)
     context = _features(args.context, training=True) if args.context else None
-    t.fit(_features(args.features, training=True), _triplets(args.triplets), context=context)
+    held_out = _triplets(args.held_out) if args.held_out else None
+    x, table = _features(args.features, training=True), _triplets(args.triplets)
+    t.fit(x, table, context=context, held_out=held_out, checkpoint=args.checkpoint)
     last = t.history_[-1]
     print(f"{t.save(args.out)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}")
 
@@ -146,7 +148,8 @@ def _parser():
     command(
         fit, (["features"], {}), (["triplets"], {}), out, (["--context"], {}),
         (["--objective"], dict(default="glocal")), (["--verbose"], dict(action="store_true")),
-        *((["--" + n], dict(type=float, default=0.1)) for n in ("lam", "alpha", "tau")),
+        *((["--" + n], dict(type=float, default=d)) for n, d in dict(lam=0.1, alpha=0.1, tau=0.1, lr=1e-3).items()),
+        (["--recipe"], dict(default="converged", choices=["converged", "paper"])), (["--held-out"], {}), (["--checkpoint"], {}),
     )  # fmt: skip
     command(transform, (["transform"], {}), (["features"], {}), out)
     command(score, (["features"], {}), (["triplets"], {}), (["--similarity"], dict(default="dot", choices=["dot", "cosine"])))

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from glocal import losses, structure, triplets
+from glocal.config import GlocalError
 from glocal.transform import GLocalTransform
 
 SETTINGS = ("lr", "lam", "alpha", "tau")
@@ -21,8 +22,10 @@ def grid(values: dict) -> list[dict]:
 
 
 def path(values: dict) -> list[dict]:
-    """The grid as a walk: neighbours differ in one setting, by one step. lam, which moves the optimum least, changes first
-    and last: from strong to weak."""
+    """The grid as a walk in which neighbours differ in one setting, by one step: lam from strong to weak in the outer loop,
+    temperatures and shares to and fro within it. Measured: other orders take twice as many iterations."""
+    if "lr" in values:
+        raise GlocalError("grid: lr is no setting of recipe converged, which has no step size; leave it out.")
     points, ordered = [{}], sorted(values.get("lam", []), reverse=True)
     for name, steps in ({"lam": ordered} | {s: sorted(values[s]) for s in ("tau", "alpha") if s in values}).items():
         points = [p | {name: v} for i, p in enumerate(points) for v in (steps if i % 2 == 0 else steps[::-1])]
@@ -34,27 +37,35 @@ def fit(objective: str, point: dict, x, table, context, held_out=None, init=None
     return GLocalTransform(objective, **point).fit(x, table, context=context, held_out=held_out, init=init)
 
 
-def fit_stack(objective: str, points: list[dict], options: dict, x, table, context, held_out=None) -> list[GLocalTransform]:
-    """Recipe `paper`: all settings as one batched problem."""
-    return GLocalTransform(objective, **options).fit_stack(points, x, table, context=context, held_out=held_out)
+def fit_stack(objective: str, points: list[dict], options: dict, x, table, context, held_out=None, checkpoint=None) -> list:
+    """Recipe `paper`: all settings as one batched problem; a transform for each."""
+    return GLocalTransform(objective, **options).fit_stack(points, x, table, context, held_out, checkpoint)
 
 
-def search(objective: str, values: dict, options: dict, x, table, context=None, held_out=None, remember=lambda f: f) -> list:
-    """All settings of a grid on one fold: [(point, transform)] in the grid's order.
+def search(objective: str, values: dict, options: dict, folds: dict, remember=lambda f: f, checkpoint=None, progress=None):
+    """All settings of a grid on all folds: {fold: [(point, transform)] in the grid's order}.
 
-    Recipe `converged` walks along `path`, each fit from where the last one ended: on CLIP's grid a third of the time of as
-    many cold starts. Recipe `paper` trains them as one stack. options: arguments of GLocalTransform that all share.
-    remember: a cache around the fits, so that a killed search goes on.
+    folds: {name: (x, triplets, context, held_out)} as `GLocalTransform.fit` takes them. Recipe `converged` walks along
+    `path`, each fit from where the last one ended: on CLIP's grid a third of the time of as many cold starts. Recipe
+    `paper` trains a fold's settings as one stack. options: arguments of GLocalTransform that all share. remember: a cache
+    around the fits, so that a killed search goes on; checkpoint: a path for the stacks, which are long, to go on from
+    within. progress(n): called after n fits.
     """
-    points = grid(values)
-    if options.get("recipe") == "paper":
-        found = remember(fit_stack)(objective, points, options, x, table, context, held_out)
-        return list(zip(points, found, strict=True))
-    fitted, last = {}, None
-    for point in path(values):
-        last = remember(fit)(objective, point | options, x, table, context, held_out, last)
-        fitted[tuple(point.values())] = last
-    return [(point, fitted[tuple(point.values())]) for point in points]
+    points, found = grid(values), {}
+    for name, (x, table, context, held_out) in folds.items():
+        if options.get("recipe") == "paper":
+            path_ = checkpoint and f"{checkpoint}-{name}-{objective}"
+            stack = remember(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=path_)
+            found[name] = list(zip(points, stack, strict=True))
+            _ = progress and progress(len(points))
+            continue
+        fitted, last = {}, None
+        for point in path(values):
+            last = remember(fit)(objective, point | options, x, table, context, held_out, init=last)
+            fitted[tuple(point.values())] = last
+            _ = progress and progress(1)
+        found[name] = [(point, fitted[tuple(point.values())]) for point in points]
+    return found
 
 
 def measure(x, z, table, held_out, y, mapped, kl_tau: float, tau: float | None = None, k: int = 10, rule: str = RULES[1]) -> dict:

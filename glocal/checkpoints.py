@@ -2,7 +2,8 @@
 
 Two kinds. A `Tape` records every value and gradient that a deterministic search asked for: played back, the search takes
 the same way, without computing, up to where it was killed, and then goes on. `save` and `load` keep a state as it is.
-Either belongs to one problem, named by its `fingerprint`; another problem's file is an error, not a wrong result.
+Either belongs to one problem, named by the `fingerprint` of all that its result depends on; another problem's file is an
+error, not a wrong result.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ def fingerprint(*parts) -> str:
             digest.update(np.ascontiguousarray(part).tobytes())
         else:
             digest.update(repr(part).encode())
+        digest.update(b"|")
     return digest.hexdigest()
 
 
@@ -92,7 +94,7 @@ def load(path, problem: str) -> dict | None:
     if not path or not Path(path).exists():
         return None
     try:
-        found = torch.load(path, weights_only=True)
+        found = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
         raise GlocalError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}); remove it.") from None
     _refuse_another(path, found["problem"] == problem)

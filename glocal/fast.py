@@ -11,6 +11,7 @@ What is saved over autograd on the reading copy, none of which changes the resul
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 PANEL = 1 << 25  # entries of a panel of similarities (128 MiB in float32)
 DENSE = 2048  # up to here the whole (q, q) teacher is kept
@@ -18,7 +19,7 @@ UNDERFLOW = 0.025  # exp((cos - 1) / tau) must not underflow: float32 reaches ex
 PRECISIONS = ("fp32", "tf32", "bf16")
 
 
-def local_loss(y: Tensor, mapped: Tensor, tau: float, precision: str = "fp32") -> Tensor:
+def local_loss(y: Tensor, mapped: Tensor, tau: float, *, precision: str = "fp32") -> Tensor:
     """`losses.local_loss`, for autograd: y (q, p) teacher, mapped (q, p) student. Memory grows with q, not with q^2."""
     return _Local.apply(y, mapped, tau, precision)
 
@@ -31,6 +32,7 @@ class _Local(torch.autograd.Function):
         return mapped.new_tensor(value)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, upstream):
         return None, upstream * ctx.saved_tensors[0], None, None
 
@@ -38,8 +40,8 @@ class _Local(torch.autograd.Function):
 class Local:
     """The local loss to a fixed teacher y (q, p): P is known, or its row sums are, and any student can be held against it.
 
-    precision: what the products of directions are rounded to: fp32 (nothing), tf32 (10 bits of mantissa), bf16 (7 bits).
-    Sums stay in float32. Measured errors: benchmarks/results.
+    precision: what the factors of products are rounded to: fp32 (nothing), tf32 (10 bits of mantissa), bf16 (7 bits). Softmax and
+    sums stay in float32, but on CUDA a panel's product leaves the card's bf16 in bf16. Measured errors: benchmarks/results.
     """
 
     def __init__(self, y: Tensor, tau: float, precision: str = "fp32"):
@@ -102,16 +104,16 @@ class Local:
     def _by_panels(self, u):
         """Each panel of rows against the columns from its diagonal on; the rest of the matrix is its mirror image."""
         total = _row_sums(u, self.tau, self.precision)  # (q,)
-        du, cross, rate = torch.zeros_like(u), 0.0, _inverse(total)
+        du, cross, rate = torch.zeros_like(u), u.new_zeros(()), _inverse(total)
         for rows in _panels(len(u)):
             g, part = _panel(u, self.u, rate, self.rate, rows, self.tau, self.precision)  # (r, q - start), scalar
-            cross += part.item()
+            cross += part
             self._add_gradient(du, g, u, rows)
-        return total.log().sum().item() - cross, du
+        return total.log().sum().item() - cross.item(), du
 
 
 def rounded(u: Tensor, precision: str) -> Tensor:
-    """u with the mantissa that the tensor cores would see. On a CPU this shows the error, and saves no time."""
+    """u with the mantissa that the tensor cores would see. On a CPU this emulates the error, and saves no time."""
     if precision == "fp32" or u.dtype == torch.float64:
         return u
     if precision == "bf16":
@@ -121,12 +123,12 @@ def rounded(u: Tensor, precision: str) -> Tensor:
 
 
 def _multiply(a: Tensor, b: Tensor, precision: str) -> Tensor:
-    """a @ b on the tensor cores that the precision names; on a CPU as it is."""
-    if not a.is_cuda or precision == "fp32" or a.dtype == torch.float64:
-        return a @ b
+    """a @ b on the tensor cores that the precision names; on a CPU with a rounded (b is already)."""
+    if not a.is_cuda or a.dtype == torch.float64:
+        return rounded(a, precision).to(b.dtype) @ b
     if precision == "bf16":
         return (a.bfloat16() @ b.bfloat16()).to(b.dtype)
-    before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, True
+    before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, precision == "tf32"
     try:
         return a @ b
     finally:
@@ -134,7 +136,7 @@ def _multiply(a: Tensor, b: Tensor, precision: str) -> Tensor:
 
 
 def _panels(q: int):
-    """Slices of rows such that a panel (rows, q) has at most PANEL entries; never too many rows to save by symmetry."""
+    """Slices of rows: as many as make PANEL entries of a panel (rows, q), but from 128 to 512, few enough to save by symmetry."""
     size = max(min(PANEL // max(q, 1), 512), 128)
     return [slice(start, min(start + size, q)) for start in range(0, q, size)]
 
@@ -233,7 +235,7 @@ class Objective:
 
 def _triplet_terms(gram, pairs):
     """Sum of the cross-entropies (scalar), and its gradient with respect to the Gram matrix (n, n). pairs: (3, m)."""
-    if gram.is_cuda:
+    if gram.is_cuda and pairs.numel():
         from glocal import kernels
 
         return kernels.triplet_terms(gram, pairs)
@@ -252,4 +254,8 @@ def regulariser(w: Tensor, kind: str, squared: bool = True) -> tuple[Tensor, Ten
     value = r.square().sum((-2, -1))
     if squared:
         return value, r.mul_(2)
-    return value.sqrt(), r.div_(value.sqrt().clamp_min(1e-12)[..., None, None])
+    # the norm has no gradient where it is zero, and what rounding leaves of r there must not pass for one
+    least = 16 * torch.finfo(w.dtype).eps * w.square().sum((-2, -1)).sqrt()
+    norm = value.sqrt()
+    r = r.div_(norm.clamp_min(1e-30)[..., None, None])
+    return norm, torch.where((norm > least)[..., None, None], r, 0)

@@ -1,8 +1,9 @@
-"""The insides of `fast.py` as Triton kernels, for CUDA: what is between the matrix products never leaves the chip.
+"""The insides of `fast.py` as Triton kernels, for CUDA.
 
-A panel of the local loss takes one kernel: both cosines (student and teacher) of a tile are computed side by side, and only
-the tile of the gradient is written. The row sums before it take another, which writes nothing but the sums. Both walk the
-tiles from the diagonal on; the mirror image is added by columns. The triplet loss is one kernel over the Gram matrix.
+A panel of the local loss takes one kernel: both cosines (student and teacher) of a tile are computed side by side and stay on
+the chip; only the tile of the gradient is written, for two products to read. The row sums before it take another, which writes
+nothing but the sums. Both walk the tiles from the diagonal on; the mirror image is added by columns. The triplet loss is one
+kernel over the Gram matrix.
 
 Atomic additions change the order of sums from run to run, so CUDA results repeat to rounding, not to the bit.
 Without a GPU the tests run the same code through Triton's interpreter (TRITON_INTERPRET=1).
@@ -57,7 +58,7 @@ def triplet_terms(gram: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
 
 def _operand(u, precision):
     """What tl.dot reads. The interpreter (CPU) cannot multiply bf16: it gets the same rounding in float32."""
-    if precision != "bf16":
+    if precision != "bf16" or u.dtype == torch.bfloat16:
         return u.contiguous()
     return u.bfloat16() if u.is_cuda else u.bfloat16().float()
 
@@ -114,7 +115,8 @@ def _triplets(gram, pairs, gradient, loss, m, BLOCK: tl.constexpr):
     here = t < m
     ij, ik = tl.load(pairs + t, mask=here, other=0), tl.load(pairs + m + t, mask=here, other=0)
     jk = tl.load(pairs + 2 * m + t, mask=here, other=0)
-    a, b, c = tl.load(gram + ij), tl.load(gram + ik), tl.load(gram + jk)
+    a, b = tl.load(gram + ij, mask=here, other=0.0), tl.load(gram + ik, mask=here, other=0.0)
+    c = tl.load(gram + jk, mask=here, other=0.0)
     top = tl.maximum(a, tl.maximum(b, c))
     ea, eb, ec = tl.exp(a - top), tl.exp(b - top), tl.exp(c - top)
     total = ea + eb + ec

@@ -33,7 +33,7 @@ def log_softmax(logits: Tensor, stable: bool = True) -> Tensor:
     return torch.log_softmax(logits, dim=1) if stable else logits - logits.exp().sum(1, keepdim=True).log()
 
 
-def triplet_loss(z: Tensor, triplets: Tensor, stable: bool = True) -> Tensor:
+def triplet_loss(z: Tensor, triplets: Tensor, *, stable: bool = True) -> Tensor:
     """L_global: mean cross-entropy of the human choice under a softmax over the three pair similarities (nats).
 
     No triplets: zero, by definition.
@@ -51,7 +51,7 @@ def neighbour_log_probabilities(y: Tensor, tau: float, stable: bool = True) -> T
     return log_softmax(logits.masked_fill(itself, -torch.inf), stable)
 
 
-def local_loss(y: Tensor, mapped: Tensor, tau: float, stable: bool = True) -> Tensor:
+def local_loss(y: Tensor, mapped: Tensor, tau: float, *, stable: bool = True) -> Tensor:
     """L_local: mean over images of the cross-entropy -sum_j P_ij log Q_ij (nats).
 
     y: (q, p) features before the map (teacher, P; no gradient), mapped: (q, p) after it (student, Q).

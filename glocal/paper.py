@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from glocal import checkpoints
-from glocal.fast import Objective, regulariser
+from glocal.fast import DENSE, UNDERFLOW, Local, Objective, regulariser
 from glocal.solvers import Solution
 
 STACK = 1 << 28  # entries of all (s, m, m) matrices of a stack
@@ -45,22 +45,24 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
     `solvers.HeldOut`, without which nothing stops early. A run's history has a row an epoch. checkpoint: a file, written
     after every epoch; the same call goes on from it.
     """
-    p, found = x.shape[1], []
+    p, found, paths = x.shape[1], [], []
     size = max(STACK // max(3 * schedule.images**2, p * p), 1)
+    what = (kind, x, triplets, y, squared, bias, seed, schedule, keep, held_out and held_out.key, x.device.type)
     for start in range(0, len(settings), size):
         part = settings[start : start + size]
-        problem = checkpoints.fingerprint(kind, x, triplets, part, y, squared, bias, seed, schedule) if checkpoint else ""
-        path = f"{checkpoint}.{start}" if checkpoint else None
+        problem = checkpoints.fingerprint(*what, part) if checkpoint else ""
+        paths.append(f"{checkpoint}.{start}" if checkpoint else None)
         stack = _Stack(kind, x, triplets, part, y, squared, bias, schedule)
-        stack.restore(checkpoints.load(path, problem))
+        stack.restore(checkpoints.load(paths[-1], problem))
         while stack.running:
             stack.epoch(seed)
             stack.review(held_out, keep)
             if on_iteration:
                 on_iteration(stack.histories[stack.latest][-1])
-            if path:
-                checkpoints.save(path, problem, stack.state())
+            if checkpoint:
+                checkpoints.save(paths[-1], problem, stack.state())
         found += stack.solutions
+    for path in paths:  # only now: a finished slice's file is its result until all are done
         checkpoints.remove(path)
     return found
 
@@ -81,7 +83,7 @@ class _Stack:
         self.histories = [[] for _ in settings]
         self.best, self.stale, self.kept, self.solutions = [np.inf] * s, [0] * s, [None] * s, [None] * s
         self.count = torch.zeros((), dtype=torch.float64, device=x.device)
-        self.objectives, self.captured = {}, {}
+        self.objective, self.locals, self.captured = None, {}, {}
         self._numbers()
 
     def _numbers(self):
@@ -138,12 +140,13 @@ class _Stack:
         """alpha dL_local / dv for a batch: y (m, p) as the teacher sees it, v (s, m, p) mapped."""
         if not self.local or len(y) < 2:
             return torch.zeros_like(v)
-        directions = _directions(y)[0]
+        kind = torch.float64 if self.taus[0] < UNDERFLOW else v.dtype
+        directions = _directions(y.to(kind))[0]
         teacher = torch.stack([_both_ways(directions, float(tau)) for tau in self.taus])  # (taus, m, m)
-        u, norm = _directions(v)
+        u, norm = _directions(v.to(kind))
         g = _both_ways(u, self.tau).sub_(teacher[self.tau_of] if len(self.taus) > 1 else teacher)  # (s, m, m)
         du = (g @ u).mul_(self.alpha / (self.tau * len(y)))
-        return (du - u * (u * du).sum(-1, keepdim=True)).div_(norm)
+        return (du - u * (u * du).sum(-1, keepdim=True)).div_(norm).to(v.dtype)
 
     def _update(self, parameter, gradient, rate, moments):
         """SGD with momentum .9 for gLocal, Adam for the others."""
@@ -165,7 +168,7 @@ class _Stack:
         for place, s in enumerate(self.running):
             found = dict(iteration=self.epochs, **self._measure(s, self.w[place], self.b[place]))
             if held_out:
-                found |= held_out(self.w[place], self.b[place], self.kind, self.settings[s].get("tau"))
+                found |= held_out(self.w[place], self.b[place], self.kind, **self.settings[s], squared=self.squared)
                 better = found["monitored"] < self.best[s] - plan.min_delta
                 self.stale[s] = 0 if better else self.stale[s] + 1
                 if better:
@@ -174,7 +177,7 @@ class _Stack:
             self.histories[s].append(found)
             self.latest = s
             stopped = self.epochs >= plan.least[which] and self.stale[s] >= plan.patience[which]
-            if stopped or self.epochs == plan.epochs:
+            if stopped or self.epochs >= plan.epochs:
                 w, b, epoch = self.kept[s] or (self.w[place].clone(), self.b[place].clone(), self.epochs)
                 self.solutions[s] = Solution(w, b, self.histories[s], stopped, epoch)
                 ended.append(place)
@@ -182,13 +185,16 @@ class _Stack:
             self._drop(ended)
 
     def _measure(self, s, w, b):
-        """Objective, triplet loss and local KL on all training triplets and context images."""
-        settings = {k: v for k, v in self.settings[s].items() if k != "lr"}
-        key = tuple(settings.items())
-        if key not in self.objectives:
-            y = self.y if self.local else None
-            self.objectives[key] = Objective(self.kind, self.x, self.triplets, y, squared=self.squared, **settings)
-        f = self.objectives[key]
+        """Objective, triplet loss and local KL on all training triplets and (at most DENSE, the first) context images."""
+        how, tau = self.settings[s], self.settings[s].get("tau", 1.0)
+        y = self.y[:DENSE] if self.local else None
+        if self.objective is None:
+            self.objective = Objective(self.kind, self.x, self.triplets, y, lam=0.0, tau=tau, squared=self.squared)
+            self.locals[tau] = self.objective.local
+        f = self.objective
+        f.lam, f.alpha = how["lam"], how.get("alpha", 0.0)
+        if self.local:
+            f.local = self.locals[tau] = self.locals.get(tau) or Local(y, tau)
         value, _, _ = f(w, b)
         return dict(objective=value, triplet_loss=f.triplet_loss, local_kl=f.local_kl)
 
@@ -211,9 +217,18 @@ class _Stack:
         if state is None:
             return
         for name in self.KEPT:
-            setattr(self, name, state[name])
+            setattr(self, name, _moved(state[name], self.x.device))
         self.solutions = [d and Solution(d[0], d[1], h, d[2], d[3]) for d, h in zip(state["done"], self.histories, strict=True)]
         self._numbers()
+
+
+def _moved(value, device):
+    """Tensors of a state, lists of them too, on the device that goes on with it."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    return (
+        [_moved(v, device) for v in value] if isinstance(value, list) and value and isinstance(value[0], torch.Tensor) else value
+    )
 
 
 class _Graph:

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from glocal import checkpoints
-from glocal.fast import Local, Objective
+from glocal.fast import Local, Objective, regulariser
 
 CALM = 3  # iterations in a row without a decrease worth the name: one alone may be a short step
 
@@ -48,7 +48,7 @@ def lbfgs(
     monitor(w, b): held-out measures of an iteration, a dict; with keep="best" the iteration with the lowest "monitored" is
     returned. checkpoint: a file; the same call goes on from it. on_iteration(record) is called after each step.
     """
-    what = (kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision)
+    what = (kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision, x.device.type)
     began = (start.w, start.b) if isinstance(start, Solution) else (start,)
     problem = checkpoints.fingerprint(*what, *began) if checkpoint else ""
     basis = row_space(x, y)
@@ -65,6 +65,9 @@ def lbfgs(
             search.value_and_gradient, theta, jac=True, method="L-BFGS-B", callback=search.record, options=options
         )
     search.tape.remove()
+    if not search.history:  # it began where it could only end
+        search.record(scipy.optimize.OptimizeResult(x=found.x, fun=found.fun))
+        search.calm = 1
     w, b = search.best[1] if search.best else search.lift(*search.unpack(found.x))
     stopped = found.status == 0 or search.calm == CALM or (found.status != 1 and search.calm > 0)
     return Solution(w, b, search.history, stopped, search.best[2] if search.best else len(search.history))
@@ -75,7 +78,7 @@ class _Search:
 
     def __init__(self, objective, a, bias, lift):
         self.f, self.a, self.bias, self.lift = objective, a, bias, lift
-        self.history, self.last, self.best, self.calm = [], {}, None, 0
+        self.history, self.last, self.best, self.calm = [], {}, None, 0  # last: the parts of each value since the last step
 
     def pack(self, start, basis):
         p, inverse = len(self.a), torch.linalg.inv(self.a.double())  # (p, p)
@@ -133,21 +136,27 @@ class HeldOut:
 
     def __init__(self, x: Tensor, triplets: Tensor, y: Tensor | None = None, monitor: str = "kl"):
         used, compact = torch.unique(triplets, return_inverse=True)
+        self.key = checkpoints.fingerprint(x[used], triplets, y, monitor)
         self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, {}
 
-    def __call__(self, w: Tensor, b: Tensor, kind: str, tau: float | None) -> dict:
+    def __call__(self, w: Tensor, b: Tensor, kind: str, *, tau=None, lam=0.0, alpha=0.0, squared=True, **_) -> dict:
+        """The measures of (w, b) under the settings of a fit: triplet loss, accuracy, local KL, the objective, and `monitored`."""
         z = self.x @ w + b  # (n', p)
         s, (i, j, k) = z @ z.T, self.triplets.T
         logits = torch.stack([s[i, j], s[i, k], s[j, k]], dim=1)  # (m, 3)
         loss = -torch.log_softmax(logits.double(), dim=1)[:, 0].mean().item()
         right = (logits[:, 0] > logits[:, 1:].amax(1)).double().mean().item()
         found = dict(held_out_triplet_loss=loss, held_out_odd_one_out=right)
+        objective, monitored = loss, loss
         if self.y is not None and tau:
             local = self.locals.setdefault(tau, Local(self.y, tau))
             value = local.value(self.y @ w + b)
             found["held_out_local_kl"] = value - local.entropy
-            loss += (value if self.monitor == "loss" else found["held_out_local_kl"]) if kind == "glocal" else 0.0
-        return found | dict(monitored=loss)
+            if kind == "glocal":
+                objective = (1 - alpha) * loss + alpha * value
+                monitored = loss + (value if self.monitor == "loss" else found["held_out_local_kl"])
+        objective += lam * regulariser(w, kind, squared)[0].item()
+        return found | dict(held_out_objective=objective, monitored=monitored)
 
 
 def preconditioner(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 z = ((x - mean) / std) @ weights + bias, with one mean and one std over the whole training matrix (scalars, as in the
 paper). Files have the authors' npz layout: `weights` (p, p), `bias` (p,) unless there is none, `mean` and `std`.
 
-Where the authors' code and the idea part ways, the default is the idea and the code's behaviour has a name:
+Where the authors' code and the idea part ways in a fit, the default is the idea and the code's behaviour has a name:
     local_features="raw"     the local loss sees raw features, inference standardised ones
     recipe="paper"           their optimiser: batches, a rising learning rate; keep="last" epoch (its default), not the best
     statistics="all"         mean and std over all objects, held-out ones included
@@ -125,11 +125,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         y = feature_files.check(_numpy(images), name=name)
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
-        y = torch.as_tensor(y.astype(np.float32)) if self.local_features == "raw" else self._standardise(y)
+        y = torch.as_tensor(y.astype(np.float32)) if self.local_features == "raw" else self._standardise(y)  # (q, p)
         return y.to(device)
 
     def _settings(self):
-        return dict(lr=self.lr, lam=self.lam) | (dict(alpha=self.alpha, tau=self.tau) if self.objective == "glocal" else {})
+        return dict(lr=self.lr, lam=self.lam, tau=self.tau) | (dict(alpha=self.alpha) if self.objective == "glocal" else {})
 
     def _train(self, x, triplets, settings, y, held_out, **how):
         seed = 42 if self.random_state is None else int(self.random_state)
@@ -142,10 +142,12 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         start = self.start
         if init is not None:
             start = solvers.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))
-        monitor = held_out and (lambda w, b: held_out(w, b, self.objective, self.tau))
-        return solvers.lbfgs(self.objective, x, triplets, y, lam=self.lam, alpha=self.alpha, tau=self.tau, start=start,
-                             squared=self.squared, bias=self.bias, max_iter=self.max_iter, tol=self.tol, monitor=monitor,
-                             precision=self.precision, keep=(self.keep or "best") if held_out else "last", **how)  # fmt: skip
+        how |= dict(squared=self.squared)
+        settings = dict(lam=self.lam, alpha=self.alpha, tau=self.tau)
+        monitor = held_out and (lambda w, b: held_out(w, b, self.objective, **settings, squared=self.squared))
+        how |= dict(max_iter=self.max_iter, tol=self.tol, bias=self.bias, precision=self.precision)
+        keep = (self.keep or "best") if held_out else "last"
+        return solvers.lbfgs(self.objective, x, triplets, y, start=start, monitor=monitor, keep=keep, **settings, **how)
 
     def transform(self, x):
         """x: (k, p) raw features. Returns (k, p) float32 aligned features."""
@@ -178,12 +180,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return w, self.bias_ - self.mean_ * w.sum(0)
 
     def save(self, path) -> Path:
-        """Write the authors' npz layout, or the same names as .safetensors, by the file's suffix. What `load` read comes out
-        bit for bit."""
+        """Write the authors' npz layout, or the same names as .safetensors, by the file's suffix. What `load` read from one
+        of the authors' files comes out bit for bit."""
         check_is_fitted(self, "weights_")
-        scalars = {name: np.float64(value) for name, value in dict(mean=self.mean_, std=self.std_).items()}
-        arrays = dict(weights=self.weights_, **({"bias": self.bias_} if self.bias or np.any(self.bias_) else {}))
-        arrays |= {name: np.float32(v) if np.float32(v) == v else v for name, v in scalars.items()}
+        arrays = dict(weights=self.weights_, mean=np.asarray(self.mean_), std=np.asarray(self.std_))
+        arrays |= {"bias": self.bias_} if self.bias or np.any(self.bias_) else {}
         transform_files.write(Path(path), arrays)
         return Path(path)
 
@@ -198,7 +199,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         t = cls(bias="bias" in arrays)
         t.weights_ = np.asarray(arrays["weights"], np.float32)
         t.bias_ = np.asarray(arrays.get("bias", np.zeros(len(t.weights_))), np.float32)
-        t.mean_, t.std_ = arrays["mean"].item(), arrays["std"].item()
+        t.mean_, t.std_ = (arrays[name].reshape(())[()] for name in ("mean", "std"))  # scalars of the file's type
         t.n_features_in_ = len(t.weights_)
         return t
 
@@ -223,6 +224,18 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             value = getattr(self, name)
             if isinstance(value, str) or not low <= value <= high:
                 raise GlocalError(f"{name}: {value!r} is out of range; it must be a number in [{low}, {high}].")
+
+        for name, value in (self.schedule or {}).items():
+            known = paper.Schedule.__dataclass_fields__
+            if name not in known:
+                raise GlocalError(f'schedule: "{name}" is not known.{did_you_mean(name, known)}')
+            if name in ("triplets", "images", "epochs") and not value >= 1:
+                raise GlocalError(f"schedule: {name} is {value}; it must be at least 1.")
+
+    def local(self, images):
+        """images (q, p) as the local loss sees them: standardised, or (local_features="raw") as they are. (q, p) float32."""
+        check_is_fitted(self, "weights_")
+        return _numpy(images).astype(np.float32) if self.local_features == "raw" else self._standardise(_numpy(images)).numpy()
 
     def _standardise(self, x):
         return torch.as_tensor(((x.astype(np.float64) - self.mean_) / self.std_).astype(np.float32))

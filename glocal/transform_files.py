@@ -61,9 +61,9 @@ def summary(weights: np.ndarray) -> dict:
 
 
 def is_copied_upstream(path: Path, arrays: dict) -> bool:
-    """The file that upstream's main branch has for DINOv2 ViT-B/14 is a copy of DINO ViT-B/16's: told by a name with
-    "dinov2" in it and the scalar mean and std of the DINO ViT-B/16 features (those of protocol: -0.0021409, 2.4015791)."""
-    named = "dinov2" in str(path).lower()
+    """The file that upstream's main branch has for DINOv2 ViT-B/14 is a copy of DINO ViT-B/16's: told by a file or folder
+    named dinov2..., as upstream's are, and the scalar mean and std of the DINO ViT-B/16 features."""
+    named = any(part.startswith(("dinov2", "published-dinov2")) for part in path.parts[-3:]) and "dino-vit" not in path.name
     return named and abs(arrays["mean"].item() + 0.0021409) < 1e-6 and abs(arrays["std"].item() - 2.4015791) < 1e-5
 
 

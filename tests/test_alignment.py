@@ -8,7 +8,8 @@ import pytest
 import torch
 from helpers import observed, world
 
-from glocal import alignment, losses, structure, triplets
+from glocal import alignment, losses, paper, structure, triplets
+from glocal.config import GlocalError
 
 
 def test_the_grid_is_every_combination():
@@ -88,18 +89,49 @@ def test_a_search_is_every_setting_fitted_alone(recipe):
     remembered = []
 
     def remember(function):
-        return lambda *a: remembered.append(function.__name__) or function(*a)
+        return lambda *a, **o: remembered.append(function.__name__) or function(*a, **o)
 
-    found = alignment.search("glocal", values, options, x, t, x, t[:100], remember)
-    assert [point for point, _ in found] == alignment.grid(values)
-    assert remembered == (["fit_stack"] if recipe == "paper" else ["fit"] * 4)
-    for point, made in found:
-        alone = alignment.fit("glocal", point | options, x, t, x)
+    folds, counted = {"a": (x, t, x, t[:100]), "b": (x, t[:700], x, None)}, []
+    found = alignment.search("glocal", values, options, folds, remember, progress=counted.append)
+    assert list(found) == ["a", "b"] and sum(counted) == 8
+    assert all([point for point, _ in fits] == alignment.grid(values) for fits in found.values())
+    assert remembered == (["fit_stack"] * 2 if recipe == "paper" else ["fit"] * 8)
+    for fold, point, made in ((f, p, m) for f, fits in found.items() for p, m in fits):
+        alone = alignment.fit("glocal", point | options, x, folds[fold][1], x)
         assert (made.lam, made.alpha, made.tau) == (point["lam"], point["alpha"], point["tau"])
         ends = [f.history_[-1]["objective"] for f in (made, alone)]
         assert ends[0] == pytest.approx(ends[1], rel=1e-4)
         if recipe == "paper":
             np.testing.assert_allclose(made.transform(x), alone.transform(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_killed_stack_goes_on(tmp_path, monkeypatch):
+    """Recipe paper with a checkpoint: the second slice is killed, the first is not trained again."""
+    x, t = observed(n=40, p=6, m=600)
+    values, options = {"lr": [0.01], "lam": [0.1, 1.0]}, {"recipe": "paper", "schedule": {"epochs": 3}}
+    monkeypatch.setattr(paper, "STACK", 1)
+    epochs, real = [], paper._Stack.epoch
+
+    def epoch(stack, seed):
+        epochs.append(stack.settings[0]["lam"])
+        if len(epochs) == 5:
+            raise KeyboardInterrupt
+        real(stack, seed)
+
+    how = dict(folds={"a": (x, t, None, None)}, checkpoint=tmp_path / "fold")
+    whole = alignment.search("global", values, options, how["folds"])
+    monkeypatch.setattr(paper._Stack, "epoch", epoch)
+    with pytest.raises(KeyboardInterrupt):
+        alignment.search("global", values, options, **how)
+    again = alignment.search("global", values, options, **how)
+    assert epochs == [0.1] * 3 + [1.0] * 2 + [1.0] * 2 and not list(tmp_path.iterdir())
+    for (_, a), (_, b) in zip(whole["a"], again["a"], strict=True):
+        assert np.array_equal(a.weights_, b.weights_)
+
+
+def test_a_step_size_is_no_setting_of_the_converged_recipe():
+    with pytest.raises(GlocalError, match="grid: lr is no setting of recipe converged"):
+        alignment.search("global", {"lr": [0.1], "lam": [1.0]}, {}, {"a": (None, None, None, None)})
 
 
 def test_learning_rates_are_settings_too(table):

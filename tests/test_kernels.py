@@ -80,7 +80,7 @@ def test_local_loss_through_the_kernels(precision, monkeypatch, poisoned):
     loss = losses.local_loss(y, expected, 0.2)
     loss.backward()
     single = mapped.float().to(DEVICE).requires_grad_()
-    found = fast.local_loss(y.float().to(DEVICE), single, 0.2, precision)
+    found = fast.local_loss(y.float().to(DEVICE), single, 0.2, precision=precision)
     found.backward()
     assert found.item() == pytest.approx(loss.item(), rel=LIMITS[precision])
     assert relative(single.grad, expected.grad) < 3 * LIMITS[precision]

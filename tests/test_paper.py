@@ -93,7 +93,7 @@ def test_early_stopping_and_what_is_kept():
     assert last.converged and 6 <= len(watched) < 60 and last.kept == len(watched)
     assert min(watched[-5:]) > min(watched[:-5]) - plan.min_delta  # five epochs without a new best
     assert best.kept <= len(watched) - 5 and not torch.equal(best.w, last.w)
-    found = held_out(v)(best.w, best.b, "glocal", 0.5)["monitored"]
+    found = held_out(v)(best.w, best.b, "glocal", tau=0.5)["monitored"]
     assert found == pytest.approx(min(watched), abs=plan.min_delta)
 
 

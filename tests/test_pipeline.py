@@ -99,7 +99,7 @@ def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
     shutil.rmtree(profile, ignore_errors=True)
     shutil.copytree(demo / "features", profile / "features")
     alignment = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["alignment"]
-    alignment |= {"splits": ["subgroup"], "objectives": ["naive"]}  # four fits are enough to be killed in
+    alignment |= {"splits": ["subgroup"], "objectives": ["naive"], "ship": "last fold"}  # three fits are enough to be killed in
     config = write_config(tmp_path, "config/demo.yaml", profile="test-kill", alignment=alignment)
     try:
         first = snakemake("align", "--configfile", config, start_new_session=True)
@@ -112,6 +112,12 @@ def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
         assert kept.exists() and kept.stat().st_mtime < (profile / "alignment.csv").stat().st_mtime
         made = sorted((profile / "cache").rglob("output.pkl"), key=lambda p: p.stat().st_mtime)
         assert made[0] == kept  # the fit from before the kill was not made again
+        shipped = (
+            profile / "transforms" / "efficientnet-lite0"
+        )  # row 3 of protocol.md's table: the authors ship the last fold's map
+        assert (shipped / "naive.npz").read_bytes() == (shipped / "subgroup-2" / "naive.npz").read_bytes()
+        whole = ROOT / "results" / "demo" / "transforms" / "efficientnet-lite0"
+        assert (whole / "naive.npz").read_bytes() != (whole / "subgroup-2" / "naive.npz").read_bytes()
     finally:
         shutil.rmtree(profile, ignore_errors=True)
 

@@ -78,7 +78,7 @@ def test_6_the_kl_part_or_the_whole_local_loss():
     w, table = torch.eye(30, dtype=torch.float64) + 0.1 * torch.tensor(rng.normal(size=(30, 30))), torch.tensor([[0, 1, 2]])
     b = torch.zeros(30, dtype=torch.float64)
     seen = {
-        (monitor, q): solvers.HeldOut(y[:3], table, y[:q], monitor)(w, b, "glocal", 1.0)["monitored"]
+        (monitor, q): solvers.HeldOut(y[:3], table, y[:q], monitor)(w, b, "glocal", tau=1.0)["monitored"]
         for monitor in ("kl", "loss")
         for q in (400, 40)
     }
