@@ -31,7 +31,7 @@ def local_loss():
     """Fused local loss, forward and backward, against the matrix-product rate of the card, eager PyTorch and torch.compile."""
     compiled = torch.compile(losses.local_loss)
     for precision in ("tf32", "bf16"):
-        torch.backends.cuda.matmul.allow_tf32 = True  # for the yardsticks; taken back below
+        torch.backends.cuda.matmul.allow_tf32 = True  # for the yardsticks
         kind = torch.bfloat16 if precision == "bf16" else torch.float32
         a = torch.randn(8192, 8192, device="cuda", dtype=kind)
         peak = 2 * 8192**3 / milliseconds(lambda a=a: a @ a) / 1e9  # TFLOPS
@@ -47,6 +47,7 @@ def local_loss():
                 if m <= 32768:
                     theirs = milliseconds(lambda run=run, other=other: run(other), repeats=5)
                     yield row(f"local loss {precision}, m {m}, {name}", ours, theirs, target, "ms", "forward and backward")
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def step():

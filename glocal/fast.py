@@ -104,9 +104,11 @@ class Local:
     def _by_panels(self, u):
         """Each panel of rows against the columns from its diagonal on; the rest of the matrix is its mirror image."""
         total = _row_sums(u, self.tau, self.precision)  # (q,)
-        du, cross, rate = torch.zeros_like(u), u.new_zeros(()), _inverse(total)
+        du, cross, rate, y = torch.zeros_like(u), u.new_zeros(()), _inverse(total), self.u
+        if u.is_cuda and self.precision == "bf16" and u.dtype == torch.float32:
+            u, y = u.bfloat16(), y.bfloat16()  # once, not for every panel
         for rows in _panels(len(u)):
-            g, part = _panel(u, self.u, rate, self.rate, rows, self.tau, self.precision)  # (r, q - start), scalar
+            g, part = _panel(u, y, rate, self.rate, rows, self.tau, self.precision)  # (r, q - start), scalar
             cross += part
             self._add_gradient(du, g, u, rows)
         return total.log().sum().item() - cross.item(), du
@@ -127,7 +129,7 @@ def _multiply(a: Tensor, b: Tensor, precision: str) -> Tensor:
     if not a.is_cuda or a.dtype == torch.float64:
         return rounded(a, precision).to(b.dtype) @ b
     if precision == "bf16":
-        return (a.bfloat16() @ b.bfloat16()).to(b.dtype)
+        return (a.bfloat16() @ b.bfloat16()).float()
     before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, precision == "tf32"
     try:
         return a @ b
@@ -180,7 +182,7 @@ def _cross(p, logits, width):
 
 def _panel(u, y, rate, rate_y, rows, tau, precision):
     """Q + Q^T - P - P^T on a panel (r, q - start), and the panel's share of sum_ij P_ij (cos_ij - 1) / tau."""
-    if u.is_cuda and u.dtype == torch.float32:
+    if u.is_cuda and u.dtype != torch.float64:
         from glocal import kernels
 
         return kernels.panel(u, y, rate, rate_y, rows, tau, precision)

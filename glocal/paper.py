@@ -226,9 +226,8 @@ def _moved(value, device):
     """Tensors of a state, lists of them too, on the device that goes on with it."""
     if isinstance(value, torch.Tensor):
         return value.to(device)
-    return (
-        [_moved(v, device) for v in value] if isinstance(value, list) and value and isinstance(value[0], torch.Tensor) else value
-    )
+    tensors = isinstance(value, list) and value and isinstance(value[0], torch.Tensor)
+    return [_moved(v, device) for v in value] if tensors else value
 
 
 class _Graph:

@@ -140,7 +140,7 @@ class HeldOut:
         self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, {}
 
     def __call__(self, w: Tensor, b: Tensor, kind: str, *, tau=None, lam=0.0, alpha=0.0, squared=True, **_) -> dict:
-        """The measures of (w, b) under the settings of a fit: triplet loss, accuracy, local KL, the objective, and `monitored`."""
+        """Triplet loss, accuracy, local KL and objective of (w, b) under the settings of a fit, and `monitored`."""
         z = self.x @ w + b  # (n', p)
         s, (i, j, k) = z @ z.T, self.triplets.T
         logits = torch.stack([s[i, j], s[i, k], s[j, k]], dim=1)  # (m, 3)

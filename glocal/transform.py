@@ -39,7 +39,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     recipe: "converged" (`solvers.py`; start: W begins as start * I; max_iter, tol: when it stops) or "paper" (`paper.py`;
     lr, and schedule: fields of `paper.Schedule` to change). keep: weights of the "best" iteration on held-out data, if the
     fit is given any, or of the "last"; None is "best" for converged, "last" for paper. precision: fp32, tf32 or bf16, of
-    the local loss's products. random_state: seed of the recipe paper (None: 42, the authors'); converged has no randomness.
+    the local loss's products (recipe converged). random_state: seed of the recipe paper (None: 42, the authors'); converged has no randomness.
     verbose: show a progress line. The other names: see the top of this file.
 
     After `fit`: weights_ (p, p), bias_ (p,), mean_, std_ (floats), history_ (one dict an iteration), converged_.

@@ -112,9 +112,7 @@ def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
         assert kept.exists() and kept.stat().st_mtime < (profile / "alignment.csv").stat().st_mtime
         made = sorted((profile / "cache").rglob("output.pkl"), key=lambda p: p.stat().st_mtime)
         assert made[0] == kept  # the fit from before the kill was not made again
-        shipped = (
-            profile / "transforms" / "efficientnet-lite0"
-        )  # row 3 of protocol.md's table: the authors ship the last fold's map
+        shipped = profile / "transforms" / "efficientnet-lite0"  # by name, the last fold's, as the authors did
         assert (shipped / "naive.npz").read_bytes() == (shipped / "subgroup-2" / "naive.npz").read_bytes()
         whole = ROOT / "results" / "demo" / "transforms" / "efficientnet-lite0"
         assert (whole / "naive.npz").read_bytes() != (whole / "subgroup-2" / "naive.npz").read_bytes()
