@@ -36,11 +36,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     objective: "naive", "global" or "glocal" (see `losses.py`). lam: weight of the regulariser. alpha: share of the local
     loss, tau: its temperature (glocal only). bias: learn one; it is not regularised, and on THINGS it lowers the training loss
     without helping held-out objects (hence off). squared: square the regulariser's norm, as the paper does.
-    recipe: "converged" (`solvers.py`; start: W begins as start * I; max_iter, tol: when it stops) or "paper" (`paper.py`;
-    lr, and schedule: fields of `paper.Schedule` to change). keep: weights of the "best" iteration on held-out data, if the
-    fit is given any, or of the "last"; None is "best" for converged, "last" for paper. precision: fp32, tf32 or bf16, of
-    the local loss's products (recipe converged). random_state: seed of the recipe paper (None: 42, the authors'); converged has no randomness.
-    verbose: show a progress line. The other names: see the top of this file.
+    recipe: "converged" (`solvers.py`; start: W begins as start * I; max_iter, tol: when it stops; precision: fp32, tf32 or
+    bf16, of the local loss's products) or "paper" (`paper.py`; lr; schedule: fields of `paper.Schedule` to change;
+    random_state: the seed, None is 42, the authors'). The recipe converged has no randomness.
+    keep: weights of the "best" iteration on held-out data, if the fit is given any, or of the "last"; None is "best" for
+    converged, "last" for paper. verbose: show a progress line. The other names: see the top of this file.
 
     After `fit`: weights_ (p, p), bias_ (p,), mean_, std_ (floats), history_ (one dict an iteration), converged_.
     """

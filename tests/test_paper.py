@@ -156,3 +156,14 @@ def test_captured_steps_on_cuda(kind):
     runs = [paper.train(kind, d["x"], d["triplets"], settings_for(kind), d["y"], schedule=SHORT) for d in (v, cuda)]
     for a, b in zip(*runs, strict=True):
         torch.testing.assert_close(a.w, b.w.cpu(), rtol=1e-6, atol=1e-8)
+
+
+def test_small_temperatures_do_not_underflow():
+    """At tau = .005 opposite images have exp(-400) of each other: float32 has none of it, so the step goes to float64."""
+    v = world(1, n=12, p=4, m=40, q=5)
+    v["y"] = torch.cat([v["y"][:1], -v["y"][:1] + 0.05 * v["y"][1:]])
+    how = {"lr": 0.02, "lam": 0.1, "alpha": 0.25, "tau": 0.005}
+    single = {name: t.float() if t.is_floating_point() else t for name, t in v.items()}
+    runs = [paper.train("glocal", d["x"], d["triplets"], [how], d["y"], schedule=SHORT)[0].w for d in (v, single)]
+    assert runs[1].dtype == torch.float32
+    torch.testing.assert_close(runs[1].double(), runs[0], rtol=1e-3, atol=1e-3)

@@ -9,6 +9,7 @@ import torch
 from helpers import world
 
 from glocal import losses, solvers
+from glocal.fast import regulariser
 
 PATIENT = {"ftol": 1e-12, "gtol": 1e-7, "maxiter": 500, "maxfun": 700}
 HOW = {"lam": 0.05, "alpha": 0.3, "tau": 0.3}
@@ -122,3 +123,36 @@ def test_float32_gets_near_the_same_optimum():
     found = solve("glocal", single, tol=1e-7)
     assert found.w.dtype == torch.float32
     assert found.history[-1]["objective"] == pytest.approx(plain("glocal", v), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", losses.OBJECTIVES)
+def test_what_is_watched_on_held_out_data(kind):
+    v, other = judged(2, n=12, m=80), judged(3, n=12, m=30)
+    held = solvers.HeldOut(v["x"], other["triplets"], v["y"][:4])
+    found = held(v["w"], v["b"], kind, **HOW)
+    z, mapped = v["x"] @ v["w"] + v["b"], v["y"][:4] @ v["w"] + v["b"]
+    kl = losses.local_kl(v["y"][:4], mapped, HOW["tau"]).item()
+    loss = losses.triplet_loss(z, other["triplets"]).item()
+    expected = losses.objective(kind, v["w"], v["b"], v["x"], other["triplets"], v["y"][:4], **HOW).item()
+    assert found["held_out_triplet_loss"] == pytest.approx(loss) and found["held_out_local_kl"] == pytest.approx(kl)
+    assert found["held_out_objective"] == pytest.approx(expected)
+    assert found["monitored"] == pytest.approx(loss + kl * (kind == "glocal"))
+
+
+def test_a_start_that_is_the_end_is_one_row_of_history():
+    v = judged(1, n=14, p=3, m=60, q=9)
+    first = solve("glocal", v)
+    again = solve("glocal", v, start=first, tol=1e-3)
+    assert len(again.history) >= 1 and again.converged
+    assert again.history[-1]["objective"] == pytest.approx(first.history[-1]["objective"], rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("start", [0.05, 1e-3, 1.0])
+def test_the_plain_norm_has_no_gradient_at_a_scaled_identity(start, dtype):
+    """What rounding leaves of W - c I must not be blown up to a direction of length one."""
+    value, gradient = regulariser(start * torch.eye(512, dtype=dtype), "global", squared=False)
+    assert value.item() < 1e-5 and not gradient.any()
+    moved = start * torch.eye(512, dtype=dtype)
+    moved[0, 1] = 0.01 * start
+    assert regulariser(moved, "global", squared=False)[1].norm().item() == pytest.approx(1, rel=1e-3)
