@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from glocal import checkpoints
+from glocal.batches import both_ways, directions, triplet_gradient
 from glocal.fast import DENSE, UNDERFLOW, Local, Objective, regulariser
 from glocal.solvers import Solution
 
@@ -126,7 +126,7 @@ class _Stack:
         rows = torch.cat([rows, y])  # (3t + m, p)
         z = rows @ self.w + self.b[:, None]  # (s, 3t + m, p)
         t = 3 * len(triplets)
-        d = torch.cat([_triplet_gradient(z[:, :t]).mul_(1 - self.alpha), self._local_gradient(y, z[:, t:])], dim=1)
+        d = torch.cat([triplet_gradient(z[:, :t]).mul_(1 - self.alpha), self._local_gradient(y, z[:, t:])], dim=1)
         dw = rows.T @ d  # (s, p, p)
         dw.add_(regulariser(self.w, self.kind, self.squared)[1].mul_(self.lam))
         db = d.sum(1) * self.bias  # (s, p)
@@ -141,10 +141,10 @@ class _Stack:
         if not self.local or len(y) < 2:
             return torch.zeros_like(v)
         kind = torch.float64 if self.taus[0] < UNDERFLOW else v.dtype
-        directions = _directions(y.to(kind))[0]
-        teacher = torch.stack([_both_ways(directions, float(tau)) for tau in self.taus])  # (taus, m, m)
-        u, norm = _directions(v.to(kind))
-        g = _both_ways(u, self.tau).sub_(teacher[self.tau_of] if len(self.taus) > 1 else teacher)  # (s, m, m)
+        seen = directions(y.to(kind))[0]  # (m, p)
+        teacher = torch.stack([both_ways(seen, float(tau)) for tau in self.taus])  # (taus, m, m)
+        u, norm = directions(v.to(kind))
+        g = both_ways(u, self.tau).sub_(teacher[self.tau_of] if len(self.taus) > 1 else teacher)  # (s, m, m)
         du = (g @ u).mul_(self.alpha / (self.tau * len(y)))
         return (du - u * (u * du).sum(-1, keepdim=True)).div_(norm).to(v.dtype)
 
@@ -260,41 +260,3 @@ def _passes(n, size, rng, device):
     """Batches of image numbers, in one shuffled pass after another; the last batch of a pass may be smaller."""
     while True:
         yield from torch.as_tensor(rng.permutation(n), device=device).split(size)
-
-
-def _triplet_gradient(z: Tensor) -> Tensor:
-    """d mean cross-entropy / dz for rows (s, 3t, p): all first objects, all second ones, all odd ones."""
-    i, j, k = z.chunk(3, dim=1)  # each (s, t, p)
-    logits = torch.stack([(i * j).sum(-1), (i * k).sum(-1), (j * k).sum(-1)], dim=-1)  # (s, t, 3)
-    g = torch.softmax(logits, dim=-1)
-    g[..., 0] -= 1
-    ij, ik, jk = g.div_(i.shape[1]).unsqueeze(-2).unbind(-1)  # each (s, t, 1)
-    return torch.cat([ij * j + ik * k, ij * i + jk * k, ik * i + jk * j], dim=1)
-
-
-def _directions(v):
-    """Unit rows and their lengths."""
-    norm = v.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    return v / norm, norm
-
-
-def _both_ways(u, tau) -> Tensor:
-    """Q + Q^T of unit rows u (..., m, p): E_ij (1 / t_i + 1 / t_j), E = exp((cos - 1) / tau) off the diagonal."""
-    e = _cosines(u).sub_(1).div_(tau).exp_()
-    e.diagonal(dim1=-2, dim2=-1).zero_()
-    rate = 1 / e.sum(-1)  # (..., m)
-    return e.mul_(rate[..., :, None] + rate[..., None, :])
-
-
-def _cosines(u: Tensor, panel: int = 256) -> Tensor:
-    """u u^T of unit rows (..., m, p). On a CPU only the panels from the diagonal on are multiplied, the rest is mirrored."""
-    m = u.shape[-2]
-    if u.is_cuda or m <= panel:
-        return u @ u.mT
-    s = u.new_empty(*u.shape[:-2], m, m)
-    for start in range(0, m, panel):
-        stop = min(start + panel, m)
-        part = u[..., start:stop, :] @ u[..., start:, :].mT  # (..., panel, m - start)
-        s[..., start:stop, start:] = part
-        s[..., stop:, start:stop] = part[..., stop - start :].mT
-    return s

@@ -1,0 +1,42 @@
+"""The gradients of `paper.py`'s small batches, written out for a stack of s settings at once: no autograd, no scatter."""
+
+import torch
+from torch import Tensor
+
+
+def triplet_gradient(z: Tensor) -> Tensor:
+    """d mean cross-entropy / dz for rows (s, 3t, p): all first objects, all second ones, all odd ones."""
+    i, j, k = z.chunk(3, dim=1)  # each (s, t, p)
+    logits = torch.stack([(i * j).sum(-1), (i * k).sum(-1), (j * k).sum(-1)], dim=-1)  # (s, t, 3)
+    g = torch.softmax(logits, dim=-1)
+    g[..., 0] -= 1
+    ij, ik, jk = g.div_(i.shape[1]).unsqueeze(-2).unbind(-1)  # each (s, t, 1)
+    return torch.cat([ij * j + ik * k, ij * i + jk * k, ik * i + jk * j], dim=1)
+
+
+def directions(v):
+    """Unit rows and their lengths."""
+    norm = v.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    return v / norm, norm
+
+
+def both_ways(u, tau) -> Tensor:
+    """Q + Q^T of unit rows u (..., m, p): E_ij (1 / t_i + 1 / t_j), E = exp((cos - 1) / tau) off the diagonal."""
+    e = _cosines(u).sub_(1).div_(tau).exp_()
+    e.diagonal(dim1=-2, dim2=-1).zero_()
+    rate = 1 / e.sum(-1)  # (..., m)
+    return e.mul_(rate[..., :, None] + rate[..., None, :])
+
+
+def _cosines(u: Tensor, panel: int = 256) -> Tensor:
+    """u u^T of unit rows (..., m, p). On a CPU only the panels from the diagonal on are multiplied, the rest is mirrored."""
+    m = u.shape[-2]
+    if u.is_cuda or m <= panel:
+        return u @ u.mT
+    s = u.new_empty(*u.shape[:-2], m, m)
+    for start in range(0, m, panel):
+        stop = min(start + panel, m)
+        part = u[..., start:stop, :] @ u[..., start:, :].mT  # (..., panel, m - start)
+        s[..., start:stop, start:] = part
+        s[..., stop:, start:stop] = part[..., stop - start :].mT
+    return s
