@@ -1,0 +1,80 @@
+"""The numbers in the README are those of the committed tables. `python tests/test_readme.py` writes them there."""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+TRANSFORMS = ["original", "naive", "global", "glocal"]
+
+
+def table(profile, name):
+    return pd.read_csv(ROOT / "figures" / profile / "tables" / f"{name}.csv")
+
+
+def headline(profile, label) -> str | None:
+    """The four numbers of a row of a profile's table, in %, or None if the label is no measure."""
+    measure, _, task = label.rpartition(", ")
+    measure = measure.replace("balanced accuracy", "accuracy")
+    if label.startswith("odd-one-out"):
+        measure, task = "odd-one-out accuracy, held out", ""
+    elif label.startswith("10-NN"):
+        measure, task = "10-NN overlap with original", ""
+    rows = table(profile, "headline").fillna({"task": ""})
+    rows = rows[(rows["measure"] == measure) & (rows["task"] == task) & (rows["split"] == rows["split"].iloc[0])]
+    if rows.empty and task:
+        rows = table(profile, "headline")
+        rows = rows[(rows["measure"] == measure) & (rows["task"] == task)].groupby("transform").head(1)
+    means = rows.set_index("transform")["mean"]
+    return " | ".join(f"{100 * means[t]:.1f}" for t in TRANSFORMS) if len(means) else None
+
+
+def beside_the_paper(label) -> str | None:
+    """before -> gLocal of clip-b32, for a row "<n>-shot <task>, ..." or the odd-one-out row."""
+    found = re.match(r"(\d+)-shot (\w+),", label)
+    if found:
+        rows = table("clip-b32", "few_shot")
+        rows = rows[(rows["shots"] == int(found[1])) & (rows["task"] == found[2])]
+        means = rows.groupby("transform")["accuracy"].mean()
+        return f"{100 * means['original']:.1f} → {100 * means['glocal']:.1f}"
+    if label.startswith("odd-one-out, zero-shot"):
+        human = table("clip-b32", "human").query(
+            "encoder == 'clip-b32' and dataset == 'all triplets' and transform == 'original'"
+        )
+        after = headline("clip-b32", "odd-one-out").split(" | ")[3]
+        return f"{100 * human['value'].iloc[0]:.1f} → {after}"
+    return None
+
+
+def written() -> str:
+    """The README with every number of its result tables taken from the committed tables."""
+    profile, lines = None, []
+    for line in README.read_text(encoding="utf-8").splitlines():
+        for start, name in (
+            ("CLIP ViT-B/32, real", "clip-b32"),
+            ("Beside the paper", "beside"),
+            ("The demo (", "demo"),
+            ("## ", None),
+        ):
+            profile = name if line.startswith(start) else profile
+        cells = [c.strip() for c in line.strip("|").split("|")]
+        if profile and line.startswith("| ") and len(cells) > 2:
+            label = re.sub(r" \(.*\)", "", cells[0])
+            numbers = beside_the_paper(cells[0]) if profile == "beside" else headline(profile, label)
+            if numbers:
+                keep = cells[:-1] if profile == "beside" else cells[:1]
+                line = "| " + " | ".join([*keep, numbers]) + " |"
+                line = re.sub(r"\|\s+(?=\|)", "| ", line)
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def test_the_numbers_of_the_readme_are_measured():
+    assert README.read_text(encoding="utf-8") == written()
+
+
+if __name__ == "__main__":
+    sys.exit(README.write_text(written(), encoding="utf-8") == 0)
