@@ -79,6 +79,16 @@ def test_the_path_is_the_grid_in_small_steps():
     assert alignment.path({"lam": [1, 2]}) == [{"lam": 2}, {"lam": 1}]
 
 
+def test_naive_walks_from_weak_to_strong_and_ends_where_cold_starts_do():
+    x, t = observed(n=40, p=12, m=3000)
+    values = {"lam": [1.0, 0.01, 0.1]}
+    assert [point["lam"] for point in alignment.path(values, "naive")] == [0.01, 0.1, 1.0]
+    (found,) = alignment.search("naive", values, {"tol": 1e-8}, {"a": (x, t, None, None)}).values()
+    for point, made in found:
+        alone = alignment.fit("naive", point | {"tol": 1e-8}, x, t, None)
+        assert made.history_[-1]["objective"] == pytest.approx(alone.history_[-1]["objective"], rel=2e-3)
+
+
 @pytest.mark.parametrize("recipe", ["converged", "paper"])
 def test_a_search_is_every_setting_fitted_alone(recipe):
     x, t = observed(n=40, p=6, m=1500)
