@@ -52,7 +52,7 @@ def test_shipped_configs_pass(shipped):
         ("profle", "x", ['unknown field "profle" in the top level', 'Did you mean "profile"']),
         ("alignment/folds", "three", ["alignment.folds is 'three'", "type integer"]),
         ("alignment/folds", 1, ["alignment.folds is 1", "minimum of 2"]),
-        ("alignment/tol", "1e-3", ['alignment.tol is the text "1e-3"', "write 1.0e-03"]),
+        ("alignment/fit/tol", "1e-3", ['alignment.fit.tol is the text "1e-3"', "write 1.0e-03"]),
         ("alignment/grid/naive/lam/0", "1e-3", ['alignment.grid.naive.lam.0 is the text "1e-3"', "1.0e-03"]),
         ("alignment/objectives/0", "niave", ['alignment.objectives.0 is "niave"', 'Did you mean "naive"']),
         ("alignment/choose", "accuracy", ['alignment.choose is "accuracy"', "Known: "]),
