@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from run import PAPER_GRID, row
 
-from glocal import alignment, fast, losses, paper
+from glocal import alignment, local, losses, paper
 
 P = 768
 
@@ -39,7 +39,7 @@ def local_loss():
             y, mapped = torch.randn(m, P, device="cuda"), torch.randn(m, P, device="cuda").requires_grad_()
             run = lambda loss, y=y, mapped=mapped, **how: torch.autograd.grad(loss(y, mapped, 0.5, **how), mapped)
             torch.cuda.reset_peak_memory_stats()
-            ours = milliseconds(lambda run=run, precision=precision: run(fast.local_loss, precision=precision))
+            ours = milliseconds(lambda run=run, precision=precision: run(local.local_loss, precision=precision))
             rate, gib = 6 * m * m * P / ours / 1e9, torch.cuda.max_memory_allocated() / 2**30
             note = f"ratio: peak / rate, at most 1 / .6; {gib:.1f} GiB at most"
             yield row(f"local loss {precision}, m {m}, rate", rate, peak, 1 / 0.6, "TFLOPS", note)

@@ -22,7 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from yardstick import Step
 
-from glocal import alignment, fast, losses, paper, triplets
+from glocal import alignment, local, losses, paper, triplets
 from glocal.config import GlocalError
 from glocal.experiment import Experiment
 from glocal.transform import GLocalTransform
@@ -94,10 +94,10 @@ def _split_and_score(table, z):
 
 def memory():
     """The local loss, forward and backward, as the context grows."""
-    found = {q: peak_gib(_local, q, fast.local_loss) for q in (16384, 32768, 65536)}
+    found = {q: peak_gib(_local, q, local.local_loss) for q in (16384, 32768, 65536)}
     note = f"p 768, forward and backward; {found[16384]:.2f} at 16,384, {found[32768]:.2f} at 32,768"
     yield row("local loss of 65,536 images, memory", found[65536], target=4.0, unit="GiB", note=note)
-    ours, reading = (peak_gib(_local, 8192, loss) for loss in (fast.local_loss, losses.local_loss))
+    ours, reading = (peak_gib(_local, 8192, loss) for loss in (local.local_loss, losses.local_loss))
     yield row("local loss of 8,192 images, memory", ours, reading, unit="GiB", note="yardstick: the reading copy")
 
 
@@ -186,9 +186,9 @@ def precision():
     exact = (u @ w).requires_grad_()
     losses.local_loss(u, exact, 0.5).backward()
     accuracy = {}
-    for name in fast.PRECISIONS:
+    for name in local.PRECISIONS:
         mapped = (u @ w).float().requires_grad_()
-        fast.local_loss(u.float(), mapped, 0.5, precision=name).backward()
+        local.local_loss(u.float(), mapped, 0.5, precision=name).backward()
         error = ((mapped.grad.double() - exact.grad).norm() / exact.grad.norm()).item()
         t = GLocalTransform("glocal", 0.1, 0.1, 0.5, precision=name).fit(x, train, context=y)
         accuracy[name] = triplets.accuracy(t.transform(x), test)

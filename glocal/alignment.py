@@ -46,7 +46,9 @@ def fit_stack(objective: str, points: list[dict], options: dict, x, table, conte
     return GLocalTransform(objective, **options).fit_stack(points, x, table, context, held_out, checkpoint)
 
 
-def search(objective: str, values: dict, options: dict, folds: dict, remember=lambda f: f, checkpoint=None, progress=None):
+def search(
+    objective: str, values: dict, options: dict, folds: dict, remember=lambda f: f, checkpoint=None, progress=lambda n: None
+):
     """All settings of a grid on all folds: {fold: [(point, transform)] in the grid's order}.
 
     folds: {name: (x, triplets, context, held_out)} as `GLocalTransform.fit` takes them. Recipe `converged` walks along
@@ -58,16 +60,16 @@ def search(objective: str, values: dict, options: dict, folds: dict, remember=la
     points, found = grid(values), {}
     for name, (x, table, context, held_out) in folds.items():
         if options.get("recipe") == "paper":
-            path_ = checkpoint and f"{checkpoint}-{name}-{objective}"
-            stack = remember(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=path_)
+            file = checkpoint and f"{checkpoint}-{name}-{objective}"
+            stack = remember(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=file)
             found[name] = list(zip(points, stack, strict=True))
-            _ = progress and progress(len(points))
+            progress(len(points))
             continue
         fitted, last = {}, None
         for point in path(values, objective):
             last = remember(fit)(objective, point | options, x, table, context, held_out, init=last)
             fitted[tuple(point.values())] = last
-            _ = progress and progress(1)
+            progress(1)
         found[name] = [(point, fitted[tuple(point.values())]) for point in points]
     return found
 

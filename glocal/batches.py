@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from glocal.local import directions, through_directions
+
 
 def triplet_gradient(z: Tensor) -> Tensor:
     """d mean cross-entropy / dz for rows (s, 3t, p): all first objects, all second ones, all odd ones."""
@@ -14,10 +16,16 @@ def triplet_gradient(z: Tensor) -> Tensor:
     return torch.cat([ij * j + ik * k, ij * i + jk * k, ik * i + jk * j], dim=1)
 
 
-def directions(v):
-    """Unit rows and their lengths."""
-    norm = v.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    return v / norm, norm
+def local_gradient(y: Tensor, v: Tensor, taus, tau_of: Tensor, tau: Tensor) -> Tensor:
+    """d local loss / dv: y (m, p) as the teacher sees it, v (s, m, p) mapped by each setting.
+
+    taus: the different temperatures, tau_of: (s,) which of them a setting has, tau: (s, 1, 1) that temperature.
+    """
+    seen = directions(y)[0]  # (m, p)
+    teacher = torch.stack([both_ways(seen, float(t)) for t in taus])  # (taus, m, m)
+    u, norm = directions(v)
+    g = both_ways(u, tau).sub_(teacher[tau_of] if len(taus) > 1 else teacher)  # (s, m, m)
+    return through_directions((g @ u).div_(tau * len(y)), u, norm)
 
 
 def both_ways(u, tau) -> Tensor:

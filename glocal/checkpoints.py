@@ -70,8 +70,7 @@ class Tape:
                 file.write(np.array([(value, notes, gradient)], self.record).tobytes())
 
     def remove(self):
-        if self.path:
-            self.path.unlink(missing_ok=True)
+        remove(self.path)
 
 
 def save(path, problem: str, state: dict) -> None:
@@ -89,12 +88,15 @@ def remove(path) -> None:
         Path(path).unlink(missing_ok=True)
 
 
-def load(path, problem: str) -> dict | None:
-    """The state that `save` wrote for this problem, or None if there is no file. Raises GlocalError for another problem's."""
+def load(path, problem: str, device="cpu") -> dict | None:
+    """The state that `save` wrote for this problem, its tensors on `device`, or None if there is no file.
+
+    Raises GlocalError for another problem's.
+    """
     if not path or not Path(path).exists():
         return None
     try:
-        found = torch.load(path, weights_only=True, map_location="cpu")
+        found = torch.load(path, weights_only=True, map_location=device)
     except Exception as error:
         raise GlocalError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}); remove it.") from None
     _refuse_another(path, found["problem"] == problem)

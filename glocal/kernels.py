@@ -1,4 +1,4 @@
-"""The insides of `fast.py` as Triton kernels, for CUDA.
+"""The insides of `local.py` and `fast.py` as Triton kernels, for CUDA.
 
 A panel of the local loss takes one kernel: both cosines (student and teacher) of a tile are computed side by side and stay on
 the chip; only the tile of the gradient is written, for two products to read. The row sums before it take another, which writes

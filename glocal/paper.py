@@ -5,7 +5,8 @@ global), a learning rate that rises from a third to the whole over the epochs, a
 objects, the last epoch's weights. Settings that share an objective and the data are trained as one stack W (s, p, p): they
 see the same batches, and the teacher's matrix is computed once for each temperature. On CUDA a step is one captured graph.
 
-What an epoch reports is measured on all triplets and all context images, as `solvers.py` does, so the recipes compare.
+What an epoch reports is measured on all triplets and on the context images (at most the first DENSE of them), as in
+`solvers.py`, so the recipes compare.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import numpy as np
 import torch
 
 from glocal import checkpoints
-from glocal.batches import both_ways, directions, triplet_gradient
-from glocal.fast import DENSE, UNDERFLOW, Local, Objective, regulariser
+from glocal.batches import local_gradient, triplet_gradient
+from glocal.fast import Objective, regulariser
+from glocal.local import DENSE, UNDERFLOW, Locals
 from glocal.solvers import Solution
 
 STACK = 1 << 28  # entries of all (s, m, m) matrices of a stack
@@ -53,12 +55,12 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
         problem = checkpoints.fingerprint(*what, part) if checkpoint else ""
         paths.append(f"{checkpoint}.{start}" if checkpoint else None)
         stack = _Stack(kind, x, triplets, part, y, squared, bias, schedule)
-        stack.restore(checkpoints.load(paths[-1], problem))
+        stack.restore(checkpoints.load(paths[-1], problem, x.device))
         while stack.running:
             stack.epoch(seed)
-            stack.review(held_out, keep)
+            record = stack.review(held_out, keep)
             if on_iteration:
-                on_iteration(stack.histories[stack.latest][-1])
+                on_iteration(record)
             if checkpoint:
                 checkpoints.save(paths[-1], problem, stack.state())
         found += stack.solutions
@@ -79,11 +81,11 @@ class _Stack:
         self.w = schedule.start * eye.expand(s, p, p).clone()
         self.b = x.new_full((s, p), schedule.bias_start if bias else 0.0)
         self.moments = [torch.zeros_like(t) for t in (self.w, self.b) for _ in range(1 if self.local else 2)]
-        self.running, self.epochs, self.latest = list(range(s)), 0, 0
+        self.running, self.epochs = list(range(s)), 0
         self.histories = [[] for _ in settings]
         self.best, self.stale, self.kept, self.solutions = [np.inf] * s, [0] * s, [None] * s, [None] * s
         self.count = torch.zeros((), dtype=torch.float64, device=x.device)
-        self.objective, self.locals, self.captured = None, {}, {}
+        self.objective, self.captured = None, {}
         self._numbers()
 
     def _numbers(self):
@@ -141,12 +143,7 @@ class _Stack:
         if not self.local or len(y) < 2:
             return torch.zeros_like(v)
         kind = torch.float64 if self.taus[0] < UNDERFLOW else v.dtype
-        seen = directions(y.to(kind))[0]  # (m, p)
-        teacher = torch.stack([both_ways(seen, float(tau)) for tau in self.taus])  # (taus, m, m)
-        u, norm = directions(v.to(kind))
-        g = both_ways(u, self.tau).sub_(teacher[self.tau_of] if len(self.taus) > 1 else teacher)  # (s, m, m)
-        du = (g @ u).mul_(self.alpha / (self.tau * len(y)))
-        return (du - u * (u * du).sum(-1, keepdim=True)).div_(norm).to(v.dtype)
+        return local_gradient(y.to(kind), v.to(kind), self.taus, self.tau_of, self.tau).to(v.dtype).mul_(self.alpha)
 
     def _update(self, parameter, gradient, rate, moments):
         """SGD with momentum .9 for gLocal, Adam for the others."""
@@ -162,7 +159,7 @@ class _Stack:
     # -- after it ---------------------------------------------------------------------------------------------------
 
     def review(self, held_out, keep):
-        """Measure the running runs, and end those that have stopped."""
+        """Measure the running runs, and end those that have stopped. Returns the last one's record."""
         which, plan = 0 if self.local else 1, self.schedule
         ended = []
         for place, s in enumerate(self.running):
@@ -175,7 +172,6 @@ class _Stack:
                     self.best[s] = found["monitored"]
                     self.kept[s] = (self.w[place].clone(), self.b[place].clone(), self.epochs) if keep == "best" else None
             self.histories[s].append(found)
-            self.latest = s
             stopped = self.epochs >= plan.least[which] and self.stale[s] >= plan.patience[which]
             if stopped or self.epochs >= plan.epochs:
                 w, b, epoch = self.kept[s] or (self.w[place].clone(), self.b[place].clone(), self.epochs)
@@ -183,18 +179,17 @@ class _Stack:
                 ended.append(place)
         if ended:
             self._drop(ended)
+        return found
 
     def _measure(self, s, w, b):
         """Objective, triplet loss and local KL on all training triplets and (at most DENSE, the first) context images."""
-        how, tau = self.settings[s], self.settings[s].get("tau", 1.0)
-        y = self.y[:DENSE] if self.local else None
-        if self.objective is None:
-            self.objective = Objective(self.kind, self.x, self.triplets, y, lam=0.0, tau=tau, squared=self.squared)
-            self.locals[tau] = self.objective.local
+        how = self.settings[s]
+        if self.objective is None:  # one for all settings: it differs between them in lam, alpha and the teacher alone
+            y = self.y[:DENSE] if self.local else None
+            self.objective = Objective(self.kind, self.x, self.triplets, y, lam=0.0, squared=self.squared)
+            self.locals = Locals(y)
         f = self.objective
-        f.lam, f.alpha = how["lam"], how.get("alpha", 0.0)
-        if self.local:
-            f.local = self.locals[tau] = self.locals.get(tau) or Local(y, tau)
+        f.lam, f.alpha, f.local = how["lam"], how.get("alpha"), self.locals[how["tau"]] if self.local else None
         value, _, _ = f(w, b)
         return dict(objective=value, triplet_loss=f.triplet_loss, local_kl=f.local_kl)
 
@@ -207,7 +202,7 @@ class _Stack:
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
-    KEPT = ("w", "b", "moments", "running", "epochs", "latest", "histories", "best", "stale", "kept", "count")
+    KEPT = ("w", "b", "moments", "running", "epochs", "histories", "best", "stale", "kept", "count")
 
     def state(self) -> dict:
         done = [s and (s.w, s.b, s.converged, s.kept) for s in self.solutions]
@@ -217,17 +212,9 @@ class _Stack:
         if state is None:
             return
         for name in self.KEPT:
-            setattr(self, name, _moved(state[name], self.x.device))
+            setattr(self, name, state[name])
         self.solutions = [d and Solution(d[0], d[1], h, d[2], d[3]) for d, h in zip(state["done"], self.histories, strict=True)]
         self._numbers()
-
-
-def _moved(value, device):
-    """Tensors of a state, lists of them too, on the device that goes on with it."""
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    tensors = isinstance(value, list) and value and isinstance(value[0], torch.Tensor)
-    return [_moved(v, device) for v in value] if tensors else value
 
 
 class _Graph:

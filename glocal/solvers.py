@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from glocal import checkpoints
-from glocal.fast import Local, Objective, regulariser
+from glocal.fast import Objective, regulariser
+from glocal.local import Locals
 
 CALM = 3  # iterations in a row without a decrease worth the name: one alone may be a short step
 
@@ -137,7 +138,7 @@ class HeldOut:
     def __init__(self, x: Tensor, triplets: Tensor, y: Tensor | None = None, monitor: str = "kl"):
         used, compact = torch.unique(triplets, return_inverse=True)
         self.key = checkpoints.fingerprint(x[used], triplets, y, monitor)
-        self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, {}
+        self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, Locals(y)
 
     def __call__(self, w: Tensor, b: Tensor, kind: str, *, tau=None, lam=0.0, alpha=0.0, squared=True, **_) -> dict:
         """Triplet loss, accuracy, local KL and objective of (w, b) under the settings of a fit, and `monitored`."""
@@ -149,7 +150,7 @@ class HeldOut:
         found = dict(held_out_triplet_loss=loss, held_out_odd_one_out=right)
         objective, monitored = loss, loss
         if self.y is not None and tau:
-            local = self.locals.setdefault(tau, Local(self.y, tau))
+            local = self.locals[tau]
             value = local.value(self.y @ w + b)
             found["held_out_local_kl"] = value - local.entropy
             if kind == "glocal":

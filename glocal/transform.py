@@ -19,14 +19,14 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from glocal import fast, losses, paper, solvers, transform_files
 from glocal import features as feature_files
+from glocal import local, losses, paper, solvers, transform_files
 from glocal import triplets as triplet_tables
 from glocal.config import GlocalError, did_you_mean
 
 CHOICES = dict(
     objective=losses.OBJECTIVES, recipe=("converged", "paper"), local_features=("standardised", "raw"),
-    statistics=("training", "all"), monitor=("kl", "loss"), keep=(None, "best", "last"), precision=fast.PRECISIONS,
+    statistics=("training", "all"), monitor=("kl", "loss"), keep=(None, "best", "last"), precision=local.PRECISIONS,
 )  # fmt: skip
 
 

@@ -52,14 +52,6 @@ def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
     save(model, path)
 
 
-def summary(weights: np.ndarray) -> dict:
-    """How far W is from c I, c = mean(diag W): c, the squared Frobenius distance, and the distance relative to ||c I||."""
-    w = np.asarray(weights, np.float64)
-    c = float(np.diag(w).mean())
-    squared = float(((w - c * np.eye(len(w))) ** 2).sum())
-    return dict(mean_diagonal=c, squared_distance=squared, relative_distance=squared**0.5 / (abs(c) * len(w) ** 0.5))
-
-
 def is_copied_upstream(path: Path, arrays: dict) -> bool:
     """The file that upstream's main branch has for DINOv2 ViT-B/14 is a copy of DINO ViT-B/16's: told by a file or folder
     named dinov2..., as upstream's are, and the scalar mean and std of the DINO ViT-B/16 features."""

@@ -6,7 +6,7 @@ from helpers import world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocal import fast, losses
+from glocal import local, losses
 from glocal.fast import Objective
 
 
@@ -106,9 +106,9 @@ def test_calls_leave_their_inputs_alone():
 
 
 def both(v, tau, **how):
-    """(value, gradient) of fast.local_loss and of the reading copy."""
+    """(value, gradient) of local.local_loss and of the reading copy."""
     found = []
-    for loss in (lambda y, m: fast.local_loss(y, m, tau, **how), lambda y, m: losses.local_loss(y, m, tau)):
+    for loss in (lambda y, m: local.local_loss(y, m, tau, **how), lambda y, m: losses.local_loss(y, m, tau)):
         mapped = (v["y"] @ v["w"] + v["b"]).requires_grad_()
         value = loss(v["y"], mapped)
         value.backward()
@@ -129,13 +129,13 @@ def test_panels_change_nothing(q, monkeypatch):
     """With the whole teacher kept, and with nothing kept and 128 rows at a time."""
     v = world(1, p=6, q=q)
     kept, reading = both(v, 0.2)
-    monkeypatch.setattr(fast, "DENSE", 0)
-    monkeypatch.setattr(fast, "PANEL", 1)
-    assert len(fast._panels(q)) == -(-q // 128)
+    monkeypatch.setattr(local, "DENSE", 0)
+    monkeypatch.setattr(local, "PANEL", 1)
+    assert len(local._panels(q)) == -(-q // 128)
     for value, gradient in (kept, both(v, 0.2)[0]):
         assert value == pytest.approx(reading[0], rel=1e-10)
         torch.testing.assert_close(gradient, reading[1], rtol=1e-8, atol=1e-11)
-    assert fast.Local(v["y"], 0.2).entropy == pytest.approx(losses.teacher_entropy(v["y"], 0.2).item(), rel=1e-10)
+    assert local.Local(v["y"], 0.2).entropy == pytest.approx(losses.teacher_entropy(v["y"], 0.2).item(), rel=1e-10)
 
 
 def test_memory_grows_with_the_images_not_with_their_square():
@@ -149,18 +149,18 @@ def test_memory_grows_with_the_images_not_with_their_square():
             return out
 
     with Watch():
-        fast.local_loss(v["y"], v["y"] @ v["w"], 0.5)
+        local.local_loss(v["y"], v["y"] @ v["w"], 0.5)
     assert 0 < max(largest) <= 512 * 4096
 
 
 def test_rounding_is_that_of_the_tensor_cores():
     one = torch.tensor([1 + 2**-10 + 2**-13, 1 + 2**-11, 1 + 3 * 2**-11, 1 / 3, -1 / 3, 0.0])
-    assert fast.rounded(one, "tf32").tolist()[:3] == [1 + 2**-10, 1.0, 1 + 2**-9]  # to nearest, ties to even
-    assert fast.rounded(one, "bf16").tolist() == one.bfloat16().float().tolist()
-    assert fast.rounded(one, "fp32") is one
+    assert local.rounded(one, "tf32").tolist()[:3] == [1 + 2**-10, 1.0, 1 + 2**-9]  # to nearest, ties to even
+    assert local.rounded(one, "bf16").tolist() == one.bfloat16().float().tolist()
+    assert local.rounded(one, "fp32") is one
     x = torch.randn(1000)
     for name, bits in (("tf32", 11), ("bf16", 8)):
-        error = ((fast.rounded(x, name) - x) / x).abs().max().item()
+        error = ((local.rounded(x, name) - x) / x).abs().max().item()
         assert 2.0 ** -(bits + 1) < error <= 2.0**-bits
 
 

@@ -11,7 +11,7 @@ triton = pytest.importorskip("triton", reason="Triton is not made for this platf
 
 from helpers import world  # noqa: E402
 
-from glocal import fast, kernels, losses  # noqa: E402
+from glocal import kernels, local, losses  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LIMITS = {"fp32": 2e-5, "tf32": 3e-3, "bf16": 3e-2}
@@ -43,7 +43,7 @@ def relative(found, expected):
 
 
 @pytest.mark.parametrize(("q", "p"), [(1, 3), (2, 1), (16, 16), (17, 5), (50, 33)])
-@pytest.mark.parametrize("precision", fast.PRECISIONS)
+@pytest.mark.parametrize("precision", local.PRECISIONS)
 def test_row_sums(q, p, precision):
     y, _, u, _ = inputs(1, q, p)
     direction = torch.nn.functional.normalize(y, dim=1)
@@ -53,7 +53,7 @@ def test_row_sums(q, p, precision):
     torch.testing.assert_close(found.double().cpu(), expected, rtol=10 * LIMITS[precision], atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", fast.PRECISIONS)
+@pytest.mark.parametrize("precision", local.PRECISIONS)
 @pytest.mark.parametrize(("q", "rows"), [(16, slice(0, 16)), (37, slice(0, 16)), (37, slice(16, 37)), (40, slice(16, 32))])
 def test_panel(q, rows, precision, poisoned):
     y, mapped, u_y, u = inputs(2, q, 21)
@@ -68,19 +68,19 @@ def test_panel(q, rows, precision, poisoned):
     assert cross.item() == pytest.approx(pairs.sum().item(), rel=10 * LIMITS[precision])
 
 
-@pytest.mark.parametrize("precision", fast.PRECISIONS)
+@pytest.mark.parametrize("precision", local.PRECISIONS)
 def test_local_loss_through_the_kernels(precision, monkeypatch, poisoned):
-    """Value and gradient as `fast.local_loss` puts them together, several panels."""
-    monkeypatch.setattr(fast, "DENSE", 0)
-    monkeypatch.setattr(fast, "_row_sums", kernels.row_sums)
-    monkeypatch.setattr(fast, "_panel", kernels.panel)
-    monkeypatch.setattr(fast, "_panels", lambda q: [slice(i, min(i + 20, q)) for i in range(0, q, 20)])
+    """Value and gradient as `local.local_loss` puts them together, several panels."""
+    monkeypatch.setattr(local, "DENSE", 0)
+    monkeypatch.setattr(local, "_row_sums", kernels.row_sums)
+    monkeypatch.setattr(local, "_panel", kernels.panel)
+    monkeypatch.setattr(local, "_panels", lambda q: [slice(i, min(i + 20, q)) for i in range(0, q, 20)])
     y, mapped, _, _ = inputs(3, 53, 11)
     expected = mapped.clone().requires_grad_()
     loss = losses.local_loss(y, expected, 0.2)
     loss.backward()
     single = mapped.float().to(DEVICE).requires_grad_()
-    found = fast.local_loss(y.float().to(DEVICE), single, 0.2, precision=precision)
+    found = local.local_loss(y.float().to(DEVICE), single, 0.2, precision=precision)
     found.backward()
     assert found.item() == pytest.approx(loss.item(), rel=LIMITS[precision])
     assert relative(single.grad, expected.grad) < 3 * LIMITS[precision]
@@ -111,5 +111,5 @@ def test_the_kernels_are_chosen_on_cuda(monkeypatch):
     real = kernels.panel
     monkeypatch.setattr(kernels, "panel", lambda *a: called.append(1) or real(*a))
     y = torch.randn(4096, 64, device="cuda")
-    fast.local_loss(y, y.clone().requires_grad_(), 0.1).backward()
+    local.local_loss(y, y.clone().requires_grad_(), 0.1).backward()
     assert called
