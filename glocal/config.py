@@ -82,6 +82,14 @@ def _references(config: dict):
     splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
     for i, split in enumerate(config["alignment"]["splits"]):
         yield f"alignment.splits.{i}", split, splits
+    settings = [
+        "lam",
+        "alpha",
+        "tau",
+        *(["lr"] if config["alignment"]["fit"]["recipe"] == "paper" else []),
+    ]  # converged: no steps
+    for objective, grid in config["alignment"]["grid"].items():
+        yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
     for encoder, its in config["encoders"].items():

@@ -84,6 +84,8 @@ def trade_off(ax, table, x, y):
 
 def courses(ax, history, training, held_out):
     """How fits went: columns of a history table (objective, iteration, ...), training as a line, held out as a dotted one."""
+    for style, name in (("-", "training"), (":", "held out")):
+        ax.plot([], [], style, color="#333333", label=name)
     for kind, rows in history.groupby("objective", sort=False):
         ax.plot(rows["iteration"], rows[training], color=COLOURS[kind], label=NAMES[kind])
         if held_out in rows:

@@ -7,6 +7,7 @@ import yaml
 
 from glocal import config
 from glocal.config import GlocalError
+from glocal.paper import Schedule
 
 OTHER = {"set": "imagenet", "images": 8, "held_out": 4}  # a context of images that the encoder does not have
 SHIPPED = ["config/demo.yaml", "config/clip-b32.yaml"]
@@ -53,6 +54,8 @@ def test_shipped_configs_pass(shipped):
         ("alignment/folds", "three", ["alignment.folds is 'three'", "type integer"]),
         ("alignment/folds", 1, ["alignment.folds is 1", "minimum of 2"]),
         ("alignment/fit/tol", "1e-3", ['alignment.fit.tol is the text "1e-3"', "write 1.0e-03"]),
+        ("alignment/grid/naive/lr", [0.1], ['alignment.grid.naive is "lr"', "Known: alpha, lam, tau"]),
+        ("alignment/fit/schedule", {"epoch": 3}, ['unknown field "epoch" in alignment.fit.schedule', 'Did you mean "epochs"']),
         ("alignment/grid/naive/lam/0", "1e-3", ['alignment.grid.naive.lam.0 is the text "1e-3"', "1.0e-03"]),
         ("alignment/objectives/0", "niave", ['alignment.objectives.0 is "niave"', 'Did you mean "naive"']),
         ("alignment/choose", "accuracy", ['alignment.choose is "accuracy"', "Known: "]),
@@ -142,3 +145,8 @@ def test_root_is_found_from_below_and_can_be_named(tmp_path, monkeypatch):
 def test_did_you_mean():
     assert config.did_you_mean("glocla", ["naive", "glocal"]) == ' Did you mean "glocal"? Known: glocal, naive.'
     assert config.did_you_mean("zzz", ["naive"]) == " Known: naive."
+
+
+def test_the_schema_knows_every_field_of_a_schedule():
+    fit = yaml.safe_load((config.root() / "config" / "schema.yaml").read_text())["properties"]["alignment"]["properties"]["fit"]
+    assert set(fit["properties"]["schedule"]["properties"]) == set(Schedule.__dataclass_fields__)
