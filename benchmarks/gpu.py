@@ -2,15 +2,20 @@
 products that the mathematics needs are student and teacher similarities and the gradient's, forward and backward together."""
 
 import statistics
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
-from run import PAPER_GRID, row
+from PIL import Image
+from run import PAPER_GRID, encode_only, row
 
-from glocal import alignment, local, losses, paper
+from glocal import alignment, image_sets, local, losses, paper
 from glocal.config import GlocalError
+from glocal.encoders import encoder
 
 P = 768
 
@@ -103,4 +108,28 @@ def grid():
     yield row("gLocal grid, 4.7 million triplets, minutes", (between - start) / 60, target=2.0, unit="min")
 
 
-BENCHMARKS = dict(gpu_local_loss=local_loss, gpu_published=published, gpu_step=step, gpu_grid=grid)
+def extraction(n=2048, size=(500, 375)):
+    """ViT-L/14 (random weights) on JPEGs: pictures a second against forward only and against decoding only."""
+    e = encoder("open_clip:ViT-L-14:random", "cuda")
+    with tempfile.TemporaryDirectory() as folder:
+        rng, top = np.random.default_rng(0), Path(folder)
+        for i in range(n):  # smooth noise: a JPEG of the size that photographs of ImageNet have
+            small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+            small.resize(size, Image.Resampling.BICUBIC).save(top / f"{i:05}.jpg", quality=90)
+        found = image_sets.image_set({"kind": "folder", "folder": folder})
+        start = time.perf_counter()
+        with ThreadPoolExecutor() as pool:
+            ready = np.stack(list(pool.map(lambda i: e.prepare(found[i]), range(n))))
+        decoded = time.perf_counter() - start
+        encode_only(e, ready, 64)
+        start = time.perf_counter()
+        encode_only(e, ready, 64)
+        between = time.perf_counter()
+        image_sets.extract(e, found, top / "features", batch=64)
+        forward, whole = between - start, time.perf_counter() - between
+    slow = "decoding" if decoded > forward else "the network"
+    note = f"{n / whole:.0f} pictures a second; forward only {n / forward:.0f}, decoding only {n / decoded:.0f}: {slow} limits"
+    yield row("extraction, ViT-L/14 from JPEGs", whole, forward, None, "s", note)
+
+
+BENCHMARKS = dict(gpu_extraction=extraction, gpu_local_loss=local_loss, gpu_published=published, gpu_step=step, gpu_grid=grid)

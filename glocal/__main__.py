@@ -1,9 +1,12 @@
 """The command line: python -m glocal <command>.
 
+extract     pictures through an encoder           python -m glocal extract pictures/ --encoder timm:resnet18 --out features
 fit         learn a transform from files          python -m glocal fit features.npy triplets.csv --out t.npz
 transform   apply one                             python -m glocal transform t.npz features.npy --out aligned.npy
 score       odd-one-out accuracy of features      python -m glocal score features.npy triplets.csv
+export      features as HDF5 or safetensors       python -m glocal export features --out features.h5
 data        list the public files, fetch them     python -m glocal data --fetch
+plan        what a config downloads and needs     python -m glocal plan --config config/paper.yaml
 triplets, run-notebook, gather, report            steps of the pipeline, called by Snakemake
 """
 
@@ -28,6 +31,17 @@ def main(argv=None) -> int:
     return 0
 
 
+def extract(args):
+    from glocal import image_sets
+    from glocal.encoders import encoder
+
+    spec = image_sets.named(args.images, args.labels, args.skip_broken)
+    e = encoder(args.encoder, args.device, args.layer, args.token)
+    images, stem = image_sets.image_set(spec, args.images), Path(args.out).absolute()
+    found = image_sets.extract(e, images, stem, batch=args.batch, dtype=args.dtype)
+    print(f"{args.out}.npy, .csv, .json: {found.x.shape[0]} pictures x {found.x.shape[1]} features")
+
+
 def fit(args):
     from glocal.transform import GLocalTransform
 
@@ -43,9 +57,9 @@ def fit(args):
 
 
 def transform(args):
-    from glocal.transform import GLocalTransform
+    from glocal import published
 
-    z = GLocalTransform.load(args.transform).transform(_features(args.features))
+    z = published.align(args.transform, _features(args.features), args.any_scale)
     out = Path(args.out if args.out.endswith(".npy") else f"{args.out}.npy")
     out.parent.mkdir(parents=True, exist_ok=True)
     np.save(out, z)
@@ -58,6 +72,18 @@ def score(args):
     x = _features(args.features)
     rows = triplets.check(_triplets(args.triplets), len(x))
     print(f"odd-one-out accuracy {triplets.accuracy(x, rows, args.similarity):.4f} on {len(rows)} triplets (chance 0.3333)")
+
+
+def export(args):
+    from glocal.export import export
+
+    print(export(Path(args.features.removesuffix(".npy")).absolute(), args.out))
+
+
+def plan(args):
+    from glocal import plan
+
+    print(plan.show(load_config(args.config)))
 
 
 def data(args):
@@ -146,12 +172,20 @@ def _parser():
     out = (["--out"], dict(required=True))
     config = (["--config"], dict(default="config/demo.yaml"))
     command(
+        extract, (["images"], {}), out, (["--encoder"], dict(default="efficientnet-lite0")), (["--layer"], {}),
+        (["--token"], dict(choices=["cls", "mean"])), (["--labels"], {}), (["--skip-broken"], dict(action="store_true")),
+        (["--batch"], dict(type=int, default=32)), (["--dtype"], dict(default="float32", choices=["float32", "float16"])),
+        (["--device"], {}),
+    )  # fmt: skip
+    command(export, (["features"], {}), out)
+    command(plan, config)
+    command(
         fit, (["features"], {}), (["triplets"], {}), out, (["--context"], {}),
         (["--objective"], dict(default="glocal")), (["--verbose"], dict(action="store_true")),
         *((["--" + n], dict(type=float, default=d)) for n, d in dict(lam=0.1, alpha=0.1, tau=0.1, lr=1e-3).items()),
         (["--recipe"], dict(default="converged", choices=["converged", "paper"])), (["--held-out"], {}), (["--checkpoint"], {}),
     )  # fmt: skip
-    command(transform, (["transform"], {}), (["features"], {}), out)
+    command(transform, (["transform"], {}), (["features"], {}), out, (["--any-scale"], dict(action="store_true")))
     command(score, (["features"], {}), (["triplets"], {}), (["--similarity"], dict(default="dot", choices=["dot", "cosine"])))
     command(data, (["names"], dict(nargs="*")), (["--fetch"], dict(action="store_true")))
     command(triplets, config, out)

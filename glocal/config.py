@@ -32,10 +32,12 @@ def resolve(path: str | os.PathLike) -> Path:
 
 
 def did_you_mean(word: str, known) -> str:
-    """' Did you mean "x"?' or '', plus the list of what is known."""
+    """' Did you mean "x"?' or '', plus the list of what is known; of more than thirty names those that are near."""
     known = sorted(map(str, known))
     near = difflib.get_close_matches(str(word), known, n=1)
-    return (f' Did you mean "{near[0]}"?' if near else "") + f" Known: {', '.join(known)}."
+    some = known if len(known) <= 30 else difflib.get_close_matches(str(word), known, n=8, cutoff=0.3)
+    others = f", and {len(known) - len(some)} others" if len(some) < len(known) else ""
+    return (f' Did you mean "{near[0]}"?' if near else "") + f" Known: {', '.join(some)}{others}."
 
 
 def load_config(path: str | os.PathLike) -> dict:
@@ -76,28 +78,34 @@ def check_config(config: dict, name: str = "config") -> dict:
 
 def _references(config: dict):
     """(field, value, what it may be) for each name in the config that stands for something defined elsewhere."""
-    from glocal.downloads import embeddings
+    from glocal.downloads import embeddings, image_registry
 
     demo = config["source"] == "demo"
     splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
+    pictures = image_registry() | config.get("images", {})
+    things = [name for name, spec in pictures.items() if spec["kind"] == "things"]
     for i, split in enumerate(config["alignment"]["splits"]):
         yield f"alignment.splits.{i}", split, splits
-    settings = [
-        "lam",
-        "alpha",
-        "tau",
-        *(["lr"] if config["alignment"]["fit"]["recipe"] == "paper" else []),
-    ]  # converged: no steps
+    steps = ["lr"] if config["alignment"]["fit"]["recipe"] == "paper" else []  # a converged solver has no step size
+    settings = ["lam", "alpha", "tau", *steps]
     for objective, grid in config["alignment"]["grid"].items():
         yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
     for encoder, its in config["encoders"].items():
         sets = ["objects", *its.get("sets", {})]
-        yield f"encoders.{encoder}.objects", its["objects"], objects
+        yield f"encoders.{encoder}.objects", its["objects"], things if "model" in its else objects
+        for name, part in its.get("sets", {}).items():  # a model makes features of images; without one they come from caches
+            yield f"encoders.{encoder}.sets.{name}", "images" if "images" in part else "cache", [_kind_of_set(its)]
+            if "images" in part:
+                yield f"encoders.{encoder}.sets.{name}.images", part["images"], pictures
         yield f"encoders.{encoder}.context.set", its["context"]["set"], sets
         if its.get("downstream") or config["downstream"] == "folds":
             yield from ((field, value, sets) for field, value in _task_sets(config))
+
+
+def _kind_of_set(encoder: dict) -> str:
+    return "images" if "model" in encoder else "cache"
 
 
 def _task_sets(config: dict):

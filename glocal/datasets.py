@@ -112,7 +112,7 @@ def cache(dataset: str, part: str, keep_repeats: bool = False):
     keep = np.ones(len(x), bool) if part != "train" or keep_repeats else ~_repeats(x, rows["class"].to_numpy())
     rows = rows[keep].reset_index(drop=True)
     if dataset == "imagenet":
-        _add_hierarchy(rows)
+        add_hierarchy(rows)
     rows.attrs["repeats_dropped"] = int((~keep).sum())
     return x[keep], rows
 
@@ -129,9 +129,8 @@ def extract(stem, settings: dict, folds: int = 3, seed: int = 42) -> None:
     features.write(stem("objects"), x, object_rows(folds, seed), source=settings["objects"], scale=scale)
     for name, part in settings.get("sets", {}).items():
         x, rows = cache(part["cache"], part["part"])
-        for task in breeds.TASKS if part["cache"] == "imagenet" else ():
-            names = np.array([*breeds.split(task)[2], ""], dtype=object)  # the last one serves -1
-            rows[task] = names[rows[task]]
+        if part["cache"] == "imagenet":
+            add_hierarchy(rows, names=True)
         views = f"{rows['views'].iloc[0]} views, {rows.attrs['repeats_dropped']} repeated images dropped"
         features.write(stem(name), x, rows, source=f"{part['cache']} {part['part']}", scale="unit norm", views=views)
 
@@ -183,10 +182,14 @@ def _repeats(x: np.ndarray, label: np.ndarray) -> np.ndarray:
     return repeat
 
 
-def _add_hierarchy(rows) -> None:
-    """Add name and the columns of the four BREEDS tasks to rows with a column `class`, in place."""
+def add_hierarchy(rows, names: bool = False) -> None:
+    """Add name and the columns of the four BREEDS tasks to rows with a column `class` of 0 to 999, in place.
+
+    A superclass is its number, -1 for none; or, with `names`, its name, "" for none.
+    """
     c = rows["class"].to_numpy()
     rows["name"] = np.array(breeds.imagenet_names(), dtype=object)[c]
     for task in breeds.TASKS:
-        superclass, part, _ = breeds.split(task)
-        rows[task], rows[f"{task}_part"] = superclass[c], part[c]
+        superclass, part, titles = breeds.split(task)
+        rows[task] = np.array([*titles, ""], dtype=object)[superclass[c]] if names else superclass[c]  # [-1] is ""
+        rows[f"{task}_part"] = part[c]

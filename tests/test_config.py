@@ -10,7 +10,7 @@ from glocal.config import GlocalError
 from glocal.paper import Schedule
 
 OTHER = {"set": "imagenet", "images": 8, "held_out": 4}  # a context of images that the encoder does not have
-SHIPPED = ["config/demo.yaml", "config/clip-b32.yaml"]
+SHIPPED = ["config/demo.yaml", "config/clip-b32.yaml", "config/paper.yaml"]
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
@@ -96,6 +96,25 @@ def test_faults_of_the_demo_are_named(demo, path, value, words):
 def test_faults_of_a_public_profile_are_named(public, path, value, words):
     with pytest.raises(GlocalError) as error:
         config.check_config(changed(public, path, value), "my.yaml")
+    assert all(word in str(error.value) for word in ["my.yaml", *words]), str(error.value)
+
+
+@pytest.mark.parametrize(
+    "path, value, words",
+    [
+        ("encoders/alexnet/objects", "cifar10-test", ["encoders.alexnet.objects", "Known: things"]),
+        ("encoders/alexnet/objects", "things-clip-b32", ["encoders.alexnet.objects", "Known: things"]),
+        ("encoders/alexnet/model/modle", "x", ['unknown field "modle" in encoders.alexnet.model', 'Did you mean "model"']),
+        ("encoders/alexnet/model/token", "first", ["token is", "Known: cls, mean"]),
+        ("encoders/alexnet/sets/dtd-test", {"images": "dtd-tset"}, ["sets.dtd-test.images", 'Did you mean "dtd-test"']),
+        ("encoders/alexnet/sets/dtd-test", {"cache": "dtd", "part": "test"}, ['sets.dtd-test is "cache"', "Known: images"]),
+        ("images", {"mine": {"kind": "foldr"}}, ["images.mine.kind", 'Did you mean "folder"']),
+        ("encoders/dino-vit-b8/published/std", 0, ["published.std is 0"]),
+    ],
+)
+def test_faults_of_a_profile_with_models_are_named(path, value, words):
+    with pytest.raises(GlocalError) as error:
+        config.check_config(changed(config.load_config(SHIPPED[2]), path, value), "my.yaml")
     assert all(word in str(error.value) for word in ["my.yaml", *words]), str(error.value)
 
 

@@ -159,6 +159,71 @@ def test_the_real_profile_is_planned_without_network():
     assert code == 0 and "align_encoder" in text
 
 
+def test_recipe_paper_and_its_step_sizes(demo, tmp_path):
+    """The authors' optimiser through the notebook: settings of all objectives as stacks, step sizes in the table."""
+    profile = ROOT / "results" / "test-paper"
+    alignment = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["alignment"]
+    grid = {"naive": {"lr": [1e-3, 1e-4], "lam": [1.0]}, "global": {"lr": [1e-3], "lam": [1.0]}}
+    grid["glocal"] = {"lr": [1e-2], "lam": [1.0], "alpha": [0.1], "tau": [0.25]}
+    fit = {"recipe": "paper", "keep": "last", "schedule": {"epochs": 2, "triplets": 4096, "images": 256}}
+    alignment |= {"splits": ["picture"], "folds": 2, "grid": grid, "fit": fit}
+    config = write_config(tmp_path, "config/demo.yaml", profile="test-paper", alignment=alignment)
+    shutil.rmtree(profile, ignore_errors=True)
+    try:
+        code, text = run("align", "--configfile", config)
+        assert code == 0, text[-3000:]
+        table = report.read(profile / "alignment.csv")
+        history = pd.read_csv(profile / "tables" / "efficientnet-lite0" / "history.csv")
+    finally:
+        shutil.rmtree(profile, ignore_errors=True)
+    assert table.groupby("objective", sort=False).size().to_dict() == {"original": 2, "naive": 4, "global": 2, "glocal": 2}
+    assert set(table["lr"].dropna()) == {1e-2, 1e-3, 1e-4} and table["iterations"].dropna().eq(2).all()
+    assert table["chosen"].sum() == 8 and set(history["iteration"]) <= {0, 1, 2}
+
+
+def test_the_papers_profile_is_planned_without_network():
+    code, text = run("--configfile", "config/paper.yaml", "--dry-run")
+    assert code == 0 and "Extract dinov2-vit-l14" in text
+    assert "To be downloaded by the run:" in text and "weights of clip-rn50" in text
+
+
+@needs_data
+@pytest.mark.data
+def test_a_model_on_pictures_of_the_things_objects(tmp_path):
+    """An untrained tiny ViT on 1,854 drawn pictures: from image files to alignment, and the check against published numbers."""
+    import numpy as np
+    from PIL import Image
+
+    from glocal import datasets, features
+
+    for i, concept in enumerate(datasets.things_objects()["object"]):
+        noise = np.random.default_rng(i).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        (tmp_path / "things" / concept).mkdir(parents=True)
+        Image.fromarray(noise).resize((48, 40)).save(tmp_path / "things" / concept / f"{concept}_01b.jpg")
+    model = {"source": "timm", "model": "vit_tiny_patch16_224", "weights": "random", "layer": "norm", "token": "cls"}
+    tiny = {"model": model | {"options": {"img_size": 32}}, "objects": "drawn", "context": {"set": "objects"}}
+    alignment = yaml.safe_load((ROOT / "config" / "clip-b32.yaml").read_text())["alignment"]
+    fit = {"recipe": "converged", "max_iter": 3, "keep": "last"}
+    alignment |= {"folds": 2, "objectives": ["naive"], "grid": {"naive": {"lam": [1.0]}}, "fit": fit, "choose": "triplet_loss"}
+    images = {"drawn": {"kind": "things", "folder": str(tmp_path / "things")}}
+    encoders = {"tiny": tiny | {"published": {"mean": 0.0, "std": 9.0}}}
+    config = write_config(tmp_path, "config/clip-b32.yaml", profile="test-model", images=images, encoders=encoders,
+                          alignment=alignment)  # fmt: skip
+    folder = ROOT / "results" / "test-model"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        code, text = run("align", "--configfile", config)
+        assert code == 0, text[-3000:]
+        found = features.read(folder / "features" / "tiny" / "objects", verify=True)
+        log = (folder / "logs" / "01_extract-tiny.ipynb").read_text()
+        assert (folder / "alignment.csv").exists()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert found.x.shape == (1854, 192) and sorted(found.rows["object_fold"].unique()) == [0, 1]
+    assert list(found.rows["object"]) == list(datasets.things_objects()["object"]) and len(found.header["digest"]) == 64
+    assert "probably another layer or model" in log
+
+
 @needs_data
 @pytest.mark.data
 def test_real_judgments_real_clip(tmp_path):

@@ -1,0 +1,133 @@
+"""Image sets: pictures on disk or in a library's data set, one table row a picture, opened one at a time.
+
+    s = image_set({"kind": "folder", "folder": "my/pictures"})      # one sub-folder a class, or none
+    s.rows                                                          # DataFrame: picture, class, and what a label file adds
+    s[3]                                                            # an RGB PIL picture
+
+kinds      folder · list (a csv with a column `picture`) · things (1,854 object images, a folder or the official zip) ·
+           imagenet (folder of WordNet numbers, or the official tars) · flickr30k · torchvision · huggingface
+`image_registry()` has the paper's sets by name (data/image_sets.csv): where they come from, how many pictures and classes, what
+must be fetched by hand. Superclasses and the halves of shift tasks stand in data/superclasses.csv.
+"""
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from glocal import extraction
+from glocal.config import GlocalError, did_you_mean
+from glocal.downloads import image_registry
+from glocal.image_kinds import KINDS, ImageSet, superclasses
+from glocal.pictures import SUFFIXES, find_broken
+
+
+def image_set(spec: str | dict, name: str = "images") -> ImageSet:
+    """The set that a name of the registry or a spec of the config describes: {kind, folder, labels, ...}.
+
+    Raises GlocalError for an unknown name or kind, a folder that is not there or empty, labels that do not fit, and
+    (skip_broken: false, the default) never opens a picture: a broken one is named when its turn comes.
+    """
+    spec = spec if isinstance(spec, dict) else _registered(spec)
+    kind = spec.get("kind")
+    if kind not in KINDS:
+        raise GlocalError(f'{name}: kind "{kind}" is not known.{did_you_mean(kind, KINDS)}')
+    arguments = {k: v for k, v in spec.items() if k not in ("kind", "skip_broken", "superclasses")}
+    try:
+        found = KINDS[kind](name, **arguments)
+    except TypeError as error:
+        raise GlocalError(f"{name}: a set of kind {kind} has other fields ({' '.join(str(error).split()[1:])}).") from None
+    if not len(found):
+        raise GlocalError(f"{name}: {spec.get('folder', kind)} holds no pictures ({', '.join(SUFFIXES)}).")
+    found = _with_superclasses(found, spec.get("superclasses"), name)
+    return _without_broken(found) if spec.get("skip_broken") else found
+
+
+def named(images: str, labels: str | None = None, skip_broken: bool = False) -> str | dict:
+    """The spec that the command line means: a folder, a csv that lists pictures, or a name of data/image_sets.csv.
+
+    Paths are taken from where the command is typed. Raises GlocalError if `images` is none of the three.
+    """
+    path, more = Path(images).absolute(), {"skip_broken": True} if skip_broken else {}
+    if path.is_dir():
+        return {"kind": "folder", "folder": str(path), **({"labels": str(Path(labels).absolute())} if labels else {}), **more}
+    if path.is_file():
+        return {"kind": "list", "file": str(path), **more}
+    return _registered(images) | more
+
+
+def extract(encoder, images: ImageSet, stem, header: dict | None = None, batch: int = 32, dtype: str = "float32", rows=None):
+    """Features of a set at `stem`; what is already there is kept, a killed run goes on. rows: instead of the set's own.
+
+    Pictures are decoded and prepared by as many threads as encode, a batch each. Raises GlocalError for a picture that
+    cannot be read, and for an encoder whose output depends on the batch (tried on the first four pictures).
+    """
+    from glocal.encoders import check_batches
+
+    lazy = extraction.Lazy(images.items, lambda item: encoder.prepare(images.open(item)))
+    check = functools.cache(lambda: check_batches(encoder, lazy[: min(4, len(lazy))]))
+
+    def encode(prepared):
+        check()  # only if there is anything to encode
+        return encoder.encode(prepared)
+
+    header = {**encoder.header(), **images.about, **(header or {})}
+    return extraction.extract(lazy, encode, stem, images.rows if rows is None else rows, header, batch, dtype)
+
+
+def extract_all(stem, settings: dict, images: dict, folds: int = 3, seed: int = 42) -> None:
+    """One encoder's objects and sets, as its config entry names them. stem: function from a set's name to a path.
+
+    images: the config's own image sets by name. The objects get their folds; those of THINGS also names and superclasses.
+    """
+    from glocal.encoders import encoder
+
+    e, batch, dtype = encoder(settings["model"]), settings.get("batch", 32), settings.get("dtype", "float32")
+    wanted = {"objects": settings["objects"]} | {n: s["images"] for n, s in settings.get("sets", {}).items()}
+    for name, source in wanted.items():
+        found = image_set(images.get(source, source), source)
+        rows = with_folds(found.rows, folds, seed) if name == "objects" else None
+        extract(e, found, stem(name), {"source": source}, batch, dtype, rows)
+
+
+def with_folds(rows, folds: int = 3, seed: int = 42):
+    """`rows` with a column object_fold: the fold that holds the object out (KFold, shuffled; protocol of the paper)."""
+    from glocal.triplets import split_objects
+
+    fold = np.empty(len(rows), int)
+    for i, (_, test) in enumerate(split_objects(len(rows), folds, seed)):
+        fold[test] = i
+    return rows.assign(object_fold=fold)
+
+
+def _registered(name: str) -> dict:
+    known = image_registry()
+    if name not in known:
+        raise GlocalError(f'"{name}" is no image set of the config or of data/image_sets.csv.{did_you_mean(name, known)}')
+    row = known[name]
+    folder = {"folder": row["folder"]} if row["folder"] else {}
+    return {"kind": row["kind"], "superclasses": row["superclasses"] or None, **folder, **row["options"]}
+
+
+def _with_superclasses(found: ImageSet, table: str | None, name: str) -> ImageSet:
+    """Columns `superclass` and `part` (source or target: the halves of a shift task) by class, from data/superclasses.csv."""
+    if not table:
+        return found
+    rows = found.rows.merge(superclasses(table), on="class", how="left")
+    if rows["superclass"].isna().any():
+        unknown = rows.loc[rows["superclass"].isna(), "class"].iloc[0]
+        raise GlocalError(f'{name}: data/superclasses.csv has no superclass of "{unknown}" in the table {table}.')
+    return replace(found, rows=rows)
+
+
+def _without_broken(found: ImageSet) -> ImageSet:
+    """The set less the pictures that cannot be read, which are printed and noted in the features' header."""
+    broken = find_broken(found.items, found.open)
+    for reason in broken.values():
+        print(f"skipped: {reason}")
+    keep = [i for i in range(len(found)) if i not in broken]
+    if not keep:
+        raise GlocalError("no picture can be read; see the lines above.")
+    about = found.about | {"skipped": [str(found.rows["picture"].iloc[i]) for i in broken]}
+    return ImageSet(found.rows.iloc[keep].reset_index(drop=True), [found.items[i] for i in keep], found.open, about)

@@ -1,0 +1,58 @@
+"""Picture files: one way to open them, whatever is in them.
+
+Colour is always RGB of 8 bits. Grey and CMYK are converted, 16-bit grey keeps its upper 8 bits (a plain conversion would
+clip it to white), transparent places become white. The orientation tag of cameras is not applied: the papers' loaders
+do not apply it either.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from glocal.config import GlocalError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+
+
+def read_picture(path):
+    """An RGB PIL picture of the file. Raises GlocalError that names it if it is broken, cut short or far too large."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return rgb(picture)
+    except Image.DecompressionBombError as error:
+        raise GlocalError(f"{path}: too large a picture ({error}); make it smaller.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise GlocalError(
+            f"{path}: not a readable picture ({reason}); mend it, remove it, or set skip_broken for its image set."
+        ) from None
+
+
+def rgb(picture):
+    """A PIL picture of any mode as RGB of 8 bits."""
+    from PIL import Image
+
+    if picture.mode.startswith("I"):  # 16-bit grey, and what PIL reads as 32-bit integers
+        wide = np.asarray(picture).astype(np.int64)
+        picture = Image.fromarray((wide >> 8 if wide.max(initial=0) > 255 else wide).clip(0, 255).astype(np.uint8))
+    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
+        above = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+    return picture.convert("RGB")
+
+
+def find_broken(items: list, open_one) -> dict[int, str]:
+    """{number: reason} of the items that `open_one` cannot open. Every one is decoded once, by several threads."""
+
+    def trial(item) -> str:
+        try:
+            open_one(item)
+        except GlocalError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor() as pool:
+        return {i: reason for i, reason in enumerate(pool.map(trial, items)) if reason}

@@ -1,0 +1,80 @@
+"""What a config needs before it can run: which image sets and weights are at hand, which the run downloads, which it cannot.
+
+    print(show(load_config("config/paper.yaml")))        # `snakemake -n` prints it too
+
+Nothing here opens a connection: sizes stand in data/registry.csv, data/image_sets.csv and the config.
+"""
+
+from glocal.config import resolve
+from glocal.downloads import at_hand, embeddings, image_registry, registry
+
+JUDGMENTS = ("triplets-", "noise-ceiling", "sortindex", "things-c", "breeds-")  # registry names of the public judgments
+
+
+def needs(config: dict):
+    """DataFrame with a row for each thing that the config reads: what, pictures, gb, get, where, source.
+
+    get: "at hand", "download" (by the run itself) or "by hand" (put it `where`; `source` says who gives it out).
+    """
+    import pandas as pd
+
+    rows = [*_public(config), *_images(config), *_weights(config)]
+    return pd.DataFrame(rows, columns=["what", "pictures", "gb", "get", "where", "source"])
+
+
+def show(config: dict) -> str:
+    """The table as text, the sum of what is downloaded, and a line for each thing that must be fetched by hand."""
+    table = needs(config)
+    text = table[["what", "pictures", "gb", "get"]].to_string(index=False, na_rep="", float_format=lambda v: f"{v:.2f}")
+    once = table.drop_duplicates("where")  # training and test part of a set are often one file
+    by_hand = once[once["get"] == "by hand"]
+    lines = [text, f"To be downloaded by the run: {once.loc[once['get'] == 'download', 'gb'].sum():.1f} GB."]
+    lines += [f"Fetch by hand: {r.what} ({r.gb:.1f} GB) from {r.source} into {r.where}." for r in by_hand.itertuples()]
+    return "\n".join(lines)
+
+
+def _public(config: dict):
+    """The judgments, and the features that others made: files of data/registry.csv."""
+    if config["source"] != "public":
+        return
+    named = set(config.get("references", []))
+    for its in config["encoders"].values():
+        named |= {its["objects"]} if its["objects"] in embeddings() else set()
+        named |= {f"{part['cache']}-" for part in its.get("sets", {}).values() if "cache" in part}
+    groups = {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
+    for what, starts in groups.items():
+        rows = [row for name, row in registry().items() if name.startswith(starts)] if starts else []
+        missing = [row for row in rows if not at_hand(row["file"])]
+        if rows:
+            gb = sum(int(row["bytes"]) for row in missing or rows) / 1e9
+            yield what, None, gb, "download" if missing else "at hand", f"data ({what})", "data/registry.csv"
+
+
+def _images(config: dict):
+    """The image sets that models are run on."""
+    known = image_registry()
+    for name in _sets_used(config):
+        own = config.get("images", {}).get(name)
+        row = known.get(name, {}) if own is None else {}
+        folder = (own or row).get("folder") or (own or row).get("file", "")
+        there = resolve(folder).exists() and (resolve(folder).is_file() or any(resolve(folder).glob("[!.]*")))
+        pictures, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
+        yield name, pictures, gb, "at hand" if there else row.get("get", "by hand"), folder, row.get("source", "its owner")
+
+
+def _sets_used(config: dict) -> list[str]:
+    used = {}  # a dict keeps the order
+    for its in config["encoders"].values():
+        if "model" in its:
+            used |= dict.fromkeys([its["objects"], *(part["images"] for part in its.get("sets", {}).values())])
+    return list(used)
+
+
+def _weights(config: dict):
+    """The weights of the networks; those of open_clip, timm and torchvision come into the library's own cache."""
+    for name, its in config["encoders"].items():
+        spec = its.get("model", {})
+        if spec.get("source") in ("open_clip", "timm", "torchvision") and spec.get("weights") != "random":
+            file = spec.get("weights", "") if "/" in spec.get("weights", "") else ""
+            get = "at hand" if file and resolve(file).is_file() else "download"
+            yield f"weights of {name}", None, its.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
