@@ -9,6 +9,7 @@ function. The preprocessing comes with the weights. `layer` names any module of 
 forward hook, and what lies behind it is not computed. `token` says what becomes of an output (b, tokens, p).
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -71,7 +72,9 @@ def encoder(spec: str | dict, device: str | None = None, layer: str | None = Non
         raise GlocalError(f'encoder: unknown field "{min(unknown)}".{did_you_mean(min(unknown), FIELDS)}')
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        name, net, transform, digest, preprocessing, ends_at = zoo.build(spec)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="IProgress")  # libraries' progress bars, in a notebook without widgets
+            name, net, transform, digest, preprocessing, ends_at = zoo.build(spec)
     except GlocalError:
         raise
     except Exception as error:  # whatever a library says of its own models, in one sentence
