@@ -59,6 +59,33 @@ def test_fit_transform_score(here, tmp_path, capsys):
     assert scores[1] > scores[0] + 0.1
 
 
+def test_from_pictures_to_aligned_features(tmp_path, monkeypatch, capsys):
+    """extract, export, fit, transform, score on eight pictures in a folder, typed as the README has it."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for i in range(8):
+        (tmp_path / "my" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(i).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((64, 48)).save(tmp_path / "my" / "ab"[i % 2] / f"{i}.png")
+    np.savetxt("t.csv", [[0, 1, 4], [2, 3, 5], [1, 2, 7], [6, 5, 0]], fmt="%d", delimiter=",")
+    model = ["--encoder", "torchvision:resnet18:random", "--layer", "avgpool", "--device", "cpu"]
+    assert main(["extract", "my", *model, "--out", "f"]) == 0
+    assert main(["export", "f.npy", "--out", "f.safetensors"]) == 0
+    assert main(["fit", "f.npy", "t.csv", "--objective", "global", "--out", "t.npz"]) == 0
+    assert main(["transform", "t.npz", "f.npy", "--out", "z"]) == 0
+    assert main(["score", "z.npy", "t.csv"]) == 0
+    told = capsys.readouterr().out
+    assert "f.npy, .csv, .json: 8 pictures x 512 features" in told and "on 4 triplets" in told
+    header = json.loads((tmp_path / "f.json").read_text())
+    assert "resnet18" in header["encoder"] and header["layer"] == "avgpool" and (tmp_path / "f.safetensors").exists()
+    assert list(pd.read_csv("f.csv")["class"]) == ["a"] * 4 + ["b"] * 4
+    np.save("far.npy", np.load("f.npy") * 9)
+    assert main(["transform", "t.npz", "far.npy", "--out", "y"]) == 2 and "fitted on features of mean" in capsys.readouterr().err
+    assert main(["transform", "t.npz", "far.npy", "--out", "y", "--any-scale"]) == 0
+    assert main(["extract", "yours", *model, "--out", "f"]) == 2 and "is no image set" in capsys.readouterr().err
+
+
 def test_fit_takes_its_settings(here, tmp_path, capsys):
     for name, settings in {"a": [], "b": ["--lam", "5"], "c": ["--verbose"]}.items():
         assert main(["fit", "x.npy", "t.csv", "--objective", "naive", *settings, "--out", str(tmp_path / f"{name}.npz")]) == 0
@@ -148,7 +175,7 @@ FAULTS = {
     "fit x.npy t.csv --out new.pt": ("new.pt", "change the suffix"),
     "transform absent.npz x.npy": ("absent.npz: no such transform file", "check the path"),
     "transform text.npz x.npy": ("text.npz: cannot be read as a transform", "give a file"),
-    "transform t.npz narrow.npy": ("features: shape (60, 5)", "is expecting 24 features"),
+    "transform t.npz narrow.npy": ("t.npz: made for features of 24 dimensions, these have 5", "give those of its model"),
     "transform t.npz nan.npy": ("nan.npy: row 7 has NaN", "check that picture"),
     "score x.npy based.csv": ("row", "are yours 1-based?"),
     "data vcie": ('"vcie" is not in data/registry.csv', 'Did you mean "vice"'),
