@@ -10,8 +10,8 @@ from glocal.config import GlocalError
 from glocal.transform import GLocalTransform
 
 SETTINGS = ("lr", "lam", "alpha", "tau")
-COLUMNS = ("encoder", "objective", *SETTINGS, "fold", "odd_one_out", "triplet_loss", "local_kl", "neighbour_overlap", "monitored",
-           "iterations", "converged")  # fmt: skip
+COLUMNS = ("encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl", "neighbour_overlap",
+           "monitored", "iterations", "converged", "lr")  # fmt: skip
 RULES = ("triplet_loss", "triplet_loss + local_kl", "triplet_loss + local_loss")
 
 

@@ -195,6 +195,8 @@ def _there(folder, name: str) -> Path:
 
 def _only(paths: list, only: str, name: str) -> list:
     """The paths that a text file lists, one a line: an official partition."""
+    if not resolve(only).is_file():
+        raise GlocalError(f"{name}: {only}: no such file; it lists the pictures of an official partition, one path a line.")
     wanted = {line.strip().lstrip("/") for line in resolve(only).read_text().splitlines() if line.strip()}
     absent = wanted - {p.as_posix() for p in paths}
     if absent:

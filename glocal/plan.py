@@ -19,7 +19,7 @@ def needs(config: dict):
     import pandas as pd
 
     rows = [*_public(config), *_images(config), *_weights(config)]
-    return pd.DataFrame(rows, columns=["what", "pictures", "gb", "get", "where", "source"])
+    return pd.DataFrame(rows, columns=["what", "pictures", "gb", "get", "where", "source"]).astype({"pictures": "Int64"})
 
 
 def show(config: dict) -> str:

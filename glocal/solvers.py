@@ -132,13 +132,15 @@ class HeldOut:
     """What a fit does to what it does not see: x (n, p) standardised, triplets (m, 3) among held-out objects, y (q, p) images.
 
     monitored: what the authors watch, triplet loss plus (gLocal) the local loss at the setting's own temperature. Of the
-    local loss the KL part is taken; monitor="loss" takes all of it, as the authors' code does.
+    local loss the KL part is taken; monitor="loss" takes all of it, as the authors' code does. context: the training images
+    (q, p) of an objective that does not look at them (naive, global), to report what it does to their neighbourhoods.
     """
 
-    def __init__(self, x: Tensor, triplets: Tensor, y: Tensor | None = None, monitor: str = "kl"):
+    def __init__(self, x: Tensor, triplets: Tensor, y: Tensor | None = None, monitor: str = "kl", context: Tensor | None = None):
         used, compact = torch.unique(triplets, return_inverse=True)
         self.key = checkpoints.fingerprint(x[used], triplets, y, monitor)
         self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, Locals(y)
+        self.context, self.training = context, Locals(context)
 
     def __call__(self, w: Tensor, b: Tensor, kind: str, *, tau=None, lam=0.0, alpha=0.0, squared=True, **_) -> dict:
         """Triplet loss, accuracy, local KL and objective of (w, b) under the settings of a fit, and `monitored`."""
@@ -156,6 +158,8 @@ class HeldOut:
             if kind == "glocal":
                 objective = (1 - alpha) * loss + alpha * value
                 monitored = loss + (value if self.monitor == "loss" else found["held_out_local_kl"])
+        if self.context is not None and tau:
+            found["local_kl"] = self.training[tau].value(self.context @ w + b) - self.training[tau].entropy
         objective += lam * regulariser(w, kind, squared)[0].item()
         return found | dict(held_out_objective=objective, monitored=monitored)
 

@@ -118,7 +118,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             table, images = held_out if isinstance(held_out, tuple) else (held_out, None)
             table = torch.as_tensor(triplet_tables.check(_numpy(table), len(x), name="held-out triplets"), device=device)
             images = None if images is None else self._images(images, x, "held-out images", device)
-            held_out = solvers.HeldOut(z, table, images, self.monitor) if len(table) else None
+            unseen = self._images(context, x, "context", device) if y is None and context is not None else None
+            held_out = solvers.HeldOut(z, table, images, self.monitor, unseen) if len(table) else None
         return z, torch.as_tensor(triplets, device=device), y, held_out
 
     def _images(self, images, x, name, device):

@@ -17,7 +17,9 @@ try:
 except GlocalError as error:
     raise WorkflowError(str(error))
 
-if workflow.is_main_process and workflow.dryrun and any("model" in e for e in config["encoders"].values()):
+# Snakemake itself learns of a dry run only after it has read the rules.
+DRY = any(a in ("--dry-run", "--dryrun") or (a[0:1] == "-" != a[1:2] and "n" in a) for a in sys.argv[1:])
+if workflow.is_main_process and DRY and any("model" in e for e in config["encoders"].values()):
     from glocal.plan import show
 
     print(show(config), file=sys.stderr)

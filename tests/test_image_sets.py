@@ -94,6 +94,7 @@ def test_a_label_file_that_does_not_fit(folder, tmp_path, text, words):
         ({"kind": "folder", "folder": "no/where"}, "my-set: no/where is no folder"),
         ({"kind": "folder", "folder": "EMPTY"}, "holds no pictures"),
         ({"kind": "folder", "fodler": "x"}, "other fields .*fodler"),
+        ({"kind": "folder", "folder": "EMPTY", "only": "EMPTY/x.txt"}, "no such file; it lists the pictures"),
         ({"kind": "list", "file": "EMPTY/x.csv"}, "no such file"),
         ({"kind": "torchvision", "dataset": "CIFAR11", "folder": "EMPTY"}, 'Did you mean "CIFAR10'),
         ({"kind": "torchvision", "dataset": "CIFAR10", "folder": "EMPTY", "download": False}, "lacks the files of CIFAR10"),

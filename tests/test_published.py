@@ -6,7 +6,8 @@ from helpers import needs_data, observed
 
 from glocal import GLocalTransform
 from glocal.config import GlocalError
-from glocal.published import align, compare
+from glocal.published import align
+from glocal.scale import compare
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from glocal import GLocalTransform, downloads, triplets
+from glocal import GLocalTransform, downloads, losses, triplets
 from glocal.config import GlocalError
 from glocal.transform import aligners, unit_norm
 
@@ -197,6 +197,20 @@ def test_two_fits_are_bit_equal(data):
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ["naive", "global"])
+@pytest.mark.parametrize("recipe", ["converged", "paper"])
+def test_what_a_map_does_to_a_context_it_does_not_look_at_is_reported(objective, recipe):
+    x, t = observed(m=600)
+    inside = triplets.within(t, np.arange(40), len(x))
+    how = dict(recipe=recipe, keep="last", max_iter=3, schedule=dict(epochs=2) if recipe == "paper" else None)
+    fit = GLocalTransform(objective, 0.1, tau=0.5, **how).fit(x, t[inside], context=x[:20], held_out=(t[inside], x[40:]))
+    kl = losses.local_kl(torch.tensor(fit.local(x[:20])), torch.tensor(fit.transform(x[:20])), 0.5).item()
+    assert fit.history_[-1]["local_kl"] == pytest.approx(kl, rel=1e-3) and kl > 1e-3
+    blind = GLocalTransform(objective, 0.1, tau=0.5, **how).fit(x, t[inside], held_out=t[inside])
+    assert np.isnan(blind.history_[-1]["local_kl"])
+    np.testing.assert_array_equal(blind.weights_, fit.weights_)  # it is looked at, and changes nothing
 
 
 @pytest.mark.parametrize("objective", ["naive", "global", "glocal"])

@@ -1,0 +1,33 @@
+"""Is this the model, layer and preprocessing that published numbers belong to? Told by one mean and one standard deviation.
+
+    compare(x, mean=0.0028850, std=0.6941960)    # the check after extracting the 1,854 THINGS pictures
+
+The authors' transforms carry the scalar mean and standard deviation of the (1854, p) matrix they were fitted on
+(`config/paper.yaml` has them); on the same pictures ours must be equal.
+"""
+
+import numpy as np
+
+EQUAL = 0.01  # of the standard deviation: what other versions of an image library do to a resized picture is less
+
+
+def compare(x, mean: float, std: float) -> dict:
+    """{mean, std, published_mean, published_std, verdict}: verdict is "equal" or what is likely wrong. x: (1854, p)."""
+    found = float(np.mean(x, dtype=np.float64)), float(np.std(x, dtype=np.float64))
+    equal = abs(found[0] - mean) < EQUAL * std and abs(found[1] / std - 1) < EQUAL
+    verdict = "equal" if equal else likely(x, mean, std)
+    return dict(mean=found[0], std=found[1], published_mean=mean, published_std=std, verdict=verdict)
+
+
+def likely(x, mean: float, std: float) -> str:
+    """What is probably wrong with features whose mean and std are not the published ones."""
+    x = np.asarray(x[:512], np.float64)
+    if np.allclose(np.linalg.norm(x, axis=1), 1, atol=1e-3) and std * x.shape[1] ** 0.5 > 1.1:
+        return "rows have length 1: take the layer's output before it is normalised"
+    if x.min() >= 0 and mean < 2 * std and abs(mean) < 0.5 * std:
+        return "no value is negative: this layer lies behind a ReLU, the published one does not"
+    if x.min() < 0 and mean > 0.5 * std:
+        return "some values are negative: the published layer lies behind a ReLU, this one does not"
+    if abs(x.std() / std - 1) < 0.1:
+        return "nearly equal: probably other preprocessing (crop, interpolation, mean and std of the colours) or pictures"
+    return "probably another layer or model"
