@@ -76,5 +76,27 @@ def test_the_numbers_of_the_readme_are_measured():
     assert README.read_text(encoding="utf-8") == written()
 
 
+FAST = {  # the start of a README row: (a row of benchmarks/results, what the README says of it), ...
+    "one training step": [("training step", "{ours:.0f} ms | {yardstick:.0f} ms"), ("training step", "{ratio:.1f} ×")],
+    "to the held-out objective": [("recipe converged, time to where recipe paper ends", "{ours:.1f} s"),
+                                  ("recipe converged, time to where recipe paper ends", "{ratio:,.0f} ×")],
+    "18 settings": [("gLocal grid, minutes", "{ours:.1f} min"), ("gLocal grid", "{ratio:.1f} ×")],
+    "memory of the local loss": [("local loss of 65,536 images, memory", "{ours:.1f} GiB"),
+                                 ("local loss of 8,192 images, memory", "{ours:.1f} GiB; the plain formula {yardstick:.1f}"),
+                                 ("local loss of 8,192 images, memory", "{ratio:.1f} ×")],
+    "4.7 million triplets": [("split 4.7 million triplets", "{ours:.2f} s;"), ("score 4.7 million triplets", "; {ours:.2f} s")],
+    "pictures of a folder": [("extraction from a folder", "{ratio:.1f} ×")],
+}  # fmt: skip
+
+
+def test_the_speeds_of_the_readme_are_measured():
+    measured = pd.read_csv(ROOT / "benchmarks" / "results" / "2-cores-x86_64.csv").set_index("name")
+    lines = README.read_text(encoding="utf-8").splitlines()
+    for start, claims in FAST.items():
+        (line,) = [line for line in lines if line.startswith(f"| {start}")]
+        for name, words in claims:
+            assert words.format(**measured.loc[name]) in line, (line, words.format(**measured.loc[name]))
+
+
 if __name__ == "__main__":
     sys.exit(README.write_text(written(), encoding="utf-8") == 0)
