@@ -59,7 +59,7 @@ def fit(args):
 def transform(args):
     from glocal import published
 
-    z = published.align(args.transform, _features(args.features), args.any_scale)
+    z = published.align(args.transform, _features(args.features), args.any_scale, _header(args.features))
     out = Path(args.out if args.out.endswith(".npy") else f"{args.out}.npy")
     out.parent.mkdir(parents=True, exist_ok=True)
     np.save(out, z)
@@ -143,6 +143,15 @@ def _features(path, training: bool = False):
     return features.check(x, name=path) if training else features.finite(features.as_table(np.asarray(x), None, path), path)
 
 
+def _header(path) -> dict:
+    """What `extract` wrote beside a .npy; nothing for a bare one."""
+    try:
+        found = json.loads(Path(path).with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _triplets(path):
     from glocal import triplets
 
@@ -157,6 +166,12 @@ def _value(text: str):
         except ValueError:
             pass
     return text
+
+
+def _positive(text: str) -> int:
+    if not (text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return int(text)
 
 
 def _parser():
@@ -174,7 +189,7 @@ def _parser():
     command(
         extract, (["images"], {}), out, (["--encoder"], dict(default="efficientnet-lite0")), (["--layer"], {}),
         (["--token"], dict(choices=["cls", "mean"])), (["--labels"], {}), (["--skip-broken"], dict(action="store_true")),
-        (["--batch"], dict(type=int, default=32)), (["--dtype"], dict(default="float32", choices=["float32", "float16"])),
+        (["--batch"], dict(type=_positive, default=32)), (["--dtype"], dict(default="float32", choices=["float32", "float16"])),
         (["--device"], {}),
     )  # fmt: skip
     command(export, (["features"], {}), out)

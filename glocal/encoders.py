@@ -9,6 +9,7 @@ function. The preprocessing comes with the weights. `layer` names any module of 
 forward hook, and what lies behind it is not computed. `token` says what becomes of an output (b, tokens, p).
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,18 +71,18 @@ def encoder(spec: str | dict, device: str | None = None, layer: str | None = Non
     unknown = set(spec) - set(FIELDS)
     if unknown:
         raise GlocalError(f'encoder: unknown field "{min(unknown)}".{did_you_mean(min(unknown), FIELDS)}')
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="IProgress")  # libraries' progress bars, in a notebook without widgets
             name, net, transform, digest, preprocessing, ends_at = zoo.build(spec)
+        is_module = isinstance(net, torch.nn.Module)
+        device = device or ("cuda" if is_module and torch.cuda.is_available() else "cpu")
+        net = net.eval().requires_grad_(False).to(device) if is_module else net
     except GlocalError:
         raise
     except Exception as error:  # whatever a library says of its own models, in one sentence
         reason = " ".join(str(error).split())[:300]
         raise GlocalError(f"encoder {_title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
-    if isinstance(net, torch.nn.Module):
-        net = net.eval().requires_grad_(False).to(device)
     layer, token = spec.get("layer"), spec.get("token")
     reach = tap(net, layer, name) if layer else net
     described = (layer or ends_at) + (f", token {token}" if token else "")
@@ -90,25 +91,35 @@ def encoder(spec: str | dict, device: str | None = None, layer: str | None = Non
 
 def tap(net: torch.nn.Module, layer: str, name: str = "model") -> Callable:
     """A function x -> output of the module called `layer`. The pass ends there: nothing behind it is computed, and no
-    ReLU that works in place can touch the output. Raises GlocalError if there is no such module or it is never reached.
+    ReLU that works in place can touch the output; of a module that is called several times this is the first call.
+    Raises GlocalError if there is no such module or it is never reached.
     """
     modules = dict(net.named_modules()) if isinstance(net, torch.nn.Module) else {}
     if layer not in modules:
         raise GlocalError(f'{name}: has no layer "{layer}".{did_you_mean(layer, [m for m in modules if m])}')
 
+    me = object()  # the network may be shared: with other taps, with users of the whole of it, with other threads
+
     def stop(module, inputs, output):
-        raise _Reached(output)
+        if getattr(_active, "tap", None) is me:
+            raise _Reached(output)
 
     modules[layer].register_forward_hook(stop)
 
     def run(x):
+        _active.tap = me
         try:
             net(x)
         except _Reached as reached:
             return reached.output
+        finally:
+            _active.tap = None
         raise GlocalError(f'{name}: its forward pass never comes to the layer "{layer}"; name another one.')
 
     return run
+
+
+_active = threading.local()  # .tap: the one whose pass this thread is in
 
 
 class _Reached(Exception):
@@ -119,11 +130,13 @@ class _Reached(Exception):
 
 
 def rows(z, token: str | None, name: str) -> torch.Tensor:
-    """A layer's output as (b, p): of (b, tokens, p) the token called for (cls: the first, mean: of all); of (b, p, h, w)
-    the mean over places, or what is there if there is one place. Raises GlocalError for another shape."""
+    """A layer's output as (b, p): of (b, tokens, p) the token called for (cls: the first, mean: of all); of (b, p, h, w),
+    or (b, h, w, p) as Swin has it, the mean over places, or what is there if there is one place; of several outputs the
+    first. Raises GlocalError for another shape."""
+    z = z[0] if isinstance(z, tuple | list) and len(z) else z
     shape = tuple(z.shape) if torch.is_tensor(z) else type(z).__name__
     if torch.is_tensor(z) and z.ndim == 4 and (token == "mean" or shape[2:] == (1, 1)):
-        z = z.mean((2, 3))
+        z = z.mean((1, 2) if shape[1] == shape[2] != shape[3] else (2, 3))
     elif torch.is_tensor(z) and z.ndim == 3 and token:
         z = z[:, 0] if token == "cls" else z.mean(1)
     if not torch.is_tensor(z) or z.ndim != 2:
@@ -149,7 +162,7 @@ def parse(spec: str | dict) -> dict:
     if isinstance(spec, dict):
         return {k: v for k, v in spec.items() if v is not None}
     source, _, rest = spec.partition(":")
-    if source in ("open_clip", "timm", "torchvision") and not rest.startswith(("hf-hub:", "local-dir:")):
+    if source in ("open_clip", "timm", "torchvision") and not rest.startswith(zoo.WITH_WEIGHTS):
         model, _, weights = rest.partition(":")
         return {"source": source, "model": model} | ({"weights": weights} if weights else {})
     return {"source": source} | ({"model": rest} if rest else {})

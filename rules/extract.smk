@@ -24,6 +24,7 @@ rule triplets:
 rule extract:
     """Features of every image set of one encoder. The feature files keep themselves up to date; the output is their summary."""
     input:
+        files=lambda wildcards: named_files(config["encoders"][wildcards.encoder], config.get("images", {})),
         modules=uses("notebooks/01_extract.ipynb"),
         notebook="notebooks/01_extract.ipynb",
     output:
@@ -34,9 +35,14 @@ rule extract:
     conda:
         "../environment.yml"
     threads: 4
+    resources:
+        gpu=lambda wildcards: int("model" in config["encoders"][wildcards.encoder]),
     params:
         settings=lambda wildcards: config["encoders"][wildcards.encoder],
+        images=config.get("images"),
         splits=config["alignment"]["splits"],
+        folds=config["alignment"]["folds"],
+        seed=config["seed"],
     message:
         "Extract {wildcards.encoder}"
     shell:

@@ -6,7 +6,7 @@ import torch
 
 from glocal.config import GlocalError
 from glocal.encoders import encoder
-from glocal.zoo import _fold
+from glocal.lite0 import fold
 
 # Pooled features of efficientnet-lite-pytorch 0.1.0, the network that the weight file was published with, for the noise
 # pictures below: columns 0, 2, 100, 900, then the sum and the length of each row. timm's agreed to the last bit.
@@ -79,7 +79,7 @@ def test_folding_keeps_the_function(bias):
     net.eval()
     x = torch.randn(2, 3, 8, 8)
     with torch.inference_mode():
-        torch.testing.assert_close(net(x), _fold(net)(x), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(net(x), fold(net)(x), rtol=1e-5, atol=1e-5)
         assert isinstance(net[1], NormAct) and net[1].forward == net[1].act.forward
 
 

@@ -7,7 +7,7 @@ from helpers import needs_data, observed
 from glocal import GLocalTransform
 from glocal.config import GlocalError
 from glocal.published import align
-from glocal.scale import compare
+from glocal.scale import compare, summary
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,31 @@ def test_published_files_by_name():
         align("published-clip_RN50", z)
     with pytest.raises(GlocalError, match=r"dino-vit-base-p16: fitted on features of mean -0\.002141 and std 2\.402"):
         align("published-dino-vit-base-p16", z)
+
+
+@needs_data
+def test_headers_tell_models_apart_that_numbers_do_not(tmp_path):
+    import json
+
+    from glocal.__main__ import main
+
+    z = np.random.default_rng(0).normal(0.0028850, 0.6941960, (50, 768)).astype(np.float32)
+    laion = json.dumps({"source": "open_clip", "model": "ViT-L-14", "weights": "laion400m_e32"})
+    with pytest.raises(GlocalError, match='belongs to model "ViT-L-14-quickgelu", these features are of "ViT-L-14"'):
+        align("published-clip_ViT-L-14", z, header={"encoder": laion})
+    own = json.dumps({"source": "open_clip", "model": "ViT-L-14-quickgelu", "weights": "openai"})
+    assert align("published-clip_ViT-L-14", z, header={"encoder": own}).shape == z.shape
+    np.save(tmp_path / "f.npy", z)
+    (tmp_path / "f.json").write_text(json.dumps({"encoder": laion}))
+    assert main(["transform", "published-clip_ViT-L-14", str(tmp_path / "f.npy"), "--out", str(tmp_path / "z")]) == 2
+
+
+def test_a_summary_in_blocks_is_the_plain_one():
+    x = np.random.default_rng(0).normal(3, 2, (100, 7)).astype(np.float32)
+    for block in (1, 7, 100, 1000):
+        found = summary(x, block)
+        expected = (x.mean(), x.std(), np.linalg.norm(x, axis=1).mean())
+        np.testing.assert_allclose([found["mean"], found["std"], found["length"]], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

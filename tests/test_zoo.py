@@ -143,7 +143,15 @@ def make(p=5):
     return Mean(p), v2.Compose([v2.Resize((8, 8)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 
 def crowd():
-    return (lambda x: x.flatten(1) - x.flatten(1).mean(0)), make()[1]
+    return (lambda x: x.flatten(1) - x.flatten(1).mean(0)), make()[1], "1"
+
+def untold():
+    return (lambda x: x.flatten(1)), make()[1]
+
+NET = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4), torch.nn.Linear(4, 3))
+
+def shared():
+    return NET, make()[1]
 
 def bad():
     return Mean(3)
@@ -154,7 +162,7 @@ def bad():
 def own(tmp_path, monkeypatch):
     (tmp_path / "my_model.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("my_model", None)
 
 
@@ -167,8 +175,74 @@ def test_your_own_network(own, noise):
     assert encoder({"source": "my_model:make", "layer": "out"}, "cpu")([grey]).shape == (1, 5)
     with pytest.raises(GlocalError, match="must return"):
         encoder("my_model:bad")
+    with pytest.raises(GlocalError, match="return a third value"):
+        encoder("my_model:untold")
     with pytest.raises(GlocalError, match=r"cannot be imported .*nothing"):
         encoder("my_model:nothing")
+
+
+def test_an_edited_module_is_read_anew(own, tmp_path, noise):
+    before = encoder("my_model:make", "cpu")
+    (tmp_path / "my_model.py").write_text(OWN.replace("0.5", "0.25").replace("import torch\n", "import torch  # edited\n", 1))
+    after = encoder("my_model:make", "cpu")
+    assert before.digest != after.digest
+    torch.testing.assert_close(after(noise), before(noise) / 2)
+
+
+def test_taps_on_one_network_do_not_meet(own, noise):
+    import my_model
+
+    net, prepare = my_model.shared()
+    x = torch.stack([prepare(zoo_picture(p)) for p in noise])
+    first, second = encoders.tap(net, "1"), encoders.tap(net, "2")
+    assert first(x).shape == (4, 4) and second(x).shape == (4, 3) == net(x).shape
+    torch.testing.assert_close(second(x), net(x))
+
+
+def zoo_picture(array):
+    from PIL import Image
+
+    return Image.fromarray(array)
+
+
+def test_a_file_of_clip_weights_needs_the_tag_whose_pictures_it_saw(tmp_path):
+    import open_clip
+
+    (tmp_path / "w.pt").touch()
+    check = lambda model, like: zoo._check_clip(open_clip, model, str(tmp_path / "w.pt"), like)
+    with pytest.raises(GlocalError, match=r"a file does not say how pictures are prepared; add options.*laion400m_e32"):
+        check("ViT-L-14", None)
+    file, how = check("ViT-L-14", "laion2b_s32b_b82k")  # trained on colours centred otherwise than all the others
+    assert file == str(tmp_path / "w.pt") and how["image_mean"] == how["image_std"] == (0.5, 0.5, 0.5)
+    with pytest.raises(GlocalError, match="the model to name is ViT-L-14-quickgelu"):
+        check("ViT-L-14", "openai")
+    assert check("roberta-ViT-B-32", "laion2b_s12b_b32k")[0] == file  # has one name only, whatever its activation
+
+
+def test_what_a_network_is_counts_in_the_digest(clip_folder, tmp_path):
+    config = json.loads((clip_folder / "open_clip_config.json").read_text())
+    for quick in (False, True):  # the same weights under another activation are another encoder
+        folder = tmp_path / str(quick)
+        folder.mkdir()
+        (folder / "open_clip_pytorch_model.bin").write_bytes((clip_folder / "open_clip_pytorch_model.bin").read_bytes())
+        config["model_cfg"]["quick_gelu"] = quick
+        (folder / "open_clip_config.json").write_text(json.dumps(config))
+    plain, quick = (encoder(f"open_clip:local-dir:{tmp_path / name}", "cpu") for name in ("False", "True"))
+    assert plain.digest != quick.digest
+
+
+@pytest.mark.parametrize(
+    "shape, token, ends",
+    [((2, 5, 7), "cls", (2, 7)), ((2, 5, 7), "mean", (2, 7)), ((2, 9, 4, 4), "mean", (2, 9)), ((2, 4, 4, 9), "mean", (2, 9)),
+     ((2, 9, 1, 1), None, (2, 9)), ((2, 9), None, (2, 9))],
+)  # fmt: skip
+def test_layers_of_every_shape_become_rows(shape, token, ends):
+    z = torch.arange(float(np.prod(shape))).view(shape)
+    assert encoders.rows(z, token, "x").shape == ends == encoders.rows((z, None), token, "x").shape
+    if token is None and len(shape) == 2:
+        for bad in (z[None], "text", ()):
+            with pytest.raises(GlocalError, match="name another layer"):
+                encoders.rows(bad, None, "x")
 
 
 def test_a_layer_that_looks_at_the_whole_batch_is_refused(own, noise):
