@@ -144,9 +144,10 @@ def rows(z, token: str | None, name: str) -> torch.Tensor:
     return z
 
 
-def check_batches(e: Encoder, batch: np.ndarray, tolerance: float = 1e-3) -> None:
+def check_batches(e: Encoder, batch: np.ndarray, tolerance: float = 1e-2) -> None:
     """Raises GlocalError if a picture's features depend on its neighbours in the batch: prepared pictures (b, 3, h, w)
-    alone, together and reversed must agree within `tolerance` of the features' spread."""
+    alone, together and reversed must agree within `tolerance` of the features' spread: TF32 products are
+    good to about a thousandth, a layer that mixes pictures is off by far more."""
     together, reverse = e.encode(batch), e.encode(batch[::-1]).flip(0)
     alone = torch.cat([e.encode(batch[i : i + 1]) for i in range(len(batch))])
     gap = max((together - reverse).abs().max(), (together - alone).abs().max()) / together.std().clamp_min(1e-12)
