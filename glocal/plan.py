@@ -81,3 +81,16 @@ def _weights(config: dict):
             file = spec.get("weights", "") if "/" in spec.get("weights", "") else ""
             get = "at hand" if file and resolve(file).is_file() else "download"
             yield f"weights of {name}", None, its.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
+
+
+def named_files(encoder: dict, images: dict) -> list[str]:
+    """Files that an encoder's entry names: weights, its own module, lists and labels of its image sets. A change reruns it.
+
+    Folders of pictures are not watched here; `snakemake --forcerun extract` looks at every file's size and date.
+    """
+    model = encoder.get("model", {})
+    used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]
+    module = model.get("source", "").split(":")[0].replace(".", "/") + ".py"
+    values = [model.get("weights"), *model.get("options", {}).values(), module]
+    values += [v for name in used if name in images for v in images[name].values()]
+    return sorted({v for v in values if isinstance(v, str) and resolve(v).is_file()})

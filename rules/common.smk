@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from glocal.config import GlocalError, check_config
 from glocal.imports import modules_used
+from glocal.plan import named_files
 
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
@@ -47,22 +48,6 @@ wildcard_constraints:
 def uses(path):
     """A module, or a notebook's modules: editing one reruns what depends on it, and nothing else."""
     return modules_used(path) + ([path] if path.endswith(".py") else [])
-
-
-def named_files(encoder, images):
-    """Files that an encoder's entry names: weights, its own module, lists and labels of its image sets. A change reruns it.
-
-    Folders of pictures are not watched here; `snakemake --forcerun extract` looks at every file's size and date.
-    """
-    model = encoder.get("model", {})
-    used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]
-    values = [
-        model.get("weights"),
-        *model.get("options", {}).values(),
-        model.get("source", "").split(":")[0].replace(".", "/") + ".py",
-    ]
-    values += [v for name in used if name in images for v in images[name].values()]
-    return sorted({v for v in values if isinstance(v, str) and Path(v).is_file()})
 
 
 def parts(table):

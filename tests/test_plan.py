@@ -61,3 +61,14 @@ def test_the_command_prints_it(capsys, tmp_path):
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(config))
     assert main(["plan", "--config", str(tmp_path / "bad.yaml")]) == 2
     assert 'Did you mean "dtd-test"' in capsys.readouterr().err
+
+
+def test_files_that_a_config_names_are_watched(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOCAL_ROOT", str(tmp_path))
+    for name in ("w.pt", "labels.csv", "my_model.py", "other.csv"):
+        (tmp_path / name).touch()
+    images = {"mine": {"kind": "folder", "folder": "pictures", "labels": "labels.csv"}, "unused": {"file": "other.csv"}}
+    model = {"source": "my_model:make", "options": {"checkpoint": "w.pt", "p": 7}}
+    found = plan.named_files({"model": model, "objects": "mine", "sets": {"a": {"images": "things"}}}, images)
+    assert found == ["labels.csv", "my_model.py", "w.pt"]
+    assert plan.named_files({"objects": "openmoji"}, {}) == []
