@@ -83,14 +83,14 @@ def things_objects():
     )
 
 
-def object_rows(folds: int = 3, seed: int = 42):
-    """`things_objects` with a column object_fold: the fold that holds the object out (KFold, shuffled)."""
+def with_folds(rows, folds: int = 3, seed: int = 42):
+    """`rows` of objects with a column object_fold: the fold that holds the object out (KFold, shuffled; the paper's protocol)."""
     from glocal.triplets import split_objects
 
-    rows = things_objects()
-    for i, (_, test) in enumerate(split_objects(N_OBJECTS, folds, seed)):
-        rows.loc[test, "object_fold"] = i
-    return rows.astype({"object_fold": int})
+    fold = np.empty(len(rows), int)
+    for i, (_, test) in enumerate(split_objects(len(rows), folds, seed)):
+        fold[test] = i
+    return rows.assign(object_fold=fold)
 
 
 # --- image features ---------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def extract(stem, settings: dict, folds: int = 3, seed: int = 42) -> None:
     """
     x = object_features(settings["objects"])
     scale = "unit norm" if np.allclose(np.linalg.norm(x, axis=1), 1, atol=1e-3) else "as shipped, not of unit norm"
-    features.write(stem("objects"), x, object_rows(folds, seed), source=settings["objects"], scale=scale)
+    features.write(stem("objects"), x, with_folds(things_objects(), folds, seed), source=settings["objects"], scale=scale)
     for name, part in settings.get("sets", {}).items():
         x, rows = cache(part["cache"], part["part"])
         if part["cache"] == "imagenet":

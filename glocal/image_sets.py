@@ -14,9 +14,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from glocal import extraction
+from glocal import datasets, extraction
 from glocal.config import GlocalError, did_you_mean
 from glocal.downloads import image_registry
 from glocal.image_kinds import KINDS, ImageSet, superclasses
@@ -93,18 +91,8 @@ def extract_all(stem, settings: dict, images: dict, folds: int = 3, seed: int = 
     wanted = {"objects": settings["objects"]} | {n: s["images"] for n, s in settings.get("sets", {}).items()}
     for name, source in wanted.items():
         found = image_set(images.get(source, source), source)
-        rows = with_folds(found.rows, folds, seed) if name == "objects" else None
+        rows = datasets.with_folds(found.rows, folds, seed) if name == "objects" else None
         extract(e, found, stem(name), {"source": source}, batch, dtype, rows)
-
-
-def with_folds(rows, folds: int = 3, seed: int = 42):
-    """`rows` with a column object_fold: the fold that holds the object out (KFold, shuffled; protocol of the paper)."""
-    from glocal.triplets import split_objects
-
-    fold = np.empty(len(rows), int)
-    for i, (_, test) in enumerate(split_objects(len(rows), folds, seed)):
-        fold[test] = i
-    return rows.assign(object_fold=fold)
 
 
 def _registered(name: str) -> dict:

@@ -30,7 +30,7 @@ def test_unknown_data_are_named_with_what_is_known(call, words):
 @needs_data
 @pytest.mark.data
 def test_object_rows_say_which_fold_holds_an_object_out():
-    rows = datasets.object_rows(folds=4, seed=7)
+    rows = datasets.with_folds(datasets.things_objects(), folds=4, seed=7)
     assert list(rows) == [*datasets.things_objects(), "object_fold"] and rows["object_fold"].dtype == int
     for i, (train, test) in enumerate(triplets.split_objects(datasets.N_OBJECTS, 4, 7)):
         assert (rows["object_fold"][test] == i).all() and (rows["object_fold"][train] != i).all()
