@@ -84,9 +84,9 @@ def encoder(spec: str | dict, device: str | None = None, layer: str | None = Non
         reason = " ".join(str(error).split())[:300]
         raise GlocalError(f"encoder {_title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
     layer, token = spec.get("layer"), spec.get("token")
-    reach = tap(net, layer, name) if layer else net
+    reach = tap(net, layer, _title(spec)) if layer else net
     described = (layer or ends_at) + (f", token {token}" if token else "")
-    return Encoder(name, described, preprocessing, digest, lambda x: rows(reach(x), token, name), transform, device)
+    return Encoder(name, described, preprocessing, digest, lambda x: rows(reach(x), token, _title(spec)), transform, device)
 
 
 def tap(net: torch.nn.Module, layer: str, name: str = "model") -> Callable:

@@ -55,6 +55,9 @@ def named(images: str, labels: str | None = None, skip_broken: bool = False) -> 
         return {"kind": "folder", "folder": str(path), **({"labels": str(Path(labels).absolute())} if labels else {}), **more}
     if path.is_file():
         return {"kind": "list", "file": str(path), **more}
+    if images not in image_registry():
+        known = did_you_mean(images, image_registry())
+        raise GlocalError(f"{images}: no such folder or csv, and it is no image set of data/image_sets.csv.{known}")
     return _registered(images) | more
 
 

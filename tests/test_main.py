@@ -83,7 +83,7 @@ def test_from_pictures_to_aligned_features(tmp_path, monkeypatch, capsys):
     np.save("far.npy", np.load("f.npy") * 9)
     assert main(["transform", "t.npz", "far.npy", "--out", "y"]) == 2 and "fitted on features of mean" in capsys.readouterr().err
     assert main(["transform", "t.npz", "far.npy", "--out", "y", "--any-scale"]) == 0
-    assert main(["extract", "yours", *model, "--out", "f"]) == 2 and "is no image set" in capsys.readouterr().err
+    assert main(["extract", "yours", *model, "--out", "f"]) == 2 and "yours: no such folder or csv" in capsys.readouterr().err
 
 
 def test_fit_takes_its_settings(here, tmp_path, capsys):
