@@ -1,0 +1,131 @@
+"""The path of C: scikit-learn's optimum, from any start, in any basis, with the class's own images in the inverse Hessian."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from glocal import logistic
+from glocal.logistic import Images
+
+PATH = [1e-2, 1.0, 100.0]
+
+
+def clusters(n=60, p=7, classes=4, distance=1.0, seed=0):
+    """Features (n, p) of unit norm and labels that are neither sorted nor 0, 1, 2, ..."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(n) % classes)
+    x = rng.normal(size=(n, p)) + distance * np.eye(p)[y]
+    return x / np.linalg.norm(x, axis=1, keepdims=True), 10 * y + 3
+
+
+def probabilities(images, w, x):
+    return torch.softmax(images.turn(x) @ w.T, 1).numpy()
+
+
+def naive_objective(w, b, x, y, c):
+    """Image by image: minus the log of the share of its class, plus the penalty."""
+    total = 0.0
+    for row, label in zip(x, y, strict=True):
+        scores = [sum(row[j] * w[j][k] for j in range(len(row))) + b[k] for k in range(len(b))]
+        total -= scores[label] - np.log(sum(np.exp(s) for s in scores))
+    return total / len(x) + sum(v * v for r in w for v in r) / (2 * c * len(x))
+
+
+def test_the_reading_copy_is_the_naive_loop():
+    rng = np.random.default_rng(0)
+    x, y, w, b = rng.normal(size=(9, 3)), rng.integers(4, size=9), rng.normal(size=(3, 4)), rng.normal(size=4)
+    ours = logistic.objective(*(torch.as_tensor(a) for a in (w, b, x, y)), 0.7)
+    assert ours.item() == pytest.approx(naive_objective(w, b, x, y, 0.7), rel=1e-12)
+
+
+@pytest.mark.parametrize("n, p", [(60, 7), (24, 40)], ids=["more images than dimensions", "fewer"])
+@pytest.mark.parametrize("size", [logistic.FEW, 0], ids=["float64", "float32"])
+def test_every_fit_of_the_path_is_scikit_learns(monkeypatch, n, p, size):
+    monkeypatch.setattr(logistic, "FEW", size)
+    x, y = clusters(n, p)
+    other = clusters(50, p, seed=1)[0]
+    images = Images(x, y)
+    assert images.x.dtype == (torch.float64 if size else torch.float32)
+    for c, w in zip(PATH, images.fit_path(PATH, tol=1e-6 if not size else None), strict=True):
+        truth = LogisticRegression(C=c, tol=1e-10, max_iter=10000).fit(x, y)
+        np.testing.assert_allclose(probabilities(images, w, other), truth.predict_proba(other), atol=2e-5 if size else 2e-3)
+        assert (images.predict(w, images.turn(other)) == truth.predict(other)).mean() > 0.97
+
+
+def test_a_fit_minimises_the_reading_copy():
+    x, y = clusters()
+    images = Images(x, y)
+    (w,) = images.fit_path([3.0])
+    best = logistic.objective(w[:, :-1].T, w[:, -1], images.x[:, :-1], images.y, 3.0).item()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        moved = w + 1e-2 * torch.as_tensor(rng.normal(size=w.shape))
+        assert logistic.objective(moved[:, :-1].T, moved[:, -1], images.x[:, :-1], images.y, 3.0).item() > best
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_rotations_shifts_and_the_order_of_images_change_nothing(seed):
+    """Also for weak penalties: the limit of an unregularised fit does not know the axes either."""
+    rng = np.random.default_rng(seed)
+    x, y = clusters(seed=seed % 1000)
+    turn, order = np.linalg.qr(rng.normal(size=(7, 7)))[0], rng.permutation(len(x))
+    plain, moved = Images(x, y), Images((x @ turn + 2.0)[order], y[order])
+    for a, b in zip(plain.fit_path([1.0, 1e4]), moved.fit_path([1.0, 1e4]), strict=True):
+        np.testing.assert_allclose(probabilities(plain, a, x), probabilities(moved, b, x @ turn + 2.0), atol=1e-4)
+
+
+def test_a_fit_to_some_rows_never_sees_the_others():
+    """Labels and features of held-out images are changed: nothing moves but the coordinates. (A leak would show here.)"""
+    x, y = clusters(80)
+    rng, train, test = np.random.default_rng(0), np.arange(60), np.arange(60, 80)
+    spoiled_x, spoiled_y = x.copy(), y.copy()
+    spoiled_x[test], spoiled_y[test] = rng.normal(size=(20, 7)), rng.permutation(y[test])
+    a, b = Images(x, y), Images(spoiled_x, spoiled_y)
+    for w, v in zip(a.fit_path(PATH, train), b.fit_path(PATH, train), strict=True):
+        np.testing.assert_allclose(probabilities(a, w, x[test]), probabilities(b, v, x[test]), atol=1e-5)
+
+
+def test_correct_path_says_which_rows_are_right():
+    x, y = clusters(80)
+    images, train, test = Images(x, y), np.arange(50), np.arange(50, 80)
+    for c, correct in zip(PATH, images.correct_path(PATH, train, test), strict=True):
+        truth = LogisticRegression(C=c, tol=1e-10, max_iter=10000).fit(x[train], y[train])
+        np.testing.assert_array_equal(correct, truth.predict(x[test]) == y[test])
+
+
+def test_the_inverse_hessian_is_exact_where_classes_are_apart():
+    """With one image a class and no curvature but the classes' own, diagonal plus own images is the whole Hessian block."""
+    x, y = clusters(4, 7)
+    images = Images(x, y)
+    fit = logistic._Fit(images.x, images.y, images.eigenvalues, 4)
+    fit.own_curvature = torch.tensor([0.1, 0.2, 0.15, 0.05], dtype=torch.float64)
+    fit.curvature = fit.own_curvature.sum()  # nothing from other classes: kappa is its floor
+    penalty = torch.full_like(fit.eigenvalues, 0.3)
+    fit.approximate(penalty)
+    g = torch.as_tensor(np.random.default_rng(0).normal(size=fit.w.shape))
+    for k in range(4):
+        own = fit.own[k, 0]
+        hessian = torch.diag(fit.eigenvalues * 1e-9 + penalty) + fit.own_curvature[k] / 4 * torch.outer(own, own)
+        torch.testing.assert_close(fit.inverse(g)[k], torch.linalg.solve(hessian, g[k]))
+
+
+def test_the_start_saves_iterations():
+    """What the inverse Hessian and the warm start are for, counted in evaluations: against fits from nothing, one by one."""
+    x, y = clusters(200, 30, 20, distance=1.5)
+    images, values = Images(x, y), [1.0, 10.0, 100.0]
+    path = logistic._Fit(images.x, images.y, images.eigenvalues, 20)
+    for c in values:
+        path.solve(1 / (c * 200), 1e-6, 500)
+    plain = sum(LogisticRegression(C=c, tol=1e-6, max_iter=5000).fit(x, y).n_iter_[0] for c in values)
+    assert path.evaluations < 0.7 * plain
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_the_gpu_gives_the_same_classifier():
+    x, y = clusters(200, 30, 20)
+    for w, v in zip(Images(x, y).fit_path(PATH), Images(x, y, "cuda").fit_path(PATH), strict=True):
+        torch.testing.assert_close(v.cpu().abs(), w.abs(), rtol=1e-3, atol=1e-4)
