@@ -82,11 +82,11 @@ def encoder(spec: str | dict, device: str | None = None, layer: str | None = Non
         raise
     except Exception as error:  # whatever a library says of its own models, in one sentence
         reason = " ".join(str(error).split())[:300]
-        raise GlocalError(f"encoder {_title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
+        raise GlocalError(f"encoder {title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
     layer, token = spec.get("layer"), spec.get("token")
-    reach = tap(net, layer, _title(spec)) if layer else net
+    reach = tap(net, layer, title(spec)) if layer else net
     described = (layer or ends_at) + (f", token {token}" if token else "")
-    return Encoder(name, described, preprocessing, digest, lambda x: rows(reach(x), token, _title(spec)), transform, device)
+    return Encoder(name, described, preprocessing, digest, lambda x: rows(reach(x), token, title(spec)), transform, device)
 
 
 def tap(net: torch.nn.Module, layer: str, name: str = "model") -> Callable:
@@ -169,7 +169,8 @@ def parse(spec: str | dict) -> dict:
     return {"source": source} | ({"model": rest} if rest else {})
 
 
-def _title(spec: dict) -> str:
+def title(spec: dict) -> str:
+    """A spec as the command line takes it, for messages."""
     return ":".join(str(spec[k]) for k in ("source", "model", "weights") if spec.get(k))
 
 

@@ -65,7 +65,7 @@ def _stream(images, encode, part: Path, key: str, batch: int, dtype: str) -> Non
     n, counter = len(images), part.with_suffix(".json")
     done = _progress(counter, part, key)
     out = np.lib.format.open_memmap(part, mode="r+") if done else None
-    with tqdm(total=n, initial=done, unit=" pictures", desc=part.name.removesuffix(".part.npy")) as bar:
+    with tqdm(total=n, initial=done, unit=" rows", desc=part.name.removesuffix(".part.npy")) as bar:
         work = lambda i: _encoded(encode, images[i : i + batch], dtype, part.name, i)
         for i, z in _in_order(work, range(done, n, batch)):  # z: (b, p)
             if out is None:

@@ -80,20 +80,41 @@ def _words(transform) -> str:
 
 def _open_clip(model: str, weights: str | None, **options):
     """The image tower, up to its output in the space shared with text ("visual"), not normalised."""
+    net, transform = _clip(model, weights, **options)
+    return _Visual(net), transform, "visual"
+
+
+def clip_text(spec: dict):
+    """The other half: name, network with encode_text ((b, length) tokens -> (b, p)), sha256 of its weights, tokenizer."""
     import open_clip
 
-    if model.startswith("local-dir:"):
-        model = f"local-dir:{resolve(model.removeprefix('local-dir:'))}"
+    model, options = spec.get("model", ""), spec.get("options", {})
+    net, _ = _clip(model, spec.get("weights"), **options)
+    net.visual = None  # only the weights of the text count
+    tokenizer = open_clip.get_tokenizer(_place(model), context_length=options.get("force_context_length"))
+    return _text(spec), net, weights_digest(net), tokenizer
+
+
+def _clip(model: str, weights: str | None, **options):
+    """(the whole network, the preprocessing of its pictures)."""
+    import open_clip
+
+    model = _place(model)
     if weights == "random" and model.startswith(WITH_WEIGHTS):
         raise GlocalError(f"open_clip {model}: brings its weights; leave out weights: random.")
     if weights == "random":
         net, _, transform = _seeded(lambda: open_clip.create_model_and_transforms(model, **options))
-    else:
-        if not model.startswith(WITH_WEIGHTS):
-            weights, colours = _check_clip(open_clip, model, weights, options.pop("like", None))
-            options = colours | options
-        net, transform = open_clip.create_model_from_pretrained(model, weights, **options)
-    return _Visual(net), transform, "visual"
+        return net, transform
+    if not model.startswith(WITH_WEIGHTS):
+        weights, colours = _check_clip(open_clip, model, weights, options.pop("like", None))
+        options = colours | options
+    return open_clip.create_model_from_pretrained(model, weights, **options)
+
+
+def _place(model: str) -> str:
+    """The name of an open_clip model; a folder's from the repository root."""
+    local = "local-dir:"
+    return f"{local}{resolve(model.removeprefix(local))}" if model.startswith(local) else model
 
 
 class _Visual(torch.nn.Module):
