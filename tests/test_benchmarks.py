@@ -62,6 +62,6 @@ def test_committed_tables_hold_together(path):
 
 
 def test_benchmarks_that_are_named_exist():
-    names = {"step", "split_and_score", "memory", "precision", "grid", "recipes", "recipes_short", "extraction"}
+    names = {"step", "split_and_score", "memory", "precision", "grid", "recipes", "recipes_short", "extraction", "search"}
     assert set(run.CPU) == names
     assert all(callable(f) for f in run.CPU.values())
