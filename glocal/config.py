@@ -114,7 +114,7 @@ def _task_sets(config: dict):
     tasks += [(f"{stage}.sets", config[stage]["sets"]) for stage in ("anomaly", "structure")]
     for stage, found in tasks:
         for task, spec in found.items():
-            for part in sorted({"pool", "train", "test", "images"} & set(spec)):
+            for part in sorted({"pool", "train", "test", "images", "against"} & set(spec)):
                 yield f"{stage}.{task}.{part}.set", spec[part]["set"]
 
 

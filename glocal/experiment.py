@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glocal.class_names import class_names, column, has_text, is_class, rows_of, text_set
 from glocal.config import GlocalError, did_you_mean, load_config, resolve
 from glocal.features import Features, read
 from glocal.imports import code_digest
@@ -74,28 +75,62 @@ class Experiment:
     def select(self, part: dict, fold: str = "all") -> Features:
         """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
         found = self.features(part["set"])
-        keep = np.ones(len(found.x), bool)
-        if part.get("where"):
-            keep = _query(found.rows, part["where"], part["set"])
-        if part["set"] == "objects" and fold != "all":
-            keep = keep & self.held_out(fold)
+        keep = self._selected(found.rows, part, fold)
         return Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
 
     def parts(self, spec: dict, fold: str = "all") -> list:
-        """The feature sets that a task names: its pool (or train) and, if it has one, its test; rows without a label left out."""
+        """The feature sets that a task names: its pool (or train) and, if it has one, its test.
+
+        Rows without a label are left out, and images of the pool that the test has, too (DTD and Flowers have one each).
+        """
         found = []
         for part in (spec.get("pool") or spec.get("train") or spec["images"], spec.get("test")):
             if part is None:
                 found.append(None)
                 continue
             chosen = self.select(part, fold)
-            if spec["label"] not in chosen.rows:
-                raise GlocalError(
-                    f'{part["set"]}: has no column "{spec["label"]}" for a label.{did_you_mean(spec["label"], chosen.rows)}'
-                )
-            keep = _usable(chosen.rows[spec["label"]], spec.get("min_per_class", 1))
+            keep = _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))
             found.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
-        return found
+        pool, test = found
+        if test is None:
+            return found
+        keep = ~also_in(pool.x, test.x)
+        return [Features(pool.x[keep], pool.rows[keep].reset_index(drop=True), pool.header), test]
+
+    def normals(self, spec: dict, fold: str = "all") -> tuple:
+        """An anomaly task's train x and labels, test x and labels, x of the set that it stands against or None, test rows.
+
+        A task without a test part is halved within each class.
+        """
+        train, test = self.parts(spec, fold)
+        labels = train.rows[spec["label"]]
+        first, second = halves(labels, self.seed) if test is None else (slice(None), slice(None))
+        test = test or train
+        rows = test.rows.iloc[second]
+        other = self.select(spec["against"], fold).x if "against" in spec else None
+        return train.x[first], labels.to_numpy()[first], test.x[second], rows[spec["label"]].to_numpy(), other, rows
+
+    def text(self, spec: dict, fold: str = "all") -> np.ndarray | None:
+        """(K, p) of unit norm: the text embeddings of the classes of a task's pool (or train), as np.unique sorts its labels.
+
+        None if the encoder has no text tower, or the labels are numbers without names. Raises GlocalError if the text is not
+        extracted, or lacks a class.
+        """
+        part, label = spec.get("pool") or spec["train"], spec["label"]
+        if not has_text(self.settings):
+            return None
+        rows = self.features(part["set"]).rows
+        if class_names(rows, label, part["set"]) is None:
+            return None
+        labels = rows.loc[self._selected(rows, part, fold), label]
+        classes = np.unique(labels[_usable(labels, spec.get("min_per_class", 1))])
+        name = text_set(part["set"], label)
+        return rows_of(self.features(name), classes, f"{self.encoder}, {name}")
+
+    def _selected(self, rows, part: dict, fold: str) -> np.ndarray:
+        """(n,) bool: the rows of a set that a config part {set, where} means; of the objects only those held out of `fold`."""
+        keep = _query(rows, part["where"], part["set"]) if part.get("where") else np.ones(len(rows), bool)
+        return keep & self.held_out(fold) if part["set"] == "objects" and fold != "all" else keep
 
     def triplets(self) -> dict[str, np.ndarray]:
         """(m, 3) tables, the odd one last: "all", and "<fold>-train", "<fold>-test" for each fold."""
@@ -155,7 +190,23 @@ def _query(rows, where: str, name: str) -> np.ndarray:
         raise GlocalError(f"{name}: the selection `{where}` does not work ({error}); its columns are: {columns}.") from None
 
 
+def halves(labels, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
+    """Split every class in two, for a set that has no test part: indices of the training half and of the other."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    labels = np.asarray(labels)
+    first = [m[: (len(m) + 1) // 2] for m in (order[labels[order] == c] for c in np.unique(labels))]
+    train = np.sort(np.concatenate(first))
+    return train, np.setdiff1d(np.arange(len(labels)), train)
+
+
+def also_in(x, y) -> np.ndarray:
+    """(n,) bool: the rows of x (n, p) that stand in y (m, p), too: the same features, so the same image."""
+    known = {row.tobytes() for row in y}
+    return np.array([row.tobytes() in known for row in x], bool)
+
+
 def _usable(labels, least: int) -> np.ndarray:
     """(n,) bool: rows with a label whose class has at least `least` rows."""
-    named = labels.notna() & ~labels.isin([-1, ""])
+    named = is_class(labels)
     return (named & (labels.map(labels[named].value_counts()) >= least)).to_numpy()

@@ -1,17 +1,32 @@
-"""Few-shot classification (paper, section 4.2): a linear classifier on a handful of labelled images a class.
+"""Few-shot classification (paper, section 4.2): a classifier on a handful of labelled images a class.
 
-Cost: one multinomial logistic regression per value of C, fold, repetition and transform; milliseconds for 13 superclasses,
-seconds for the 397 classes of SUN397. The drawn images are the same for every transform, so differences are paired.
+    logistic regression   the paper's: multinomial, C chosen by n_shot-fold cross-validation (its code calls it "ridge")
+    nearest class mean    to which class's mean is the image nearest?
+    1-NN                  and to which image's class?
+    tip-adapter           text weights and the shots as a cache (Zhang et al. 2022), for encoders that have a text tower
+
+The drawn images are the same for every transform, encoder and classifier, so differences are paired; the images of fewer
+shots are among those of more. Cost: one path of C a fold (`logistic.py`): milliseconds for 13 superclasses, seconds for the
+397 classes of SUN397.
 """
 
-import warnings
-
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from glocal.config import GlocalError
+from glocal.logistic import Images
+
+LOGISTIC, MEAN, NEAREST, TIP = CLASSIFIERS = ("logistic regression", "nearest class mean", "1-NN", "tip-adapter")
+
+
+def usable_shots(labels, shots, spare: int = 0) -> list[int]:
+    """The `shots` that every class of `labels` (n,) can give and keep `spare` images. Raises GlocalError if none is left."""
+    smallest = np.unique(labels, return_counts=True)[1].min() - spare
+    if not (usable := sorted(s for s in shots if s <= smallest)):
+        kept = f" if {spare} is left to test on" if spare else ""
+        raise GlocalError(f"few-shot pool: its smallest class has no more than {smallest} images to give{kept}; lower shots.")
+    return usable
 
 
 def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
@@ -31,72 +46,108 @@ def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(chosen)
 
 
-def fit(x, y, c: float) -> LogisticRegression:
-    """Multinomial logistic regression with an L2 penalty, C = `c` (the paper's code calls it "ridge"). x: (n, p), y: (n,)."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The number of unique classes")  # few images a class is the point here
-        return LogisticRegression(C=c, max_iter=1000, tol=1e-4).fit(x, y)
+def choose_c(images: Images, values, folds: int) -> float:
+    """The C in `values` with the best mean accuracy over stratified folds of the drawn images; the smaller one on a tie.
 
-
-def span(x) -> np.ndarray:
-    """An orthonormal basis (p, r) of the rows of x (n, p), r = min(n, p).
-
-    With an L2 penalty the weights of a linear classifier lie in the span of its training images, so fitting in these r
-    coordinates gives the same classifier; with a few shots r is far below p.
+    Never more folds than images of a class: n_shot-fold cross-validation. One image a class leaves nothing to validate on:
+    then the middle value is taken. All folds walk up the path of C together, and stop where the accuracy, having risen, has
+    fallen significantly (z = 2, paired by image) below its best: larger C cost the most and are not chosen.
     """
-    return np.linalg.qr(x.T)[0] if len(x) < x.shape[1] else np.eye(x.shape[1], dtype=x.dtype)
-
-
-def choose_c(x, y, values, folds: int) -> float:
-    """The C in `values` with the best mean accuracy over stratified folds; the smaller one on a tie.
-
-    One image a class leaves nothing to validate on: then the middle value is taken.
-    """
-    values = sorted(values)
-    folds = min(folds, np.unique(y, return_counts=True)[1].min())
+    values, y = sorted(values), images.y.cpu().numpy()
+    folds = min(folds, np.bincount(y).min())
     if folds < 2 or len(values) == 1:
         return values[len(values) // 2]
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, y))
-    accuracy = [np.mean([fit(x[a], y[a], c).score(x[b], y[b]) for a, b in splits]) for c in values]
+    splits = StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y)
+    accuracy, best = [], None
+    for found in zip(*(images.correct_path(values, train, test) for train, test in splits), strict=True):
+        accuracy.append(np.round(np.mean([f.mean() for f in found]), 9))  # rounded, so that a tie is one
+        correct = np.concatenate(found)
+        if best is None or accuracy[-1] > max(accuracy[:-1]):
+            best = correct
+        lost = best.sum() - correct.sum()
+        if accuracy[0] < max(accuracy) and lost > 2 * np.sqrt((best != correct).sum()):
+            break
     return values[int(np.argmax(accuracy))]
 
 
-def parallel(calls: list, jobs: int) -> list:
-    """The results of `calls` [(function, arguments, options), ...] in order, in `jobs` processes of one thread each.
+def logistic_regression(x, y, test_x, values, folds, device="cpu") -> tuple[np.ndarray, float]:
+    """Predicted classes of test_x (t, p) and the chosen C, from x (n, p) and labels y (n,)."""
+    images = Images(x, y, device)
+    c = choose_c(images, values, folds)
+    *_, weights = images.fit_path([v for v in sorted(values) if v <= c])
+    return images.predict(weights, images.turn(test_x)), c
+
+
+def tip_adapter(x, y, test_x, text, alpha: float = 1.0, beta: float = 5.5) -> np.ndarray:
+    """Predicted classes by text weights (K, p), rows in sorted order of the labels, and the shots as a cache; nothing is trained.
+
+    logits = 100 t w_k + alpha * sum over images i of class k of exp(-beta (1 - t x_i)); all of unit norm.
+    """
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(text) != len(classes):
+        raise GlocalError(f"tip-adapter: {len(text)} text weights for {len(classes)} classes; extract the text of this set anew.")
+    near = np.exp(-beta * (1 - test_x @ x.T))  # (t, n)
+    return classes[(100 * test_x @ text.T + alpha * near @ np.eye(len(classes), dtype=x.dtype)[labels]).argmax(1)]
+
+
+def predict(classifier: str, x, y, test_x, *, values, folds, text=None, device="cpu") -> tuple[np.ndarray, float]:
+    """Predicted classes of test_x (t, p), and C (nan where there is none)."""
+    if classifier == LOGISTIC:
+        return logistic_regression(x, y, test_x, values, folds, device)
+    if classifier == TIP:
+        return tip_adapter(x, y, test_x, text), np.nan
+    model = NearestCentroid() if classifier == MEAN else KNeighborsClassifier(1)
+    with np.errstate(invalid="ignore"):  # the spread within a class of one image, which nearest means do not use
+        return model.fit(x, y).predict(test_x), np.nan
+
+
+def hits(predicted, labels, classes) -> tuple[np.ndarray, np.ndarray]:
+    """(K,) correct answers and (K,) images of each of the classes."""
+    place = np.searchsorted(classes, labels)
+    return np.bincount(place, predicted == labels, len(classes)), np.bincount(place, minlength=len(classes))
+
+
+def accuracy(correct, images, balanced: bool) -> float:
+    """The share of correct answers, or the mean over classes of the share in each (balanced)."""
+    seen = images > 0
+    return float(np.mean(correct[seen] / images[seen]) if balanced else correct.sum() / images.sum())
+
+
+def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=(LOGISTIC,), per=None, text=None,
+               balanced=False, seed=42, device="cpu") -> list[dict]:  # fmt: skip
+    """One draw, a record for each of its shots and classifiers: shots, repetition, classifier, accuracy, c, classes, n_train,
+    n_test, and the arrays correct, images (K,) by class.
+
+    x: (n, p) pool, test_x: (t, p) or None: then the pool's undrawn images are the test. per: (n,) what a shot is one of, if
+    it is not the label: a subclass, say. text: (K, p) text weights. All features of unit norm.
+    """
+    per, classes = y if per is None else per, np.unique(y)
+    shots = usable_shots(per, shots, spare=int(test_x is None))
+    if test_x is None:
+        rest = np.setdiff1d(np.arange(len(y)), draw(per, max(shots), np.random.default_rng([seed, number])))
+        test_x, test_y = x[rest], y[rest]
+    if len(foreign := np.setdiff1d(test_y, classes)):
+        raise GlocalError(f"few-shot test: class {foreign[0]} is not in the pool; select the same classes in pool and test.")
+    records = []
+    for s in shots:
+        train = draw(per, s, np.random.default_rng([seed, number]))
+        for name in (c for c in classifiers if c != TIP or text is not None):
+            how = dict(values=values, folds=max(2, min(s, folds)), text=text, device=device)  # n_shot folds
+            predicted, c = predict(name, x[train], y[train], test_x, **how)
+            correct, images = hits(predicted, test_y, classes)
+            record = dict(shots=s, repetition=number, classifier=name, accuracy=accuracy(correct, images, balanced), c=c)
+            sizes = dict(classes=len(classes), n_train=len(train), n_test=len(test_y))
+            records.append(record | sizes | dict(correct=correct, images=images))
+    return records
+
+
+def parallel(calls: list, jobs: int):
+    """Yield the results of `calls` [(function, arguments, options), ...] in order, from `jobs` processes of one thread each.
 
     Fits this small do not gain from threads, and lose much where several jobs fight for the same cores.
     """
     from joblib import Parallel, delayed, parallel_config
 
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        return Parallel(n_jobs=jobs)(delayed(f)(*arguments, **options) for f, arguments, options in calls)
-
-
-def score(model, x, y, balanced: bool) -> float:
-    """Accuracy on (x, y), or the mean over classes of the accuracy in each (balanced)."""
-    return balanced_accuracy_score(y, model.predict(x)) if balanced else model.score(x, y)
-
-
-def tables(x, y, test_x, test_y, *, shots, repetitions, values, folds, search="each", balanced=False, seed=42) -> list[dict]:
-    """One record per shots and repetition: shots, repetition, c, accuracy, classes, n_train, n_test.
-
-    x: (n, p) pool, test_x: (t, p) or None: then the pool's undrawn images are the test. search: "each" repetition chooses
-    its own C by cross-validation on its own images, or the "first" one chooses for all (for tasks with many classes).
-    """
-    records = []
-    for s in shots:
-        c = None
-        for repetition in range(repetitions):
-            train = draw(y, s, np.random.default_rng([seed, repetition]))
-            rest = np.setdiff1d(np.arange(len(y)), draw(y, max(shots), np.random.default_rng([seed, repetition])))
-            tx, ty = (x[rest], y[rest]) if test_x is None else (test_x, test_y)
-            if len(ty) == 0:
-                raise GlocalError("few-shot pool: no image is left to test on; lower shots, or name a test part.")
-            basis = span(x[train])
-            shown = x[train] @ basis  # (n_train, r)
-            if c is None or search == "each":
-                c = choose_c(shown, y[train], values, min(s, folds))
-            accuracy = score(fit(shown, y[train], c), tx @ basis, ty, balanced)
-            records.append(dict(shots=s, repetition=repetition, accuracy=accuracy, c=c, classes=len(np.unique(y)),
-                                n_train=len(train), n_test=len(ty)))  # fmt: skip
-    return records
+        run = Parallel(n_jobs=jobs, return_as="generator")
+        yield from run(delayed(f)(*arguments, **options) for f, arguments, options in calls)

@@ -73,6 +73,42 @@ def curves(ax, table, x, value, spread=None):
             ax.fill_between(part[x], low, high, color=COLOURS[kind], alpha=0.15, linewidth=0)
 
 
+def before_after(ax, table, kinds):
+    """Each class's value after against the original's, one marker a transform of `kinds` (columns of table); the diagonal."""
+    low = table[["original", *kinds]].min().min()
+    for kind in kinds:
+        style = dict(color=COLOURS[kind], markersize=2.5, alpha=0.6, label=NAMES[kind])
+        ax.plot(table["original"], table[kind], MARKERS[kind], **style)
+    ax.plot([low, 1], [low, 1], color="#333333", linewidth=0.8)
+
+
+def picture(ax, pixels, title, framed=False):
+    """One picture (h, w, 3) with a short title; framed or not."""
+    ax.imshow(pixels, interpolation="antialiased")
+    ax.set_title(title, fontsize=7, pad=2)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(visible=False)
+    ax.spines[:].set(visible=framed, color="#333333", linewidth=1.2)
+
+
+def class_gains(ax, share, images, kind="glocal", most: int = 20):
+    """What `kind` adds to the original in each class, in points, from most to least; with 95 % intervals from the test images.
+
+    share: classes x transforms, accuracies; images: (classes,) test images. Of more than `most` classes the outermost.
+    """
+    gain = (share[kind] - share["original"]).sort_values()
+    shown = gain if len(gain) <= most else gain.iloc[[*range(most // 2), *range(-(most // 2), 0)]]
+    spread = 1.96 * np.sqrt((share * (1 - share) / images.to_numpy()[:, None])[[kind, "original"]].sum(axis=1))[shown.index]
+    colours = [COLOURS[kind] if g > 0 else COLOURS["original"] for g in shown]
+    ax.barh(np.arange(len(shown)), 100 * shown, xerr=100 * spread, color=colours, error_kw=dict(elinewidth=0.7, ecolor="#333333"))
+    ax.axvline(0, color="#333333", linewidth=0.8)
+    if len(gain) > most:
+        ax.axhline(most / 2 - 0.5, color="#333333", linestyle=":", linewidth=0.8)
+    ax.set_yticks(np.arange(len(shown)), [str(n).split(",")[0] for n in shown.index], fontsize=7)
+    ax.grid(axis="x", visible=True)
+    ax.grid(axis="y", visible=False)
+
+
 def trade_off(ax, table, x, y):
     """One marker a setting, by transform; filled where column `chosen` says so. table: rows of means over folds."""
     for _, row in table.iterrows():

@@ -9,7 +9,7 @@ import yaml
 
 from glocal import features
 from glocal.config import GlocalError
-from glocal.experiment import Experiment, _usable
+from glocal.experiment import Experiment, _usable, halves
 
 DEMO = {
     "profile": "tiny", "observer": "simulated observer", "seed": 3, "source": "demo", "downstream": "folds",
@@ -151,3 +151,32 @@ def test_triplets_and_their_ceiling(demo):
     (demo.folder / "triplets.json").write_text(json.dumps({"noise_ceiling": {"all": 0.67, "picture-0-test": 0.66}}))
     assert {name: t.tolist() for name, t in demo.triplets().items()} == {"all": [[0, 1, 2]], "picture-0-test": [[2, 4, 6]]}
     assert (demo.noise_ceiling(), demo.noise_ceiling("picture-0-test"), demo.noise_ceiling("other")) == (0.67, 0.66, 0.67)
+
+
+def test_normals_halve_a_set_without_a_test_and_take_another_where_asked(demo, public):
+    x, y, test_x, test_y, other, rows = demo.normals({"label": "group", "train": {"set": "objects"}}, "picture-0")
+    assert not set(x[:, 0]) & set(test_x[:, 0]) and set(x[:, 0]) | set(test_x[:, 0]) == {0, 2, 4, 6, 8}
+    assert other is None and list(rows["group"]) == test_y.tolist() and len(y) == len(x)
+    source, target = ({"set": "images", "where": f'part == "{part}"'} for part in ("source", "target"))
+    spec = {"label": "superclass", "train": source, "test": target, "against": {"set": "images"}}
+    x, y, test_x, test_y, other, _ = public.normals(spec)
+    assert set(y) == {0} and set(test_y) == {1} and len(x) == len(test_x) == 10 and len(other) == 30
+
+
+def test_an_image_of_the_test_is_left_out_of_the_pool(public):
+    """Row 3 (a source image) is made a copy of row 1 (a target image)."""
+    x = numbered(30)
+    x[3] = x[1]
+    features.write(public.stem("images"), x, public.features("images").rows)
+    source, target = ({"set": "images", "where": f'part == "{part}"'} for part in ("source", "target"))
+    pool, test = public.parts({"label": "superclass", "pool": source, "test": target})
+    assert pool.x[:, 0].tolist() == [0, 6, 9, 12, 15, 18, 21, 24, 27] and len(pool.rows) == 9 and len(test.x) == 10
+
+
+def test_halves_split_every_class():
+    y = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [10, 7, 1]))
+    train, test = halves(y)
+    assert sorted([*train, *test]) == list(range(18))
+    assert np.bincount(y[train]).tolist() == [5, 4, 1] and np.bincount(y[test], minlength=3).tolist() == [5, 3, 0]
+    np.testing.assert_array_equal(train, halves(y)[0])
+    assert set(train) != set(halves(y, seed=1)[0])

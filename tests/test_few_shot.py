@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 
 from glocal import few_shot
 from glocal.config import GlocalError
+from glocal.logistic import Images
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(["ant", "bee", "cat", "dog"], [12, 15, 20, 30]))
 
@@ -23,7 +25,11 @@ def clusters(distance, n=120, seed=0):
     return random.normal(size=(n, 6)) + distance * np.eye(6)[y], y
 
 
-HOW = {"repetitions": 3, "values": [1.0], "folds": 5}
+HOW = {"values": [1.0], "folds": 5}
+
+
+def repetitions(x, y, test_x=None, test_y=None, numbers=range(3), **how):
+    return [r for n in numbers for r in few_shot.repetition(x, y, test_x, test_y, number=n, **HOW | how)]
 
 
 # -- draws -------------------------------------------------------------------------------------------------------------
@@ -54,75 +60,161 @@ def test_a_class_with_too_few_images_is_named():
         few_shot.draw(LABELS, 13, rng())
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
+def test_shots_that_a_pool_cannot_give_are_left_out():
+    assert few_shot.usable_shots(LABELS, [16, 12, 1, 5]) == [1, 5, 12]
+    assert few_shot.usable_shots(LABELS, [12, 11], spare=1) == [11]  # one image of each class is left to test on
+    with pytest.raises(GlocalError, match="no more than 11 images to give if 1 is left to test on; lower shots"):
+        few_shot.usable_shots(LABELS, [12], spare=1)
+
+
+# -- one repetition ----------------------------------------------------------------------------------------------------
 
 
 class Spy:
-    """Stands in for `fit`: notes which rows were trained on (feature 0 is the row's number) and answers nothing right."""
+    """Stands in for `predict`: notes which rows were trained and tested on (feature 0 is the row's number)."""
 
     def __init__(self, monkeypatch):
-        self.trained, self.tested = [], []
-        monkeypatch.setattr(few_shot, "fit", lambda x, y, c: self.trained.append(x[:, 0].tolist()))
-        monkeypatch.setattr(few_shot, "score", lambda model, x, y, balanced: self.tested.append(x[:, 0].tolist()) or 0.0)
+        self.trained, self.tested, self.folds = [], [], []
+        monkeypatch.setattr(few_shot, "predict", self)
+
+    def __call__(self, classifier, x, y, test_x, *, folds, **options):
+        self.trained.append(x[:, 0].tolist())
+        self.tested.append(test_x[:, 0].tolist())
+        self.folds.append(folds)
+        return np.full(len(test_x), "ant"), 1.0
 
 
 def test_train_and_test_never_overlap_and_the_test_is_the_same_for_all_shots(monkeypatch):
     spy, x = Spy(monkeypatch), np.arange(len(LABELS), dtype=float)[:, None]
-    found = list(few_shot.tables(x, LABELS, None, None, shots=[1, 2, 5], **HOW))
-    assert len(found) == 9 and [(r["shots"], r["repetition"]) for r in found[:4]] == [(1, 0), (1, 1), (1, 2), (2, 0)]
+    found = repetitions(x, LABELS, shots=[1, 2, 5])
+    assert len(found) == 9 and [(r["shots"], r["repetition"]) for r in found[:4]] == [(1, 0), (2, 0), (5, 0), (1, 1)]
     for record, train, test in zip(found, spy.trained, spy.tested, strict=True):
         assert not set(train) & set(test)
         assert record["n_train"] == len(train) == 4 * record["shots"] and record["n_test"] == len(test) == 77 - 20
-        assert record["classes"] == 4
-    for repetition in range(3):
-        tests = [set(t) for r, t in zip(found, spy.tested, strict=True) if r["repetition"] == repetition]
+        assert record["classes"] == 4 and record["images"].sum() == 57
+    for number in range(3):
+        tests = [set(t) for r, t in zip(found, spy.tested, strict=True) if r["repetition"] == number]
         assert tests[0] == tests[1] == tests[2]
 
 
-def test_every_transform_sees_the_same_images(monkeypatch):
+def test_every_transform_and_classifier_sees_the_same_images(monkeypatch):
     x = np.arange(len(LABELS), dtype=float)[:, None]
     spies = []
     for other in (0.0, 7.0):  # two "transforms" that leave the row's number readable
         spies.append(Spy(monkeypatch))
-        list(few_shot.tables(np.hstack([x, x * other]), LABELS, None, None, shots=[2, 5], **HOW))
+        repetitions(np.hstack([x, x * other]), LABELS, shots=[2, 5], classifiers=["1-NN", few_shot.LOGISTIC])
     assert spies[0].trained == spies[1].trained and spies[0].tested == spies[1].tested
+    assert spies[0].trained[0] == spies[0].trained[1]
     assert len({tuple(t) for t in spies[0].trained}) == 6
 
 
 def test_a_test_part_is_used_whole(monkeypatch):
     spy, x = Spy(monkeypatch), np.arange(len(LABELS), dtype=float)[:, None]
-    list(few_shot.tables(x, LABELS, x + 1000, LABELS, shots=[12], **HOW))
+    repetitions(x, LABELS, x + 1000, LABELS, shots=[12])
     assert spy.tested == [(x[:, 0] + 1000).tolist()] * 3
+
+
+def test_a_shot_can_be_one_of_a_subclass(monkeypatch):
+    """Superclasses insect (ant, bee) and mammal (cat, dog): two images of each animal make four of each superclass."""
+    spy, x = Spy(monkeypatch), np.arange(len(LABELS), dtype=float)[:, None]
+    kinds = np.where(np.isin(LABELS, ["ant", "bee"]), "ant", "mammal")
+    (record,) = repetitions(x, kinds, x, kinds, numbers=[0], shots=[2], per=LABELS)
+    drawn = LABELS[np.array(spy.trained[0], int)]
+    assert np.unique(drawn, return_counts=True)[1].tolist() == [2, 2, 2, 2]
+    assert record["classes"] == 2 and record["n_train"] == 8 and record["shots"] == 2
+
+
+def test_n_shot_folds(monkeypatch):
+    spy, x = Spy(monkeypatch), np.arange(len(LABELS), dtype=float)[:, None]
+    repetitions(x, LABELS, x, LABELS, numbers=[0], shots=[1, 2, 4, 10])
+    assert spy.folds == [2, 2, 4, 5]  # at most the five of the settings; one image a class leaves none to choose_c
+
+
+def test_hits_are_counted_by_class():
+    x = np.eye(3)[[0, 1, 2, 0]]
+    y, test_y = np.array([7, 8, 9, 7]), np.array([7, 7, 9, 8])
+    (record,) = repetitions(x, y, np.eye(3)[[0, 1, 2, 1]], test_y, numbers=[0], shots=[1], classifiers=["1-NN"])
+    assert record["correct"].tolist() == [1, 1, 1] and record["images"].tolist() == [2, 1, 1]
+    assert record["accuracy"] == 0.75
+    assert few_shot.accuracy(record["correct"], record["images"], balanced=True) == pytest.approx(2.5 / 3)
+
+
+def test_a_class_of_the_test_alone_is_named():
+    x, y = clusters(2)
+    with pytest.raises(GlocalError, match="class 9 is not in the pool"):
+        repetitions(x, y, x, np.where(y == 3, 9, y), shots=[2])
 
 
 def test_nothing_left_to_test_on_is_named():
     x, y = clusters(1, n=20)
-    with pytest.raises(GlocalError, match="no image is left to test on"):
-        list(few_shot.tables(x, y, None, None, shots=[5], **HOW))
+    with pytest.raises(GlocalError, match="no more than 4 images to give if 1 is left to test on"):
+        repetitions(x, y, shots=[5])
 
 
-def test_accuracy_follows_what_there_is_to_learn():
+@pytest.mark.parametrize("classifier", few_shot.CLASSIFIERS[:3])
+def test_accuracy_follows_what_there_is_to_learn(classifier):
     def mean(distance, shuffle=False):
         x, y = clusters(distance, n=400)
         y = np.random.default_rng(1).permutation(y) if shuffle else y
-        return np.mean([r["accuracy"] for r in few_shot.tables(x, y, None, None, shots=[8], **HOW)])
+        return np.mean([r["accuracy"] for r in repetitions(x, y, shots=[8], classifiers=[classifier])])
 
-    assert mean(5.0, shuffle=True) == pytest.approx(0.25, abs=0.06)
-    assert mean(0.0) == pytest.approx(0.25, abs=0.06)
     assert mean(1.0) < mean(2.0) < mean(5.0) and mean(5.0) > 0.97
+    # Chance on shuffled labels: 3 repetitions of 368 images; four standard errors of a share of 1/4.
+    assert mean(5.0, shuffle=True) == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / (3 * 368)))
+    assert mean(0.0) == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / (3 * 368)))
 
 
-def test_balanced_accuracy_weighs_classes_alike():
-    class Always:
-        def predict(self, x):
-            return np.zeros(len(x), int)
+# -- the classifiers ---------------------------------------------------------------------------------------------------
 
-        def score(self, x, y):
-            return np.mean(y == 0)
 
-    y = np.array([0] * 9 + [1])
-    assert few_shot.score(Always(), y, y, balanced=True) == 0.5
-    assert few_shot.score(Always(), y, y, balanced=False) == 0.9
+def predict(classifier, x, y, test_x, **options):
+    return few_shot.predict(
+        classifier, np.array(x, float), np.array(y), np.array(test_x, float), values=[1.0], folds=2, **options
+    )
+
+
+def test_nearest_mean_and_nearest_image_by_hand():
+    """On a line: class a at 0 and 4 (mean 2), class b at 5 and 15 (mean 10). The image at 4.6 is nearest to b's at 5."""
+    x, y = [[0], [4], [5], [15]], ["a", "a", "b", "b"]
+    assert predict("nearest class mean", x, y, [[4.6], [5.9], [6.1]])[0].tolist() == ["a", "a", "b"]
+    assert predict("1-NN", x, y, [[4.6], [4.4], [-3]])[0].tolist() == ["b", "a", "a"]
+
+
+def test_tip_adapter_is_the_naive_loop():
+    rng = np.random.default_rng(0)
+    unit = lambda *shape: (v := rng.normal(size=shape)) / np.linalg.norm(v, axis=1, keepdims=True)
+    x, test_x, text, y = unit(6, 4), unit(20, 4), unit(3, 4), np.array([5, 5, 6, 7, 7, 6])
+    expected = []
+    for t in test_x:
+        logits = {c: 100 * t @ w for c, w in zip([5, 6, 7], text, strict=True)}
+        for row, label in zip(x, y, strict=True):
+            logits[label] += 1.0 * np.exp(-5.5 * (1 - t @ row))
+        expected.append(max(logits, key=logits.get))
+    assert few_shot.tip_adapter(x, y, test_x, text).tolist() == expected
+    assert few_shot.tip_adapter(x, y, test_x, text, alpha=1e4).tolist() != expected  # the cache takes over
+    with pytest.raises(GlocalError, match="2 text weights for 3 classes"):
+        few_shot.tip_adapter(x, y, test_x, text[:2])
+
+
+def test_tip_adapter_is_left_out_where_there_is_no_text():
+    x, y = clusters(2)
+    both = dict(shots=[2], classifiers=["1-NN", "tip-adapter"], numbers=[0])
+    assert [r["classifier"] for r in repetitions(x, y, **both)] == ["1-NN"]
+    assert [r["classifier"] for r in repetitions(x, y, **both, text=np.eye(6)[:4])] == ["1-NN", "tip-adapter"]
+
+
+def test_logistic_regression_is_scikit_learns():
+    """Its choice of C by cross-validation, and its answers."""
+    for seed in range(4):
+        x, y = clusters(1.2, n=120, seed=seed)
+        test_x, _ = clusters(1.2, n=300, seed=seed + 50)
+        values = [1e-3, 0.1, 10.0, 1e3]
+        splits = list(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y))
+        fit = lambda a, c: LogisticRegression(C=c, tol=1e-9, max_iter=10000).fit(x[a], y[a])  # noqa: B023
+        scores = [np.round(np.mean([fit(a, c).score(x[b], y[b]) for a, b in splits]), 9) for c in values]
+        predicted, c = few_shot.logistic_regression(x, y, test_x, values, 5)
+        assert c == values[int(np.argmax(scores))]
+        np.testing.assert_array_equal(predicted, fit(slice(None), c).predict(test_x))
 
 
 # -- the penalty -------------------------------------------------------------------------------------------------------
@@ -133,55 +225,31 @@ def test_the_obviously_better_c_is_chosen():
     random = np.random.default_rng(0)
     y = np.array([0, 0, 0, 0, 1] * 12)
     x = np.column_stack([y + 0.1 * random.normal(size=60), random.normal(size=60)])
-    assert few_shot.choose_c(x, y, [1e-6, 100.0], 5) == 100.0
-    assert few_shot.fit(x, y, 1e-6).score(x, y) == 0.8
+    assert few_shot.choose_c(Images(x, y), [1e-6, 100.0], 5) == 100.0
 
 
 def test_a_tie_goes_to_the_smaller_c_and_one_shot_to_the_middle():
     x, y = clusters(30)
-    assert few_shot.choose_c(x, y, [10.0, 1.0, 100.0], 5) == 1.0
-    assert few_shot.choose_c(x[:4], y[:4], [10.0, 1.0, 100.0], 5) == 10.0
-    assert few_shot.choose_c(x, y, [3.0], 5) == 3.0
+    assert few_shot.choose_c(Images(x, y), [10.0, 1.0, 100.0], 5) == 1.0
+    assert few_shot.choose_c(Images(x[:4], y[:4]), [10.0, 1.0, 100.0], 5) == 10.0
+    assert few_shot.choose_c(Images(x, y), [3.0], 5) == 3.0
 
 
-@pytest.mark.parametrize("search, calls", [("each", 6), ("first", 2)])
-def test_how_often_c_is_searched(monkeypatch, search, calls):
-    seen = []
-    monkeypatch.setattr(few_shot, "choose_c", lambda x, y, values, folds: seen.append(folds) or 1.0)
-    x, y = clusters(2)
-    list(few_shot.tables(x, y, None, None, shots=[2, 8], search=search, **HOW))
-    assert len(seen) == calls and set(seen) == {2, 5}  # never more folds than shots
+def test_the_search_stops_where_accuracy_is_lost(monkeypatch):
+    """Correct answers of 40 images as C rises: 10, 30, 29, 12 and then what nobody asks for."""
+    asked = []
 
+    def correct_path(self, values, train, test):
+        for v, correct in zip(values, (10, 30, 29, 12, 40), strict=True):
+            asked.append(v)
+            yield np.arange(40) < correct
 
-# -- cost --------------------------------------------------------------------------------------------------------------
-
-
-def test_the_span_of_the_training_images_gives_the_same_classifier():
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(12, 40)) + 0.3, np.arange(12) % 3
-    basis = few_shot.span(x)
-    assert basis.shape == (40, 12)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(12), atol=1e-12)
-    np.testing.assert_allclose(x @ basis @ basis.T, x, atol=1e-12)
-    np.testing.assert_array_equal(few_shot.span(x.T), np.eye(12))  # more images than dimensions: nothing to save
-    test = rng.normal(size=(50, 40))
-    slow, fast = (LogisticRegression(C=1.0, tol=1e-10, max_iter=5000).fit(rows, y) for rows in (x, x @ basis))
-    np.testing.assert_allclose(fast.predict_proba(test @ basis), slow.predict_proba(test), atol=1e-6)
-
-
-def test_tables_are_those_of_a_fit_in_all_dimensions():
-    rng = np.random.default_rng(0)
-    y = np.arange(80) % 4
-    x = np.hstack([rng.normal(size=(80, 4)) + 2 * np.eye(4)[y], 0.3 * rng.normal(size=(80, 60))])
-    for record in few_shot.tables(x, y, None, None, shots=[3], **HOW):
-        train = few_shot.draw(y, 3, rng_of(record))
-        rest = np.setdiff1d(np.arange(80), train)
-        assert record["accuracy"] == pytest.approx(few_shot.fit(x[train], y[train], 1.0).score(x[rest], y[rest]), abs=0.02)
-
-
-def rng_of(record):
-    return rng(record["repetition"])
+    monkeypatch.setattr(Images, "correct_path", correct_path)
+    x, y = clusters(1, n=40)
+    assert few_shot.choose_c(Images(x, y), [1, 2, 3, 4, 5], 2) == 2
+    assert max(asked) == 4
 
 
 def test_parallel_keeps_the_order_of_its_calls():
-    assert few_shot.parallel([(max, (i, 3), {}) for i in range(6)] + [(int, ("11",), {"base": 2})], 2) == [3, 3, 3, 3, 4, 5, 3]
+    calls = [(max, (i, 3), {}) for i in range(6)] + [(int, ("11",), {"base": 2})]
+    assert list(few_shot.parallel(calls, 2)) == [3, 3, 3, 3, 4, 5, 3]

@@ -100,3 +100,26 @@ def test_thumbnails_do_not_cover_one_another():
     xy = np.array([[0.0, 0], [0.1, 0], [5, 0], [5, 0.05], [0, 9]])
     assert plots._apart(xy, 1.0).tolist() == [True, False, True, False, True]
     assert plots._apart(xy, 0.0).all()
+
+
+def test_before_after_and_class_gains(axes):
+    classes = pd.DataFrame({"original": [0.5, 0.8], "glocal": [0.6, 0.7]}, index=["ant", "bee, wild"])
+    plots.before_after(axes, classes, ["glocal"])
+    points, diagonal = axes.lines
+    np.testing.assert_array_equal(points.get_xydata(), classes.to_numpy())
+    np.testing.assert_array_equal(diagonal.get_xydata(), [[0.5, 0.5], [1, 1]])
+    axes.clear()
+    plots.class_gains(axes, classes, pd.Series([100, 100], classes.index))
+    assert [round(p.get_width(), 6) for p in axes.patches] == [-10, 10]  # the least first, in points
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["bee", "ant"]
+    many = pd.DataFrame({"original": np.zeros(50), "glocal": np.arange(50) / 100})
+    axes.clear()
+    plots.class_gains(axes, many, pd.Series(np.full(50, 10)))
+    assert [round(p.get_width()) for p in axes.patches] == [*range(10), *range(40, 50)]  # the outermost of many
+
+
+def test_a_picture_and_its_frame(axes):
+    plots.picture(axes, np.zeros((4, 4, 3), np.uint8), "+3", framed=True)
+    assert axes.get_title() == "+3" and axes.spines["left"].get_visible()
+    plots.picture(axes, np.zeros((4, 4, 3), np.uint8), "-3")
+    assert not axes.spines["left"].get_visible()

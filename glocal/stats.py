@@ -1,0 +1,114 @@
+"""Are differences real? Paired bootstrap intervals over repetitions and classes, and tests over tasks.
+
+Differences are paired: transforms meet the same images. An interval says what other draws of images and other classes of
+the same kind would give; a test over tasks asks whether a transform helps on tasks like these, each task counted once.
+"""
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+from glocal.human import bootstrap_mean
+
+
+def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
+    """Mean difference and its bootstrap interval over repetitions and classes: (mean, low, high).
+
+    difference, weight: (R, K), of repetition r on class k; a weight is the number of test images (accuracy) or 1 (balanced).
+    Each draw resamples rows and columns, independently and with replacement: R repetitions, K classes.
+    """
+    d, w = np.asarray(difference, float), np.asarray(weight, float)
+    d = np.where(w > 0, d, 0.0)
+    rng = np.random.default_rng(seed)
+    rows = rng.multinomial(len(d), np.full(len(d), 1 / len(d)), draws)  # (draws, R) how often each is drawn
+    columns = rng.multinomial(d.shape[1], np.full(d.shape[1], 1 / d.shape[1]), draws)  # (draws, K)
+    found = ((rows @ (d * w)) * columns).sum(1) / np.maximum(((rows @ w) * columns).sum(1), 1e-12)
+    return float((d * w).sum() / w.sum()), *map(float, np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
+
+
+def holm(p) -> np.ndarray:
+    """Holm's adjusted p-values (1979): the probability of a single false rejection among all stays below the level."""
+    p = np.asarray(p, float)
+    order, adjusted = np.argsort(p), np.empty(len(p))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
+    return adjusted
+
+
+def signed_rank(differences) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test that the median over tasks is 0; 1 where all differences are 0."""
+    differences = np.asarray(differences, float)
+    return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
+
+
+def over_tasks(means, pairs=(("naive", "original"), ("global", "original"), ("glocal", "original"), ("glocal", "naive"),
+                             ("glocal", "global"))):  # fmt: skip
+    """One row a pair (transform, versus): tasks, median_difference, better (tasks), p, p_holm. means: tasks x transforms.
+
+    With n tasks the smallest p there can be is 2 / 2^n: .0078 for 8, .5 for 2, which can show nothing.
+    """
+    import pandas as pd
+
+    rows = []
+    for transform, versus in (p for p in pairs if set(p) <= set(means)):
+        d = (means[transform] - means[versus]).to_numpy()
+        rows.append(dict(transform=transform, versus=versus, tasks=len(d), median_difference=np.median(d),
+                         better=int((d > 0).sum()), p=signed_rank(d)))  # fmt: skip
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p"])) if len(table) else table
+
+
+def gains(table, versus: str = "original", balanced: bool = False):
+    """What every transform adds to `versus`, with bootstrap intervals over repetitions and classes: a DataFrame.
+
+    table: DataFrame of the records of `few_shot.repetition`, with columns split, fold, task, transform beside theirs; the
+    folds of a split hold different classes or images and stand side by side. One row a split, task, shots, classifier and
+    transform: difference, ci_low, ci_high, in shares of 1.
+    """
+    import pandas as pd
+
+    rows, keys = [], ["split", "task", "shots", "classifier"]
+    for key, part in table.groupby(keys, sort=False, dropna=False):
+        share, images = {}, None
+        for transform, its in part.sort_values("repetition").groupby("transform", sort=False):
+            correct, images = (np.hstack([np.stack(f[c]) for _, f in its.groupby("fold")]) for c in ("correct", "images"))
+            share[transform] = correct / np.maximum(images, 1)  # (R, K)
+        for transform in (t for t in share if t != versus):
+            found = paired_interval(share[transform] - share[versus], images > 0 if balanced else images)
+            named = zip(("difference", "ci_low", "ci_high"), found, strict=True)
+            rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | dict(named))
+    return pd.DataFrame(rows)
+
+
+def by_class(table, names: dict):
+    """One row a fold, task, transform and class, summed over repetitions: correct, images. names: {(fold, task): (K,)}."""
+    import pandas as pd
+
+    rows = []
+    for (fold, task, transform), part in table.groupby(["fold", "task", "transform"], sort=False):
+        counts = zip(names[fold, task], np.stack(part["correct"]).sum(0), np.stack(part["images"]).sum(0), strict=True)
+        same = dict(fold=fold, task=task, transform=transform)
+        rows += [same | {"class": c, "correct": int(k), "images": int(n)} for c, k, n in counts]
+    return pd.DataFrame(rows)
+
+
+def over_classes(table, versus: str = "original"):
+    """Means over classes with bootstrap intervals, and what every transform adds to `versus`, paired by class: a DataFrame.
+
+    table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and low, high where one set
+    stands against another: that interval, over images, is kept, and such a difference has none. One row a split, mode,
+    dataset and transform: classes, auroc, auroc_low, auroc_high, aupr, fpr95, difference, ci_low, ci_high.
+    """
+    import pandas as pd
+
+    rows, keys = [], ["split", "mode", "dataset"]
+    for key, part in table.groupby(keys, sort=False):
+        base = part[part["transform"] == versus].set_index(["fold", "normal_class"])["auroc"]
+        for transform, its in part.groupby("transform", sort=False):
+            values = its.set_index(["fold", "normal_class"])["auroc"]
+            auroc, low, high = bootstrap_mean(values)
+            change = bootstrap_mean(values - base)
+            if key[1] == "set":
+                low, high, change = its["low"].mean(), its["high"].mean(), (change[0], np.nan, np.nan)
+            found = dict(classes=len(its), auroc=auroc, auroc_low=low, auroc_high=high)
+            found |= dict(its[["aupr", "fpr95"]].mean()) | dict(zip(("difference", "ci_low", "ci_high"), change, strict=True))
+            rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | found)
+    return pd.DataFrame(rows)

@@ -1,0 +1,88 @@
+"""Nothing that a task tests on was trained on: no test image, no test class of BREEDS, no test object, no image twice."""
+
+import functools
+
+import numpy as np
+import pytest
+from helpers import needs_data
+
+from glocal import datasets, few_shot, triplets
+from glocal.config import load_config
+from glocal.experiment import also_in
+
+CONFIG = load_config("config/clip-b32.yaml")
+SETS = CONFIG["encoders"]["clip-b32"]["sets"]
+TASKS = CONFIG["few_shot"]["tasks"] | {f"{name} (anomaly)": spec for name, spec in CONFIG["anomaly"]["sets"].items()}
+
+
+@functools.cache
+def images(name):
+    x, rows = datasets.cache(SETS[name]["cache"], SETS[name]["part"])
+    if SETS[name]["cache"] == "imagenet":
+        datasets.add_hierarchy(rows, names=True)
+    return x, rows
+
+
+def selected(part):
+    x, rows = images(part["set"])
+    rows.attrs["source"] = part["set"]
+    keep = rows.eval(part["where"]).to_numpy(bool) if "where" in part else np.ones(len(x), bool)
+    return x[keep], rows[keep]
+
+
+def nearest(x, y):
+    return max((block @ y.T).max() for block in np.array_split(x, max(len(x) // 512, 1)))
+
+
+@needs_data
+@pytest.mark.parametrize("task", TASKS)
+def test_no_test_image_is_in_the_pool(task):
+    """The sets as published have an image of DTD and one of Flowers on both sides; an experiment leaves these out."""
+    spec = TASKS[task]
+    train, test = selected(spec.get("pool") or spec["train"]), selected(spec["test"])
+    twice = also_in(train[0], test[0])
+    assert twice.sum() == (1 if train[1].attrs["source"] in ("dtd-val", "flowers-val") else 0)
+    assert nearest(train[0][~twice], test[0]) < 1 - 1e-6
+    if spec["label"] in ("entity13", "entity30", "living17", "nonliving26"):
+        assert not set(train[1]["class"]) & set(test[1]["class"]) and set(train[1][spec["label"]]) == set(test[1][spec["label"]])
+
+
+@needs_data
+@pytest.mark.parametrize("name", [name for name, part in SETS.items() if part["part"] == "train"])
+def test_no_image_is_in_a_pool_twice(name):
+    """The draws of the caches overlap; an image drawn twice would count as two shots."""
+    x, rows = images(name)
+    for c in rows["class"].unique():
+        its = x[(rows["class"] == c).to_numpy()]
+        assert (its @ its.T - 2 * np.eye(len(its))).max() <= datasets.SAME_IMAGE + 1e-6
+
+
+@needs_data
+def test_no_image_of_a_tested_class_is_in_the_context():
+    context = selected(CONFIG["encoders"]["clip-b32"]["context"])
+    for task in ("entity13", "entity30", "living17", "nonliving26"):
+        tested = selected(CONFIG["few_shot"]["tasks"][task]["test"])
+        assert not set(context[1]["class"]) & set(tested[1]["class"])
+        assert nearest(tested[0], context[0]) < 1 - 1e-6
+
+
+@needs_data
+def test_no_held_out_object_is_in_a_training_triplet():
+    from glocal import judgments
+
+    tables, _ = judgments.tables(["object"], 3, CONFIG["seed"])
+    for i, (_, held_out) in enumerate(triplets.split_objects(datasets.N_OBJECTS, 3, CONFIG["seed"])):
+        assert not np.isin(tables[f"object-{i}-train"], held_out).any()
+        assert np.isin(tables[f"object-{i}-test"], held_out).all()
+
+
+@needs_data
+def test_shuffled_labels_give_chance():
+    """DTD with its training labels shuffled: 5 shots of 47 textures, within four standard errors of 1/47."""
+    (x, rows), (test_x, test_rows) = (selected(TASKS["dtd"][part]) for part in ("pool", "test"))
+    labels = np.random.default_rng(0).permutation(rows["class"].to_numpy())
+    how = dict(shots=[5], values=[10.0], folds=5, classifiers=few_shot.CLASSIFIERS[:3])
+    found = few_shot.repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **how)
+    for record in found:  # answers to images of a class go together: the standard error is over classes
+        share = record["correct"] / record["images"]
+        assert abs(record["accuracy"] - 1 / 47) < 4 * share.std() / np.sqrt(47), record["classifier"]
