@@ -10,6 +10,12 @@ TABLES = {
     "few_shot": ["encoder", "task", "shots", "repetition", "transform", "classifier", "accuracy"],
     "anomaly": ["encoder", "dataset", "mode", "normal_class", "transform", "auroc"],
     "human": ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "ceiling"],
+    "few_shot_gains": ["encoder", "task", "shots", "classifier", "transform", "versus", "difference", "ci_low", "ci_high"],
+    "few_shot_tests": ["encoder", "shots", "transform", "versus", "tasks", "median_difference", "p", "p_holm"],
+    "few_shot_classes": ["encoder", "task", "fold", "transform", "class", "correct", "images"],
+    "anomaly_summary": ["encoder", "dataset", "mode", "transform", "auroc", "auroc_low", "auroc_high", "aupr", "fpr95"],
+    "anomaly_tests": ["encoder", "mode", "transform", "versus", "tasks", "median_difference", "p", "p_holm"],
+    "anomaly_oracle": ["encoder", "dataset", "mode", "objective", "settings", "chosen", "oracle", "oracle_setting"],
     "structure": ["encoder", "transform", "measure", "value"],
 }  # fmt: skip
 
@@ -47,7 +53,8 @@ def headline(folder, shots: int = 5):
     a, f, d = (read(folder / f"{name}.csv") for name in ("alignment", "few_shot", "anomaly"))
     first = a["encoder"].iloc[0]
     a = a[(a["encoder"] == first) & a["chosen"]].rename(columns={"objective": "transform"})
-    f = f[(f["encoder"] == first) & (f["shots"] == min(shots, f["shots"].max()))].rename(columns={"accuracy": "value"})
+    f = f[(f["encoder"] == first) & (f["classifier"] == "logistic regression")]
+    f = f[f["shots"] == min(shots, f["shots"].max())].rename(columns={"accuracy": "value"})
     d = d[d["encoder"] == first].rename(columns={"dataset": "task", "auroc": "value"})
     d = d.groupby(["task", "mode", "fold", "transform"], sort=False)["value"].mean().reset_index()
     rows = [

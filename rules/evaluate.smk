@@ -1,6 +1,9 @@
-# Stages 3 to 6: people, few-shot, anomaly detection, structure. Each is one notebook per encoder and one tidy table.
+# Stages 3 to 6: people, few-shot, anomaly detection, structure. Each is one notebook per encoder and its tidy tables.
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
+# What a stage leaves beside its table of measurements: intervals, tests, classes.
+MORE = {"few_shot": ["gains", "tests", "classes"], "anomaly": ["summary", "tests", "oracle"]}
+TABLES = ["alignment", *EVALUATIONS, *(f"{name}_{table}" for name in MORE for table in MORE[name])]
 
 for name, number in EVALUATIONS.items():
 
@@ -14,6 +17,7 @@ for name, number in EVALUATIONS.items():
             triplets=f"{RESULTS}/triplets.npz",
             features=f"{RESULTS}/tables/{{encoder}}/features.csv",
         output:
+            [f"{RESULTS}/tables/{{encoder}}/{name}_{table}.csv" for table in MORE.get(name, [])],
             table=f"{RESULTS}/tables/{{encoder}}/{name}.csv",
             figure=report(
                 f"{RESULTS}/figures/{name}-{{encoder}}.png",
@@ -43,7 +47,7 @@ rule gather:
     log:
         f"{RESULTS}/logs/gather-{{table}}.log",
     wildcard_constraints:
-        table="alignment|human|few_shot|anomaly|structure",
+        table="|".join(TABLES),
     conda:
         "../environment.yml"
     message:
@@ -77,6 +81,6 @@ rule structure:
 
 
 rule tables:
-    """All five tables."""
+    """All tables."""
     input:
-        expand(f"{RESULTS}/{{table}}.csv", table=["alignment", "human", "few_shot", "anomaly", "structure"]),
+        expand(f"{RESULTS}/{{table}}.csv", table=TABLES),

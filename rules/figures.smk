@@ -1,6 +1,12 @@
 # Stage 7: the figures that put the experiments side by side, and the copies that are kept in git.
 
 
+# Our numbers beside the paper's, where people judged.
+PAGE = "true"
+if config["observer"] == "human":
+    PAGE = f"python -m glocal replication {RESULTS} --encoder {DOWNSTREAM[0]} --out {{output}}/replication.md"
+
+
 rule figures_profile:
     """The overview of a profile, from its tables and first encoder."""
     input:
@@ -41,4 +47,4 @@ rule publish:
     message:
         "Publish figures and tables -> {output}"
     shell:
-        f"(mkdir -p {{output}}/tables; cp {RESULTS}/figures/*.png {{output}}; cp {RESULTS}/*.csv {{output}}/tables) 2>&1 | tee {{log}}"
+        f"(mkdir -p {{output}}/tables; cp {RESULTS}/figures/*.png {{output}}; cp {RESULTS}/*.csv {{output}}/tables; {PAGE}) 2>&1 | tee {{log}}"

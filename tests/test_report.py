@@ -18,7 +18,7 @@ def folder(tmp_path):
     ]  # fmt: skip
     alignment[-1]["odd_one_out"] = 99.0
     few_shot = [
-        {"encoder": e, "task": "t", "shots": s, "repetition": r, "transform": "naive", "classifier": "logistic",
+        {"encoder": e, "task": "t", "shots": s, "repetition": r, "transform": "naive", "classifier": "logistic regression",
          "accuracy": 0.5 + s / 100 + r / 10, "fold": "all"} for e in ("first", "second") for s in (1, 5, 8) for r in (0, 1)
     ]  # fmt: skip
     anomaly = [
