@@ -7,6 +7,7 @@ score       odd-one-out accuracy of features      python -m glocal score feature
 export      features as HDF5 or safetensors       python -m glocal export features --out features.h5
 data        list the public files, fetch them     python -m glocal data --fetch
 plan        what a config downloads and needs     python -m glocal plan --config config/paper.yaml
+replication our numbers beside the paper's        python -m glocal replication results/clip-b32 --encoder clip-b32 --out page.md
 triplets, run-notebook, gather, report            steps of the pipeline, called by Snakemake
 """
 
@@ -122,6 +123,12 @@ def gather(args):
     report.gather(args.parts, args.out)
 
 
+def replication(args):
+    from glocal import replication
+
+    Path(args.out).write_text(replication.page(resolve(args.folder), args.encoder), encoding="utf-8")
+
+
 def report(args):
     from glocal import report
 
@@ -209,6 +216,7 @@ def _parser():
         (["-p", "--parameter"], dict(nargs=2, action="append", metavar=("NAME", "VALUE"))), name="run-notebook",
     )  # fmt: skip
     command(gather, (["parts"], dict(nargs="+")), out)
+    command(replication, (["folder"], {}), (["--encoder"], dict(required=True)), out)
     command(report, config)
     return parser
 
