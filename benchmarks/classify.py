@@ -77,9 +77,7 @@ def speed(row):
     note = "397 classes, 1 of 5 folds, 11 C, 3 transforms, one thread"
     yield row("few-shot SUN397", ours, theirs, 10.0, "s", f"{note}; yardstick: scikit-learn, converged (float64, tol 1e-6)")
     yield row("few-shot SUN397, default tolerance", ours, loose, None, "s", f"{note}; yardstick: scikit-learn, float32, tol 1e-4")
-    yield row(
-        "few-shot SUN397, bare products", ours, products, None, "s", "yardstick: the two products of our evaluations"
-    )
+    yield row("few-shot SUN397, bare products", ours, products, None, "s", "yardstick: the two products of our evaluations")
 
 
 def _bare(case, images, train):

@@ -41,9 +41,9 @@ def compare(scores):
     """
     import pandas as pd
 
-    rows, keys = [], ["dataset", "mode", "objective"]
+    rows, keys, more = [], ["dataset", "mode", "objective"], ["settings", "chosen", "oracle", "oracle_setting"]
     for key, part in scores.groupby(keys, sort=False):
         top = part.loc[part["auroc"].idxmax()]
-        rows.append(dict(zip(keys, key, strict=True)) | dict(settings=len(part), chosen=part.loc[part["chosen"], "auroc"].iloc[0],
-                                                             oracle=top["auroc"], oracle_setting=top["setting"]))  # fmt: skip
-    return pd.DataFrame(rows)
+        found = (len(part), part.loc[part["chosen"], "auroc"].iloc[0], top["auroc"], top["setting"])
+        rows.append([*key, *found])
+    return pd.DataFrame(rows, columns=[*keys, *more])
