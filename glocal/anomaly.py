@@ -22,7 +22,7 @@ from glocal.config import GlocalError, did_you_mean
 
 MODES = ("one-vs-rest", "reverse", "shift", "set")
 DISTANCES = ("cosine", "euclidean", "dot")
-ROWS = 1024  # test images of a block
+ROWS = 2048  # test images of a block
 BLOCK = 1 << 22  # similarities of a block (16 MiB in float32); glibc takes memory above 32 MiB anew from the system every time
 
 
@@ -72,7 +72,7 @@ def _known(what, word, known):
 
 def _features(train_x, test_x, k) -> tuple[Tensor, Tensor]:
     """Both as tensors on the device and in the precision of train_x, at least float32."""
-    train, test = torch.as_tensor(train_x), torch.as_tensor(test_x)
+    train, test = (x if isinstance(x, Tensor) else torch.as_tensor(np.require(x, None, "W")) for x in (train_x, test_x))
     train = train.to(torch.promote_types(train.dtype, torch.float32))
     for x, name in ((train, "training"), (test, "test")):
         if x.ndim != 2 or x.shape[1] != train.shape[1]:

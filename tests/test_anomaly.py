@@ -362,6 +362,14 @@ def test_order_of_images_is_nothing():
     assert anomaly.by_class(x[:30][a], y[:30][a], x[30:][b], y[30:][b]) == plain
 
 
+@pytest.mark.filterwarnings("error")
+def test_features_may_be_read_only(tmp_path):
+    x, y = blobs()
+    np.save(tmp_path / "x.npy", x)
+    there = np.load(tmp_path / "x.npy", mmap_mode="r")
+    np.testing.assert_array_equal(anomaly.scores(there, y, there), anomaly.scores(x, y, x))
+
+
 def test_torch_numpy_and_whole_numbers_are_all_features():
     x, y = blobs()
     plain = anomaly.scores(x, y, x)

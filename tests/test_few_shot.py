@@ -235,19 +235,27 @@ def test_a_tie_goes_to_the_smaller_c_and_one_shot_to_the_middle():
     assert few_shot.choose_c(Images(x, y), [3.0], 5) == 3.0
 
 
-def test_the_search_stops_where_accuracy_is_lost(monkeypatch):
-    """Correct answers of 40 images as C rises: 10, 30, 29, 12 and then what nobody asks for."""
+@pytest.mark.parametrize(
+    "right, chosen, last",
+    [
+        ((10, 30, 29, 12, 40), 2, 4),  # lost where C is large: the fifth is never fitted
+        ((10, 12, 5, 30, 29), 4, 5),  # lost where C is small: the path goes on, and finds better
+        ((30, 29, 28, 12, 40), 5, 5),  # never risen
+    ],
+)
+def test_the_search_stops_where_accuracy_is_lost(monkeypatch, right, chosen, last):
+    """How many of 40 images are right, as C rises."""
     asked = []
 
     def correct_path(self, values, train, test):
-        for v, correct in zip(values, (10, 30, 29, 12, 40), strict=True):
+        for v, correct in zip(values, right, strict=True):
             asked.append(v)
             yield np.arange(40) < correct
 
     monkeypatch.setattr(Images, "correct_path", correct_path)
     x, y = clusters(1, n=40)
-    assert few_shot.choose_c(Images(x, y), [1, 2, 3, 4, 5], 2) == 2
-    assert max(asked) == 4
+    assert few_shot.choose_c(Images(x, y), [1, 2, 3, 4, 5], 2) == chosen
+    assert max(asked) == last
 
 
 def test_parallel_keeps_the_order_of_its_calls():
