@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 demo: env  ## the paper's story on embedded pictures, no download
 	snakemake --cores $(CORES)
 
-clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then 21 minutes on two cores
+clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then three quarters of an hour on two cores
 	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
 
 test: env  ## every test: units, properties, notebooks, pipeline
@@ -23,7 +23,7 @@ lint: env
 notebooks: demo  ## run the notebooks on their defaults and store them with their outputs, which the tests compare
 	TQDM_DISABLE=1 jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
-bench: env  ## what is fast, how fast, against what: benchmarks/results; about 45 minutes on two cores, most of it the yardsticks
+bench: env  ## what is fast, how fast, against what: benchmarks/results; about an hour on two cores, most of it the yardsticks
 	snakemake --cores $(CORES) extract triplets --configfile config/clip-b32.yaml
 	python benchmarks/run.py
 

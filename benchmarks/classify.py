@@ -94,8 +94,8 @@ def _bare(case, images, train):
 def agreement(row):
     """The same C and accuracy, at five shots? scikit-learn converged: tol 1e-8; for SUN397, where that takes too long, 1e-6."""
     experiment = Experiment("config/clip-b32.yaml")
-    cases = [(t, kind, n) for t in SMALL for kind in ("original", "naive", "glocal") for n in range(3)]
-    cases += [("flowers", "original", 0), ("flowers", "glocal", 0), ("caltech101", "glocal", 0), ("sun397", "original", 0)]
+    cases = [(t, kind, n) for t in SMALL for kind in ("original", "naive", "glocal") for n in range(2)]
+    cases += [("flowers", "glocal", 0), ("caltech101", "glocal", 0), ("sun397", "original", 0)]
     same, gaps = [], {}
     for task, kind, number in cases:
         case = Case(experiment, task, kind, number)
@@ -108,7 +108,8 @@ def agreement(row):
     yield row("few-shot, accuracy against scikit-learn", max(worst, 1e-6), None, 0.1, "points", f"largest mean of a task: {note}")
 
 
-def few_shot_rows(row):
+def rows(row):
+    """All of it, on one thread. row: makes a row of the table."""
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield from speed(row)

@@ -22,6 +22,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 sys.path.insert(0, str(Path(__file__).parent))
+import classify
 from yardstick import Step
 
 from glocal import alignment, anomaly, demo, image_sets, local, losses, paper, triplets
@@ -222,6 +223,11 @@ def encode_only(e, ready, batch=16):
         pass
 
 
+def few_shot():
+    """Few-shot classification by the paper's protocol against scikit-learn: speed, agreement."""
+    yield from classify.rows(row)
+
+
 def search():
     """Anomaly scores: the 5 nearest of 50,000 images for each of 50,000, against the product alone in the same blocks."""
     x, y = _directions(50_000, 0), _directions(50_000, 1)
@@ -272,6 +278,7 @@ CPU = dict(
     recipes=recipes,
     recipes_short=recipes_short,
     search=search,
+    few_shot=few_shot,
 )
 
 

@@ -9,7 +9,7 @@ Score = - mean cosine to the k = 5 nearest normals; AUROC per normal class, then
 `knn_score` is the definition. `scores` gives the same numbers without ever holding all similarities: block by block, a
 product and the k largest of it, for all classes at once. Exact: of tied neighbours it does not matter which is taken, since a
 score is a mean of values. Features may be numpy or torch; the work is done where train_x is and in its precision.
-scikit-learn's brute-force search is exact too, and several times slower (benchmarks/run.py search).
+scikit-learn's brute-force search is exact too, but slower, and knows no classes (benchmarks/run.py search).
 """
 
 import numpy as np
@@ -49,20 +49,18 @@ def scores(train_x, train_y, test_x, *, mode="one-vs-rest", k=5, distance="cosin
     _known("mode", mode, MODES)
     _known("distance", distance, DISTANCES)
     train, test = _features(train_x, test_x, k)
-    known, groups = _groups(train, None if mode == "set" else train_y, distance)
-    wanted = _positions(known, known if classes is None or mode == "set" else classes)
+    centre = train.mean(0)
+    known, stacks = _stacks(_factor(train, distance, centre, normals=True), None if mode == "set" else train_y)
+    own = _positions(known, np.sort(known) if classes is None or mode == "set" else classes).to(train.device)
     if mode == "reverse" and len(known) < 2:
         raise GlocalError(f"anomaly detection: mode reverse trains on all classes but one, and there is only {known[0]!s}.")
-    if mode != "reverse":
-        groups, wanted = [groups[i] for i in wanted], slice(None)
-    k = min(k, len(train) if mode == "reverse" else max(map(len, groups), default=k))
-    centre, found = train.mean(0), []
-    for x in test.split(ROWS):
-        best = _nearest(_factor(x, distance, centre), groups, k, distance)  # (C, b, k)
-        best = _of_others(best, wanted) if mode == "reverse" else best
-        there = best > -torch.inf
-        found.append(best.where(there, 0).sum(2) / there.sum(2))
-    return -torch.cat(found, dim=1).cpu().numpy()
+    k, found = min(k, len(train) if mode == "reverse" else max(s.shape[1] for s in stacks)), []
+    for some in test.split(ROWS):
+        x = _factor(some, distance, centre)
+        best = torch.cat([_largest(x, stack, k) for stack in stacks], dim=1)  # (b, C, k)
+        best = _of_others(best, own) if mode == "reverse" else best[:, own]
+        found.append(_mean_similarity(best, x, distance))
+    return -torch.cat(found).T.cpu().numpy()
 
 
 def _known(what, word, known):
@@ -87,70 +85,98 @@ def _features(train_x, test_x, k) -> tuple[Tensor, Tensor]:
     return train, test.to(train)
 
 
-def _groups(train, labels, distance) -> tuple[np.ndarray, list[Tensor]]:
-    """The classes (C,) in sorted order and the factors of their training rows, each (n_c, p); without labels all in one."""
-    factors = _factor(train, distance, train.mean(0), normals=True)
+def _factor(x, distance, centre, normals=False) -> Tensor:
+    """Rows (b, p + 1) as factors: the larger their product with a normal image's, the nearer they are.
+
+    Euclidean: -|x - y|^2 / 2 = x.y - |y|^2 / 2 - |x|^2 / 2; the last column brings y's square, else 0. Centred, which costs
+    fewer digits.
+    """
+    if distance == "cosine":
+        x = torch.nn.functional.normalize(x, dim=1)
+    elif distance == "euclidean":
+        x = x - centre
+    last = x.new_full((len(x), 1), 0 if normals else 1)
+    if normals and distance == "euclidean":
+        last -= _square(x) / 2
+    return torch.cat([x, last], dim=1)
+
+
+def _square(x):
+    return torch.linalg.vector_norm(x, dim=1, keepdim=True) ** 2
+
+
+def _stacks(factors, labels) -> tuple[np.ndarray, list[Tensor]]:
+    """Classes (C,), small to large, and their factors (n, p) in the same order, several small classes in a stack (c, w, p).
+
+    A stack is one product and one search instead of c; rows that fill up a smaller class have similarity -inf. Without labels
+    all is one class.
+    """
     if labels is None:
-        return np.array(["all"]), [factors]
-    if len(labels) != len(train):
-        rows = f"{len(train)} training images (or texts) have {len(labels)} labels"
+        return np.array(["all"]), [factors[None]]
+    if len(labels) != len(factors):
+        rows = f"{len(factors)} training images (or texts) have {len(labels)} labels"
         raise GlocalError(f"anomaly detection: {rows}; give one for each.")
     known, which, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    order = torch.as_tensor(np.argsort(which, kind="stable"), device=train.device)
-    return known, list(factors[order].split(counts.tolist()))
+    by_size = np.argsort(counts, kind="stable")
+    order = torch.as_tensor(np.argsort(np.argsort(by_size)[which], kind="stable"), device=factors.device)
+    batches = [[]]
+    for group in factors[order].split(counts[by_size].tolist()):
+        if batches[-1] and (len(batches[-1]) + 1) * len(group) > BLOCK // ROWS:
+            batches.append([])
+        batches[-1].append(group)
+    return known[by_size], [_stack(batch) for batch in batches]
 
 
-def _positions(known, classes) -> list[int]:
+def _stack(groups) -> Tensor:
+    """Factors (n_c, p) of some classes as (c, w, p), w the largest n_c."""
+    if len(groups) == 1:
+        return groups[0][None]
+    stack = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True)
+    for its, group in zip(stack, groups, strict=True):
+        its[len(group) :, -1] = -torch.inf
+    return stack
+
+
+def _positions(known, classes) -> Tensor:
     place = {c: i for i, c in enumerate(known.tolist())}
     classes = np.asarray(classes).tolist()
     for c in classes:
         if c not in place:
             raise GlocalError(f'anomaly detection: normal class "{c}" has no training image.{did_you_mean(c, place)}')
-    return [place[c] for c in classes]
+    return torch.tensor([place[c] for c in classes], dtype=torch.long)
 
 
-def _factor(x, distance, centre, normals=False) -> Tensor:
-    """Rows (b, p) as factors: the larger their product with a normal image's, the nearer they are.
+def _largest(x, stack, k) -> Tensor:
+    """The k largest products of every row of x (b, p) in each class of a stack (c, w, p): (b, c, k), -inf where it has fewer.
 
-    Euclidean: -|x - y|^2 / 2 = x.y - |y|^2 / 2 - |x|^2 / 2, with one more column for y's square; centred to lose fewer digits.
+    No more than BLOCK products are in memory at a time.
     """
-    if distance == "cosine":
-        return torch.nn.functional.normalize(x, dim=1)
-    if distance == "dot":
-        return x
-    x = x - centre
-    square = (x * x).sum(1, keepdim=True)
-    return torch.cat([x, -square / 2 if normals else torch.ones_like(square)], dim=1)
+    parts, c = [], len(stack)
+    for some in stack.split(max(1, BLOCK // (c * max(1, len(x)))), dim=1):
+        products = (x @ some.flatten(0, 1).T).unflatten(1, (c, -1))  # (b, c, w)
+        parts.append(products.topk(min(k, some.shape[1]), dim=2, sorted=False).values)
+    best = torch.cat(parts, dim=2)
+    best = best.topk(k, dim=2).values if best.shape[2] > k else best
+    return torch.nn.functional.pad(best, (0, k - best.shape[2]), value=-torch.inf)
 
 
-def _nearest(x, groups, k, distance) -> Tensor:
-    """Similarities (C, b, k) of x (b, p) to the k nearest of each group; -inf where a group has fewer than k."""
-    best = torch.stack([_largest(x, group, k) for group in groups]) if groups else x.new_empty(0, len(x), k)
-    if distance != "euclidean":
-        return best
-    square = (x[:, :-1] ** 2).sum(1)[:, None]  # (b, 1)
-    return -(square - 2 * best).clamp(min=0).sqrt()
-
-
-def _largest(x, y, k) -> Tensor:
-    """The k largest products of every row of x (b, p) with the rows of y (n, p), (b, k); at most BLOCK of them at a time."""
-    parts = []
-    for some in y.split(max(1, BLOCK // max(1, len(x)))):
-        parts.append((x @ some.T).topk(min(k, len(some)), dim=1, sorted=False).values)
-    best = torch.cat(parts, dim=1)
-    best = best.topk(k, dim=1).values if best.shape[1] > k else best
-    return torch.nn.functional.pad(best, (0, k - best.shape[1]), value=-torch.inf)
-
-
-def _of_others(best, wanted) -> Tensor:
-    """From the k largest of each class, best (C, b, k), the k largest of all classes but one: (len(wanted), b, k).
+def _of_others(best, own) -> Tensor:
+    """From the k largest in each class, best (b, C, k), the k largest in all classes but one: (b, len(own), k).
 
     No class has more than k of the 2k largest of all, so that without it at least k are left.
     """
-    c, b, k = best.shape
-    top = best.permute(1, 0, 2).reshape(b, c * k).topk(2 * k, dim=1)
-    left_out = torch.as_tensor(wanted, device=best.device)[:, None, None]
-    return top.values.where(top.indices // k != left_out, -torch.inf).topk(k, dim=2).values
+    k = best.shape[2]
+    top = best.flatten(1).topk(2 * k, dim=1)  # (b, 2k)
+    others = (top.indices // k)[:, None] != own[:, None]  # (b, len(own), 2k)
+    return top.values[:, None].where(others, -torch.inf).topk(k, dim=2).values
+
+
+def _mean_similarity(best, x, distance) -> Tensor:
+    """Mean over those of the k products best (b, C, k) that there are, (b, C); of minus the distance if euclidean."""
+    there = best > -torch.inf
+    if distance == "euclidean":
+        best = -(_square(x[:, :-1])[:, :, None] - 2 * best).clamp(min=0).sqrt()
+    return best.where(there, 0).sum(2) / there.sum(2)
 
 
 def zero_shot(text, test_x, classes, *, mode="one-vs-rest") -> np.ndarray:

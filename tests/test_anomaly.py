@@ -179,7 +179,18 @@ def test_no_more_than_a_block_is_ever_in_memory(mode, monkeypatch):
         anomaly.scores(x, y, x[::3], mode=mode)
     assert max(seen.products) <= 32 * 40
     assert sum(seen.products) == 100 * 300  # every pair once, whatever the number of classes
-    assert seen.largest == x.size  # the features themselves (300, 5); the similarities would be (100, 300)
+    assert seen.largest == 300 * 6  # the features themselves and a column; the similarities would be (100, 300)
+
+
+def test_classes_of_all_sizes_cost_hardly_more(monkeypatch):
+    monkeypatch.setattr(anomaly, "ROWS", 32)
+    monkeypatch.setattr(anomaly, "BLOCK", 32 * 40)
+    x, y = blobs(n=300)[0], np.repeat(np.arange(24), np.arange(24) + 1)  # classes of 1 ... 24 images
+    with Watch() as seen:
+        found = anomaly.scores(x, y, x[:32], k=3)
+    assert max(seen.products) <= 32 * 40 and len(seen.products) < 16
+    assert 32 * 300 <= sum(seen.products) < 1.15 * 32 * 300  # smaller classes are filled up to the largest beside them
+    np.testing.assert_allclose(found, by_reading(x, y, x[:32], "one-vs-rest", 3, "cosine"))
 
 
 # metrics

@@ -62,6 +62,17 @@ def test_committed_tables_hold_together(path):
 
 
 def test_benchmarks_that_are_named_exist():
-    names = {"step", "split_and_score", "memory", "precision", "grid", "recipes", "recipes_short", "extraction", "search"}
+    names = {
+        "step",
+        "split_and_score",
+        "memory",
+        "precision",
+        "grid",
+        "recipes",
+        "recipes_short",
+        "extraction",
+        "search",
+        "few_shot",
+    }
     assert set(run.CPU) == names
     assert all(callable(f) for f in run.CPU.values())
