@@ -66,8 +66,8 @@ def page(folder, encoder: str) -> str:
 
 
 INTRODUCTION = """In %, before → after the transform. Values of other models than ours have their names; what compares across
-models is the gain. `difference`: our gain less theirs (mean over image/text models), in points; where a source has the value alone, or the
-same model as ours, our value less theirs. Made by `python -m glocal replication` from the tables here."""
+models is the gain. `difference`: our gain less theirs (the mean over their image/text models), in points; where a source has
+the value alone, or the same model as ours, our value less theirs. Made by `python -m glocal replication` from the tables."""
 
 
 def _cell(row) -> str:
