@@ -255,7 +255,7 @@ def test_real_judgments_real_clip(tmp_path):
     e13, e30 = (
         {t: mean(headline, "5-shot", t, task) for t in ("original", "naive", "glocal")} for task in ("entity13", "entity30")
     )
-    assert e13["glocal"] >= e13["original"] + 0.025 and e13["naive"] < e13["glocal"]
+    assert e13["glocal"] >= e13["original"] + 0.015 and e13["naive"] < e13["glocal"]
     assert e30["naive"] <= e30["original"] - 0.08
     shift = [mean(headline, "anomaly AUROC, shift", t, "entity13") for t in ("original", "glocal")]
     assert shift[1] >= shift[0] + 0.03
