@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import classify
 from yardstick import Step
 
-from glocal import alignment, anomaly, demo, image_sets, local, losses, paper, triplets
+from glocal import alignment, anomaly, demo, image_sets, local, losses, neighbours, paper, triplets
 from glocal import extraction as extraction_module
 from glocal.config import GlocalError
 from glocal.encoders import encoder
@@ -261,9 +261,9 @@ def _search_anew(n):
 
 
 def _product(x, y):
-    columns = anomaly.BLOCK // anomaly.ROWS
-    room = torch.empty(anomaly.ROWS * columns)
-    for rows in torch.as_tensor(x).split(anomaly.ROWS):
+    columns = neighbours.BLOCK // neighbours.ROWS
+    room = torch.empty(neighbours.ROWS * columns)
+    for rows in torch.as_tensor(x).split(neighbours.ROWS):
         for some in torch.as_tensor(y).split(columns):
             torch.mm(rows, some.T, out=room[: len(rows) * len(some)].view(len(rows), len(some)))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch.overrides import TorchFunctionMode
 
-from glocal import anomaly
+from glocal import anomaly, neighbours
 from glocal.config import GlocalError
 
 CLASS_MODES = ("one-vs-rest", "reverse", "shift")
@@ -138,8 +138,8 @@ def test_in_blocks_as_by_the_reading_copy(seed, n, t, k, rows, block, mode, dist
         train, test = train[rng.integers(min(n, 3), size=n)], test[rng.integers(t, size=t)]
     y = np.append([0, 1], rng.integers(0, 4, n - 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(anomaly, "ROWS", rows)
-        patch.setattr(anomaly, "BLOCK", block)
+        patch.setattr(neighbours, "ROWS", rows)
+        patch.setattr(neighbours, "BLOCK", block)
         found = anomaly.scores(train.astype(kind), y, test.astype(kind), mode=mode, k=k, distance=distance)
     assert found.dtype == kind
     precise = 1e-7 if kind == np.float64 else 5e-3 if distance == "euclidean" else 1e-5
@@ -172,8 +172,8 @@ class Watch(TorchFunctionMode):
 
 @pytest.mark.parametrize("mode", anomaly.MODES)
 def test_no_more_than_a_block_is_ever_in_memory(mode, monkeypatch):
-    monkeypatch.setattr(anomaly, "ROWS", 32)
-    monkeypatch.setattr(anomaly, "BLOCK", 32 * 40)
+    monkeypatch.setattr(neighbours, "ROWS", 32)
+    monkeypatch.setattr(neighbours, "BLOCK", 32 * 40)
     x, y = blobs(n=300)
     with Watch() as seen:
         anomaly.scores(x, y, x[::3], mode=mode)
@@ -183,8 +183,8 @@ def test_no_more_than_a_block_is_ever_in_memory(mode, monkeypatch):
 
 
 def test_classes_of_all_sizes_cost_hardly_more(monkeypatch):
-    monkeypatch.setattr(anomaly, "ROWS", 32)
-    monkeypatch.setattr(anomaly, "BLOCK", 32 * 40)
+    monkeypatch.setattr(neighbours, "ROWS", 32)
+    monkeypatch.setattr(neighbours, "BLOCK", 32 * 40)
     x, y = blobs(n=300)[0], np.repeat(np.arange(24), np.arange(24) + 1)  # classes of 1 ... 24 images
     with Watch() as seen:
         found = anomaly.scores(x, y, x[:32], k=3)
@@ -451,3 +451,12 @@ def test_a_set_has_no_classes_and_scores_fit_their_images():
 def test_no_test_image_has_no_score():
     x, y = blobs()
     assert anomaly.scores(x, y, x[:0]).shape == (3, 0)
+
+
+def test_measure_is_one_function_for_all_modes():
+    x, y = blobs()
+    sides = x[:30], y[:30], x[30:], y[30:]
+    for mode in ("one-vs-rest", "reverse", "shift"):
+        assert anomaly.measure(*sides, mode=mode, k=3) == anomaly.by_class(*sides, mode=mode, k=3)
+    (row,) = anomaly.measure(*sides, -x, mode="set", k=3)
+    assert row == {"normal_class": "all"} | anomaly.against(x[:30], x[30:], -x, k=3)
