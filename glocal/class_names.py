@@ -20,6 +20,12 @@ def has_text(settings: dict) -> bool:
     return model.get("source") == "open_clip" and model.get("layer", "visual") == "visual" and not model.get("token")
 
 
+def task_labels(config: dict) -> list[tuple[str, str]]:
+    """(image set, label) of all tasks that compare images with classes: few-shot's and anomaly detection's."""
+    tasks = [*config["few_shot"]["tasks"].values(), *config["anomaly"]["sets"].values()]
+    return sorted({((spec.get("pool") or spec["train"])["set"], spec["label"]) for spec in tasks})
+
+
 def text_set(images: str, label: str) -> str:
     """The name of the text features of a label of an image set, beside those of its images."""
     return f"text-{images}-{label}"

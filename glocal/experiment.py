@@ -75,7 +75,9 @@ class Experiment:
     def select(self, part: dict, fold: str = "all") -> Features:
         """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
         found = self.features(part["set"])
-        keep = self._selected(found.rows, part, fold)
+        keep = _query(found.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(found.x), bool)
+        if part["set"] == "objects" and fold != "all":
+            keep = keep & self.held_out(fold)
         return Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
 
     def parts(self, spec: dict, fold: str = "all") -> list:
@@ -116,21 +118,14 @@ class Experiment:
         None if the encoder has no text tower, or the labels are numbers without names. Raises GlocalError if the text is not
         extracted, or lacks a class.
         """
-        part, label = spec.get("pool") or spec["train"], spec["label"]
         if not has_text(self.settings):
             return None
-        rows = self.features(part["set"]).rows
-        if class_names(rows, label, part["set"]) is None:
+        images, label = (spec.get("pool") or spec["train"])["set"], spec["label"]
+        names = class_names(self.parts(spec, fold)[0].rows, label, images)
+        if names is None:
             return None
-        labels = rows.loc[self._selected(rows, part, fold), label]
-        classes = np.unique(labels[_usable(labels, spec.get("min_per_class", 1))])
-        name = text_set(part["set"], label)
-        return rows_of(self.features(name), classes, f"{self.encoder}, {name}")
-
-    def _selected(self, rows, part: dict, fold: str) -> np.ndarray:
-        """(n,) bool: the rows of a set that a config part {set, where} means; of the objects only those held out of `fold`."""
-        keep = _query(rows, part["where"], part["set"]) if part.get("where") else np.ones(len(rows), bool)
-        return keep & self.held_out(fold) if part["set"] == "objects" and fold != "all" else keep
+        name = text_set(images, label)
+        return rows_of(self.features(name), list(names), f"{self.encoder}, {name}")
 
     def triplets(self) -> dict[str, np.ndarray]:
         """(m, 3) tables, the odd one last: "all", and "<fold>-train", "<fold>-test" for each fold."""

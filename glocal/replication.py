@@ -7,11 +7,11 @@ data/paper_differences.csv says why ours differ, where they do.
 
 from pathlib import Path
 
+from glocal.plots import NAMES
 from glocal.report import read
 
 SOURCES = {"paper": "paper", "notebook": "authors' notebook", "prototype": "prototype"}
 IMAGENET = ("AlexNet", "VGG-16")  # trained on ImageNet's labels: another family than ours, which gLocal does not help
-NAMES = {"naive": "naive", "global": "global", "glocal": "gLocal"}
 
 
 def numbers():

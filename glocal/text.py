@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import normalize
 
 from glocal import extraction, zoo
-from glocal.class_names import class_names, has_text, spoken, text_set
+from glocal.class_names import class_names, has_text, spoken, task_labels, text_set
 from glocal.config import GlocalError
 from glocal.encoders import parse, title
 from glocal.features import Features
@@ -102,7 +102,8 @@ def extract(experiment) -> None:
         return
     tower = functools.cache(lambda: text_tower(experiment.settings["model"]))  # loaded if there is anything to write
     rows = functools.cache(lambda images: experiment.features(images).rows)
-    for images, label in _wanted(experiment.config, experiment.settings):
+    at_hand = ("objects", *experiment.settings.get("sets", {}))
+    for images, label in (pair for pair in task_labels(experiment.config) if pair[0] in at_hand):
         names = class_names(rows(images), label, images)
         if names:
             write(tower(), names, experiment.stem(text_set(images, label)), f"{images} {label}")
@@ -118,10 +119,3 @@ def write(tower: Tower, names: dict, stem, source: str, templates=TEMPLATES) -> 
     about = dict(layer="text", templates=list(templates), source=source, scale="unit norm")
     header = {"encoder": tower.name, "digest": tower.digest, **about}
     return extraction.extract(tower.tokens(rows["text"], templates), tower.encode, stem, rows, header, BATCH)
-
-
-def _wanted(config: dict, settings: dict) -> list[tuple[str, str]]:
-    """(image set, label) of all tasks that compare images with classes, of the sets that this encoder has."""
-    tasks = [*config["few_shot"]["tasks"].values(), *config["anomaly"]["sets"].values()]
-    pairs = {((spec.get("pool") or spec["train"])["set"], spec["label"]) for spec in tasks}
-    return sorted(pair for pair in pairs if pair[0] in ("objects", *settings.get("sets", {})))

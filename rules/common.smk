@@ -8,6 +8,7 @@ import yaml
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
+from glocal.class_names import has_text, task_labels
 from glocal.config import GlocalError, check_config
 from glocal.imports import modules_used
 from glocal.plan import named_files

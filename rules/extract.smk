@@ -21,15 +21,6 @@ rule triplets:
         f"python -m glocal triplets --config {EFFECTIVE} --out {{output}} 2>&1 | tee {{log}}"
 
 
-LABELS = sorted(
-    {
-        (part["set"], spec["label"])
-        for spec in [*config["few_shot"]["tasks"].values(), *config["anomaly"]["sets"].values()]
-        for part in [spec.get("pool") or spec["train"]]
-    }
-)
-
-
 rule extract:
     """Features of every image set of one encoder. The feature files keep themselves up to date; the output is their summary."""
     input:
@@ -50,7 +41,7 @@ rule extract:
         settings=lambda wildcards: config["encoders"][wildcards.encoder],
         images=config.get("images"),
         # An encoder with a text tower encodes the class names of these labels, too.
-        labels=lambda wildcards: LABELS if config["encoders"][wildcards.encoder].get("model") else [],
+        labels=lambda wildcards: task_labels(config) if has_text(config["encoders"][wildcards.encoder]) else [],
         splits=config["alignment"]["splits"],
         folds=config["alignment"]["folds"],
         seed=config["seed"],
