@@ -91,16 +91,16 @@ def picture(ax, pixels, title, framed=False):
     ax.spines[:].set(visible=framed, color="#333333", linewidth=1.2)
 
 
-def class_gains(ax, share, images, kind="glocal", most: int = 20):
-    """What `kind` adds to the original in each class, in points, from most to least; with 95 % intervals from the test images.
+def class_gains(ax, gain, spread, kind="glocal", most: int = 20):
+    """What `kind` adds to the original in each class, in points, from most to least, with error bars of half length `spread`.
 
-    share: classes x transforms, accuracies; images: (classes,) test images. Of more than `most` classes the outermost.
+    gain, spread: (classes,) Series, in shares of 1. Of more than `most` classes the outermost.
     """
-    gain = (share[kind] - share["original"]).sort_values()
+    gain = gain.sort_values()
     shown = gain if len(gain) <= most else gain.iloc[[*range(most // 2), *range(-(most // 2), 0)]]
-    spread = 1.96 * np.sqrt((share * (1 - share) / images.to_numpy()[:, None])[[kind, "original"]].sum(axis=1))[shown.index]
     colours = [COLOURS[kind] if g > 0 else COLOURS["original"] for g in shown]
-    ax.barh(np.arange(len(shown)), 100 * shown, xerr=100 * spread, color=colours, error_kw=dict(elinewidth=0.7, ecolor="#333333"))
+    error = dict(xerr=100 * spread[shown.index], error_kw=dict(elinewidth=0.7, ecolor="#333333"))
+    ax.barh(np.arange(len(shown)), 100 * shown, color=colours, **error)
     ax.axvline(0, color="#333333", linewidth=0.8)
     if len(gain) > most:
         ax.axhline(most / 2 - 0.5, color="#333333", linestyle=":", linewidth=0.8)

@@ -94,8 +94,8 @@ def over_classes(table, versus: str = "original"):
     """Means over classes with bootstrap intervals, and what every transform adds to `versus`, paired by class: a DataFrame.
 
     table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and low, high where one set
-    stands against another: that interval, over images, is kept, and such a difference has none. One row a split, mode,
-    dataset and transform: classes, auroc, auroc_low, auroc_high, aupr, fpr95, difference, ci_low, ci_high.
+    stands against another: that interval of the AUROC, over images, is kept, and the others have none. One row a split, mode,
+    dataset and transform: classes; auroc, aupr, fpr95, each with _low and _high; difference (of AUROC), ci_low, ci_high.
     """
     import pandas as pd
 
@@ -103,12 +103,15 @@ def over_classes(table, versus: str = "original"):
     for key, part in table.groupby(keys, sort=False):
         base = part[part["transform"] == versus].set_index(["fold", "normal_class"])["auroc"]
         for transform, its in part.groupby("transform", sort=False):
-            values = its.set_index(["fold", "normal_class"])["auroc"]
-            auroc, low, high = bootstrap_mean(values)
-            change = bootstrap_mean(values - base)
+            its = its.set_index(["fold", "normal_class"])
+            values = {name: its[name] for name in ("auroc", "aupr", "fpr95")} | {"difference": its["auroc"] - base}
+            found = {name: bootstrap_mean(value) for name, value in values.items()}
             if key[1] == "set":
-                low, high, change = its["low"].mean(), its["high"].mean(), (change[0], np.nan, np.nan)
-            found = dict(classes=len(its), auroc=auroc, auroc_low=low, auroc_high=high)
-            found |= dict(its[["aupr", "fpr95"]].mean()) | dict(zip(("difference", "ci_low", "ci_high"), change, strict=True))
-            rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | found)
+                found = {name: (mean, np.nan, np.nan) for name, (mean, _, _) in found.items()}
+                found["auroc"] = (found["auroc"][0], its["low"].mean(), its["high"].mean())
+            row = dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus, classes=len(its))
+            for name, (mean, low, high) in found.items():
+                ends = "ci" if name == "difference" else name
+                row |= {name: mean, f"{ends}_low": low, f"{ends}_high": high}
+            rows.append(row)
     return pd.DataFrame(rows)

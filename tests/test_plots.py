@@ -109,12 +109,13 @@ def test_before_after_and_class_gains(axes):
     np.testing.assert_array_equal(points.get_xydata(), classes.to_numpy())
     np.testing.assert_array_equal(diagonal.get_xydata(), [[0.5, 0.5], [1, 1]])
     axes.clear()
-    plots.class_gains(axes, classes, pd.Series([100, 100], classes.index))
+    gain = classes["glocal"] - classes["original"]
+    plots.class_gains(axes, gain, gain.abs() / 2)
     assert [round(p.get_width(), 6) for p in axes.patches] == [-10, 10]  # the least first, in points
     assert [t.get_text() for t in axes.get_yticklabels()] == ["bee", "ant"]
-    many = pd.DataFrame({"original": np.zeros(50), "glocal": np.arange(50) / 100})
+    many = pd.Series(np.arange(50) / 100)
     axes.clear()
-    plots.class_gains(axes, many, pd.Series(np.full(50, 10)))
+    plots.class_gains(axes, many, many)
     assert [round(p.get_width()) for p in axes.patches] == [*range(10), *range(40, 50)]  # the outermost of many
 
 

@@ -117,7 +117,9 @@ def test_over_classes():
     assert shift["auroc"] == pytest.approx(0.7) and shift["classes"] == 3
     assert shift["difference"] == pytest.approx(0.1) and shift["ci_low"] == pytest.approx(0.1)  # the same gain in every class
     assert 0.6 <= shift["auroc_low"] < 0.7 < shift["auroc_high"] <= 0.8 + 1e-9
+    assert (shift["aupr"], shift["aupr_low"], shift["aupr_high"]) == pytest.approx((0.4, 0.4, 0.4))
     whole = table.loc[("set", "glocal")]
+    assert whole["fpr95"] == pytest.approx(0.2) and np.isnan(whole["fpr95_low"])
     assert (whole["auroc_low"], whole["auroc_high"]) == (0.7, 0.9)  # over images, not over classes
     assert whole["difference"] == pytest.approx(0.05) and np.isnan(whole["ci_low"])
     assert table.loc[("shift", "original"), "difference"] == 0
