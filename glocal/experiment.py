@@ -91,7 +91,8 @@ class Experiment:
                 found.append(None)
                 continue
             chosen = self.select(part, fold)
-            keep = _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))
+            labels, *_ = (column(chosen.rows, spec[key], part["set"]) for key in ("label", "per") if key in spec)
+            keep = _usable(labels, spec.get("min_per_class", 1))
             found.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
         pool, test = found
         if test is None:

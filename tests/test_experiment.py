@@ -180,3 +180,9 @@ def test_halves_split_every_class():
     assert np.bincount(y[train]).tolist() == [5, 4, 1] and np.bincount(y[test], minlength=3).tolist() == [5, 3, 0]
     np.testing.assert_array_equal(train, halves(y)[0])
     assert set(train) != set(halves(y, seed=1)[0])
+
+
+def test_a_column_that_is_not_there_is_named(demo):
+    for spec in ({"label": "grup"}, {"label": "group", "per": "grup"}):
+        with pytest.raises(GlocalError, match='objects: has no column "grup" for a label. Did you mean "group"'):
+            demo.parts(spec | {"pool": {"set": "objects"}}, "picture-0")
