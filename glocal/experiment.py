@@ -91,10 +91,11 @@ class Experiment:
                 found.append(None)
                 continue
             chosen = self.select(part, fold)
-            labels, *_ = (column(chosen.rows, spec[key], part["set"]) for key in ("label", "per") if key in spec)
-            keep = _usable(labels, spec.get("min_per_class", 1))
+            keep = _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))
             found.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
         pool, test = found
+        if "per" in spec:
+            column(pool.rows, spec["per"], spec["pool"]["set"])  # it is there, or the error names it
         if test is None:
             return found
         keep = ~also_in(pool.x, test.x)

@@ -184,5 +184,5 @@ def test_halves_split_every_class():
 
 def test_a_column_that_is_not_there_is_named(demo):
     for spec in ({"label": "grup"}, {"label": "group", "per": "grup"}):
-        with pytest.raises(GlocalError, match='objects: has no column "grup" for a label. Did you mean "group"'):
+        with pytest.raises(GlocalError, match=r'objects: has no column "grup" for a label\. Did you mean "group"'):
             demo.parts(spec | {"pool": {"set": "objects"}}, "picture-0")
