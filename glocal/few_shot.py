@@ -46,8 +46,10 @@ def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(chosen)
 
 
-def choose_c(images: Images, values, folds: int) -> float:
+def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
     """The C in `values` with the best mean accuracy over stratified folds of the drawn images; the smaller one on a tie.
+
+    With it, the mean weights of the folds' fits at this C: where the fit to all images may begin (None without folds).
 
     Never more folds than images of a class: n_shot-fold cross-validation. One image a class leaves nothing to validate on:
     then the middle value is taken. All folds walk up the path of C together, and stop in its upper half where the accuracy,
@@ -56,26 +58,27 @@ def choose_c(images: Images, values, folds: int) -> float:
     values, y = sorted(values), images.y.cpu().numpy()
     folds = min(folds, np.bincount(y).min())
     if folds < 2 or len(values) == 1:
-        return values[len(values) // 2]
-    splits = StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y)
+        return values[len(values) // 2], None
+    fold = np.empty(len(y), int)
+    for i, (_, test) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y)):
+        fold[test] = i
     accuracy, best = [], None
-    for found in zip(*(images.correct_path(values, train, test) for train, test in splits), strict=True):
-        accuracy.append(np.round(np.mean([f.mean() for f in found]), 9))  # rounded, so that a tie is one
-        correct = np.concatenate(found)
+    for correct, weights in images.folds_path(values, fold):
+        accuracy.append(np.round(np.mean(np.bincount(fold, correct) / np.bincount(fold)), 9))  # rounded, so that a tie is one
         if best is None or accuracy[-1] > max(accuracy[:-1]):
-            best = correct
+            best, start = correct, weights
         lost = best.sum() - correct.sum()
         upper = len(accuracy) > len(values) // 2 + 1  # below it few images change, and all alike
         if upper and accuracy[0] < max(accuracy) and lost > 2 * np.sqrt((best != correct).sum()):
             break
-    return values[int(np.argmax(accuracy))]
+    return values[int(np.argmax(accuracy))], start
 
 
 def logistic_regression(x, y, test_x, values, folds, device="cpu") -> tuple[np.ndarray, float]:
     """Predicted classes of test_x (t, p) and the chosen C, from x (n, p) and labels y (n,)."""
     images = Images(x, y, device)
-    c = choose_c(images, values, folds)
-    *_, weights = images.fit_path([v for v in sorted(values) if v <= c])
+    c, start = choose_c(images, values, folds)
+    *_, weights = images.fit_path([v for v in sorted(values) if v <= c] if start is None else [c], start)
     return images.predict(weights, images.turn(test_x)), c
 
 

@@ -3,7 +3,7 @@
 
 # Our numbers beside the paper's, where people judged.
 PAGE = "true"
-if config["observer"] == "human":
+if config["observer"] == "human" and DOWNSTREAM:
     PAGE = f"python -m glocal replication {RESULTS} --encoder {DOWNSTREAM[0]} --out {{output}}/replication.md"
 
 

@@ -225,14 +225,14 @@ def test_the_obviously_better_c_is_chosen():
     random = np.random.default_rng(0)
     y = np.array([0, 0, 0, 0, 1] * 12)
     x = np.column_stack([y + 0.1 * random.normal(size=60), random.normal(size=60)])
-    assert few_shot.choose_c(Images(x, y), [1e-6, 100.0], 5) == 100.0
+    assert few_shot.choose_c(Images(x, y), [1e-6, 100.0], 5)[0] == 100.0
 
 
 def test_a_tie_goes_to_the_smaller_c_and_one_shot_to_the_middle():
     x, y = clusters(30)
-    assert few_shot.choose_c(Images(x, y), [10.0, 1.0, 100.0], 5) == 1.0
-    assert few_shot.choose_c(Images(x[:4], y[:4]), [10.0, 1.0, 100.0], 5) == 10.0
-    assert few_shot.choose_c(Images(x, y), [3.0], 5) == 3.0
+    assert few_shot.choose_c(Images(x, y), [10.0, 1.0, 100.0], 5)[0] == 1.0
+    assert few_shot.choose_c(Images(x[:4], y[:4]), [10.0, 1.0, 100.0], 5)[0] == 10.0
+    assert few_shot.choose_c(Images(x, y), [3.0], 5) == (3.0, None)
 
 
 @pytest.mark.parametrize(
@@ -247,14 +247,14 @@ def test_the_search_stops_where_accuracy_is_lost(monkeypatch, right, chosen, las
     """How many of 40 images are right, as C rises."""
     asked = []
 
-    def correct_path(self, values, train, test):
+    def folds_path(self, values, folds):
         for v, correct in zip(values, right, strict=True):
             asked.append(v)
-            yield np.arange(40) < correct
+            yield np.arange(40) < correct, f"weights at {v}"
 
-    monkeypatch.setattr(Images, "correct_path", correct_path)
+    monkeypatch.setattr(Images, "folds_path", folds_path)
     x, y = clusters(1, n=40)
-    assert few_shot.choose_c(Images(x, y), [1, 2, 3, 4, 5], 2) == chosen
+    assert few_shot.choose_c(Images(x, y), [1, 2, 3, 4, 5], 2) == (chosen, f"weights at {chosen}")
     assert max(asked) == last
 
 

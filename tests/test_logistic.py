@@ -78,48 +78,74 @@ def test_rotations_shifts_and_the_order_of_images_change_nothing(seed):
         np.testing.assert_allclose(probabilities(plain, a, x), probabilities(moved, b, x @ turn + 2.0), atol=1e-4)
 
 
-def test_a_fit_to_some_rows_never_sees_the_others():
+@pytest.mark.parametrize("together", [10**9, 0], ids=["side by side", "one by one"])
+def test_a_fold_never_sees_what_it_holds_out(monkeypatch, together):
     """Labels and features of held-out images are changed: nothing moves but the coordinates. (A leak would show here.)"""
+    monkeypatch.setattr(logistic, "TOGETHER", together)
     x, y = clusters(80)
-    rng, train, test = np.random.default_rng(0), np.arange(60), np.arange(60, 80)
+    rng, folds = np.random.default_rng(0), np.repeat([0, 1, 0, 2], 20)
     spoiled_x, spoiled_y = x.copy(), y.copy()
-    spoiled_x[test], spoiled_y[test] = rng.normal(size=(20, 7)), rng.permutation(y[test])
-    a, b = Images(x, y), Images(spoiled_x, spoiled_y)
-    for w, v in zip(a.fit_path(PATH, train), b.fit_path(PATH, train), strict=True):
-        np.testing.assert_allclose(probabilities(a, w, x[test]), probabilities(b, v, x[test]), atol=1e-5)
+    spoiled_x[folds == 1], spoiled_y[folds == 1] = rng.normal(size=(20, 7)), rng.permutation(y[folds == 1])
+    fits = []
+    for images in (Images(x, y), Images(spoiled_x, spoiled_y)):
+        keep = torch.as_tensor(folds != np.arange(3)[:, None])
+        sets = [logistic._Fits(images, keep)] if together else [logistic._Fits(images, k) for k in keep.split(1)]
+        w = torch.cat([[s.solve(c, 1e-8, 300) for c in PATH][-1] for s in sets])
+        fits.append([probabilities(images, one, x) for one in w])
+    np.testing.assert_allclose(fits[0][1], fits[1][1], atol=1e-5)
+    assert np.abs(fits[0][0] - fits[1][0]).max() > 1e-3  # the others were trained on them
 
 
-def test_correct_path_says_which_rows_are_right():
-    x, y = clusters(80)
-    images, train, test = Images(x, y), np.arange(50), np.arange(50, 80)
-    for c, correct in zip(PATH, images.correct_path(PATH, train, test), strict=True):
-        truth = LogisticRegression(C=c, tol=1e-10, max_iter=10000).fit(x[train], y[train])
-        np.testing.assert_array_equal(correct, truth.predict(x[test]) == y[test])
+@pytest.mark.parametrize("together", [10**9, 0], ids=["side by side", "one by one"])
+@pytest.mark.parametrize("size", [logistic.FEW, 0], ids=["float64", "float32"])
+def test_folds_path_says_which_images_are_right(monkeypatch, together, size):
+    """As scikit-learn's fits to each fold's other images do, folds of unequal size; and the weights are their mean."""
+    monkeypatch.setattr(logistic, "TOGETHER", together)
+    monkeypatch.setattr(logistic, "FEW", size)
+    x, y = clusters(82)
+    images, folds = Images(x, y), np.r_[np.arange(82) % 5]
+    for c, (correct, weights) in zip(PATH, images.folds_path(PATH, folds), strict=True):
+        scores = []
+        for k in range(5):
+            truth = LogisticRegression(C=c, tol=1e-10, max_iter=10000).fit(x[folds != k], y[folds != k])
+            np.testing.assert_array_equal(correct[folds == k], truth.predict(x[folds == k]) == y[folds == k])
+            scores.append(truth.decision_function(x))
+        ours = images.turn(x) @ weights.T
+        ours = (ours - ours.mean(1, keepdim=True)).numpy()
+        np.testing.assert_allclose(ours, np.mean(scores, 0) - np.mean(scores, (0, 2))[:, None], rtol=2e-2, atol=2e-2)
+
+
+def test_where_a_fit_begins_does_not_matter():
+    x, y = clusters()
+    images = Images(x, y)
+    (cold,) = images.fit_path([10.0])
+    (warm,) = images.fit_path([10.0], start=cold + 0.3 * torch.randn(cold.shape, generator=torch.manual_seed(0)).double())
+    np.testing.assert_allclose(probabilities(images, warm, x), probabilities(images, cold, x), atol=1e-5)
 
 
 def test_the_inverse_hessian_is_exact_where_classes_are_apart():
     """With one image a class and no curvature but the classes' own, diagonal plus own images is the whole Hessian block."""
     x, y = clusters(4, 7)
-    images = Images(x, y)
-    fit = logistic._Fit(images.x, images.y, images.eigenvalues, 4)
-    fit.own_curvature = torch.tensor([0.1, 0.2, 0.15, 0.05], dtype=torch.float64)
-    fit.curvature = fit.own_curvature.sum()  # nothing from other classes: kappa is its floor
-    penalty = torch.full_like(fit.eigenvalues, 0.3)
-    fit.approximate(penalty)
-    g = torch.as_tensor(np.random.default_rng(0).normal(size=fit.w.shape))
+    fits = logistic._Fits(Images(x, y), torch.ones(1, 4, dtype=torch.bool))
+    fits.right, penalty = torch.tensor([[0.9, 0.8, 0.85, 0.95]], dtype=torch.float64), torch.full((1, 1, 4), 0.3)
+    fits.wrong, fits.residual = 1 - fits.right, torch.zeros(1, 4, 4, dtype=torch.float64)
+    fits.residual[0, fits.y, fits.rows] = -0.25 * (fits.wrong * (2 - fits.right))[0].sqrt()  # no curvature but their own
+    fits.approximate(penalty)  # so kappa is its floor
+    g = torch.as_tensor(np.random.default_rng(0).normal(size=fits.w.shape))
     for k in range(4):
-        own = fit.own[k, 0]
-        hessian = torch.diag(fit.eigenvalues * 1e-9 + penalty) + fit.own_curvature[k] / 4 * torch.outer(own, own)
-        torch.testing.assert_close(fit.inverse(g)[k], torch.linalg.solve(hessian, g[k]))
+        own = fits.own[k, 0]
+        curvature = fits.right[0, k] * fits.wrong[0, k] / 4
+        hessian = torch.diag(fits.eigenvalues * 1e-9 + 0.3) + curvature * torch.outer(own, own)
+        torch.testing.assert_close(fits.inverse(g)[0, k], torch.linalg.solve(hessian, g[0, k]))
 
 
 def test_the_start_saves_iterations():
     """What the inverse Hessian and the warm start are for, counted in evaluations: against fits from nothing, one by one."""
     x, y = clusters(200, 30, 20, distance=1.5)
     images, values = Images(x, y), [1.0, 10.0, 100.0]
-    path = logistic._Fit(images.x, images.y, images.eigenvalues, 20)
+    path = logistic._Fits(images, torch.ones(1, 200, dtype=torch.bool))
     for c in values:
-        path.solve(1 / (c * 200), 1e-6, 500)
+        path.solve(c, 1e-6, 500)
     plain = sum(LogisticRegression(C=c, tol=1e-6, max_iter=5000).fit(x, y).n_iter_[0] for c in values)
     assert path.evaluations < 0.7 * plain
 
