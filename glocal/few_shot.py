@@ -10,6 +10,8 @@ shots are among those of more. Cost: one path of C a fold (`logistic.py`): milli
 397 classes of SUN397.
 """
 
+import warnings
+
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -101,7 +103,9 @@ def predict(classifier: str, x, y, test_x, *, values, folds, text=None, device="
     if classifier == TIP:
         return tip_adapter(x, y, test_x, text), np.nan
     model = NearestCentroid() if classifier == MEAN else KNeighborsClassifier(1)
-    with np.errstate(invalid="ignore"):  # the spread within a class of one image, which nearest means do not use
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        # The spread within a class of one image, which nearest means do not use; and "many classes could be a regression".
+        warnings.simplefilter("ignore", UserWarning)
         return model.fit(x, y).predict(test_x), np.nan
 
 

@@ -77,8 +77,8 @@ class Images:
         n, number = len(self.y), torch.arange(folds.max() + 1, device=self.y.device)
         held = torch.as_tensor(folds, device=self.y.device) == number[:, None]  # (F, n)
         groups = [(h, _Fits(self, ~h)) for h in held.split(max(1, TOGETHER // (n * len(self.classes))))]
-        tol = min(3e-7 * max(n / 700, 1) ** 3, 1e-5) if self.large else 1e-8
-        iterations = 60 if self.large else 300
+        tol = min(5e-7 * max(n / 800, 1) ** 3, 1e-5) if self.large else 1e-8
+        iterations = 40 if n > 1000 else 60 if self.large else 300
         for c in values:
             correct, weights = np.zeros(len(self.y), bool), 0
             for h, fits in groups:
