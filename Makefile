@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 demo: env  ## the paper's story on embedded pictures, no download
 	snakemake --cores $(CORES)
 
-clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then three quarters of an hour on two cores
+clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then 35 minutes on two cores
 	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
 
 test: env  ## every test: units, properties, notebooks, pipeline

@@ -57,6 +57,12 @@ def parts(table):
     return [f"{RESULTS}/tables/{encoder}/{table}.csv" for encoder in encoders]
 
 
+def stage(name):
+    """A stage's tables and the encoders' parts of them: parts that a killed run took away are made anew, not left out."""
+    names = [name, *(f"{name}_{table}" for table in MORE.get(name, []))]
+    return [path for table in names for path in (f"{RESULTS}/{table}.csv", *parts(table))]
+
+
 def write_config():
     """Leave the effective config beside the results, touching the file only when it differs."""
     text = yaml.safe_dump(dict(config), sort_keys=False)

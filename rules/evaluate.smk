@@ -59,28 +59,28 @@ rule gather:
 rule human:
     """Agreement with human odd-one-out choices."""
     input:
-        f"{RESULTS}/human.csv",
+        stage("human"),
 
 
 rule few_shot:
     """Few-shot classification."""
     input:
-        f"{RESULTS}/few_shot.csv",
+        stage("few_shot"),
 
 
 rule anomaly:
     """Anomaly detection."""
     input:
-        f"{RESULTS}/anomaly.csv",
+        stage("anomaly"),
 
 
 rule structure:
     """Neighbours and superclasses before and after."""
     input:
-        f"{RESULTS}/structure.csv",
+        stage("structure"),
 
 
 rule tables:
     """All tables."""
     input:
-        expand(f"{RESULTS}/{{table}}.csv", table=TABLES),
+        [stage(name) for name in ["alignment", *EVALUATIONS]],

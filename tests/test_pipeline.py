@@ -97,6 +97,17 @@ def test_a_new_losses_file_reruns_the_alignment_and_not_the_extraction(demo):
     assert "Align efficientnet-lite0" in planned and "Extract efficientnet-lite0" not in planned
 
 
+def test_a_part_that_a_killed_stage_took_away_is_made_anew(demo, tmp_path):
+    """Although the table that was gathered from the last one is still there."""
+    part = demo / "tables" / "efficientnet-lite0" / "few_shot_gains.csv"
+    shutil.move(part, tmp_path)
+    try:
+        code, planned = run("few_shot", "--dry-run")
+    finally:
+        shutil.move(tmp_path / part.name, part)
+    assert code == 0 and "Evaluate efficientnet-lite0: few_shot" in planned and "few_shot_gains.csv" in planned
+
+
 def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
     profile = ROOT / "results" / "test-kill"
     shutil.rmtree(profile, ignore_errors=True)
