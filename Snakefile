@@ -2,7 +2,7 @@
 #
 #     snakemake --cores 8                                         the embedded demo
 #     snakemake --cores 8 --configfile config/clip-b32.yaml       real judgments, real CLIP
-#     snakemake --cores 8 few_shot                                one experiment (align human few_shot anomaly structure figures)
+#     snakemake --cores 8 few_shot                                one stage (extract align human few_shot anomaly structure figures)
 #
 # Each stage is one notebook and one file below. Defaults for the command line stand in profiles/default.
 

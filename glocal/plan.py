@@ -86,7 +86,7 @@ def _weights(config: dict):
 def named_files(encoder: dict, images: dict) -> list[str]:
     """Files that an encoder's entry names: weights, its own module, lists and labels of its image sets. A change reruns it.
 
-    Folders of pictures are not watched here; `snakemake --forcerun extract` looks at every file's size and date.
+    Folders of pictures are not watched here; `snakemake --forcerun extract_encoder` looks at every file's size and date.
     """
     model = encoder.get("model", {})
     used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]

@@ -91,27 +91,37 @@ def by_class(table, names: dict):
 
 
 def over_classes(table, versus: str = "original"):
-    """Means over classes with bootstrap intervals, and what every transform adds to `versus`, paired by class: a DataFrame.
+    """Means over classes with bootstrap intervals, and what every transform adds to `versus`, paired: a DataFrame.
 
-    table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and low, high where one set
-    stands against another: that interval of the AUROC, over images, is kept, and the others have none. One row a split, mode,
-    dataset and transform: classes; auroc, aupr, fpr95, each with _low and _high; difference (of AUROC), ci_low, ci_high.
+    table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and, where one set stands
+    against another, resampled (`anomaly.resampled`): there intervals are over images, elsewhere over classes. One row a
+    split, mode, dataset and transform: classes; auroc, aupr, fpr95, each with _low and _high; difference (of AUROC),
+    ci_low, ci_high.
     """
     import pandas as pd
 
     rows, keys = [], ["split", "mode", "dataset"]
     for key, part in table.groupby(keys, sort=False):
-        base = part[part["transform"] == versus].set_index(["fold", "normal_class"])["auroc"]
-        for transform, its in part.groupby("transform", sort=False):
-            its = its.set_index(["fold", "normal_class"])
-            values = {name: its[name] for name in ("auroc", "aupr", "fpr95")} | {"difference": its["auroc"] - base}
-            found = {name: bootstrap_mean(value) for name, value in values.items()}
-            if key[1] == "set":
-                found = {name: (mean, np.nan, np.nan) for name, (mean, _, _) in found.items()}
-                found["auroc"] = (found["auroc"][0], its["low"].mean(), its["high"].mean())
+        parts = {t: its.set_index(["fold", "normal_class"]) for t, its in part.groupby("transform", sort=False)}
+        interval = _over_images if key[1] == "set" else _over_classes
+        for transform, its in parts.items():
             row = dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus, classes=len(its))
-            for name, (mean, low, high) in found.items():
-                ends = "ci" if name == "difference" else name
-                row |= {name: mean, f"{ends}_low": low, f"{ends}_high": high}
+            for name in ("auroc", "aupr", "fpr95", "difference"):
+                measure, base = (name, None) if name != "difference" else ("auroc", parts[versus])
+                ends = "ci" if base is not None else name
+                row[name], row[f"{ends}_low"], row[f"{ends}_high"] = interval(its, measure, base)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _over_classes(its, measure, base):
+    """Mean of a measure over classes (and folds), minus that of base if there is one, and the ends of its interval."""
+    return bootstrap_mean(its[measure] if base is None else its[measure] - base[measure])
+
+
+def _over_images(its, measure, base, level: float = 0.95):
+    """The same over the test images of one set against another; folds are averaged."""
+    value, drawn = its[measure].mean(), np.mean([d[measure] for d in its["resampled"]], 0)
+    if base is not None:
+        value, drawn = value - base[measure].mean(), drawn - np.mean([d[measure] for d in base["resampled"]], 0)
+    return float(value), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))

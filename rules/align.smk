@@ -30,4 +30,4 @@ rule align_encoder:
 rule align:
     """All encoders aligned, and the table of them."""
     input:
-        f"{RESULTS}/alignment.csv",
+        stage("alignment"),

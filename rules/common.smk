@@ -38,6 +38,8 @@ EFFECTIVE = f"{RESULTS}/config.yaml"
 TRANSFORMS = [
     f"{RESULTS}/transforms/{{encoder}}/{place}{o}.npz" for place in ["", *(f"{f}/" for f in FOLDS)] for o in OBJECTIVES
 ]
+# What a stage leaves beside its table of measurements: intervals, tests, classes.
+MORE = {"few_shot": ["gains", "tests", "classes"], "anomaly": ["summary", "tests", "oracle"]}
 RUN = f"python -m glocal run-notebook {{input.notebook}} {{log.notebook}} -p config {EFFECTIVE} --threads {{threads}}"
 RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder}}"
 

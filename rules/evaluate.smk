@@ -1,8 +1,6 @@
 # Stages 3 to 6: people, few-shot, anomaly detection, structure. Each is one notebook per encoder and its tidy tables.
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
-# What a stage leaves beside its table of measurements: intervals, tests, classes.
-MORE = {"few_shot": ["gains", "tests", "classes"], "anomaly": ["summary", "tests", "oracle"]}
 TABLES = ["alignment", *EVALUATIONS, *(f"{name}_{table}" for name in MORE for table in MORE[name])]
 
 for name, number in EVALUATIONS.items():

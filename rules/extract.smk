@@ -21,7 +21,7 @@ rule triplets:
         f"python -m glocal triplets --config {EFFECTIVE} --out {{output}} 2>&1 | tee {{log}}"
 
 
-rule extract:
+rule extract_encoder:
     """Features of every image set of one encoder. The feature files keep themselves up to date; the output is their summary."""
     input:
         files=lambda wildcards: named_files(config["encoders"][wildcards.encoder], config.get("images", {})),
@@ -49,3 +49,9 @@ rule extract:
         "Extract {wildcards.encoder}"
     shell:
         RUN_ENCODER
+
+
+rule extract:
+    """Features of all encoders."""
+    input:
+        [f"{RESULTS}/tables/{encoder}/features.csv" for encoder in ENCODERS],

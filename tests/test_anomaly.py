@@ -220,43 +220,42 @@ def test_perfect_and_reversed_scores():
     assert anomaly.metrics(np.zeros(40), odd) == dict(auroc=0.5, aupr=0.5, fpr95=1)  # knows nothing: ties count against us
 
 
-def test_interval_by_hand():
-    """Normals 0, 2; anomalies 1, 3: half and all of the normals below, all and half of the anomalies above."""
-    auroc, low, high = anomaly.auroc_interval([0, 2, 1, 3], [False, False, True, True], level=0.5)
-    assert auroc == 0.75
-    half = 0.6744898 * (0.125 / 2 + 0.125 / 2) ** 0.5
-    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half))
-    wide = anomaly.auroc_interval([0, 2, 1, 3], [False, False, True, True])
-    assert wide == pytest.approx((0.75, 0.75 - 1.959964 * 0.125**0.5, 1))  # cut at 1
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_redrawn_images_are_measured_as_if_they_were_written_out(seed):
+    """Each draw against `metrics` of the images themselves, repeated; scores with ties."""
+    rng = np.random.default_rng(seed)
+    odd = rng.permutation(np.arange(30) < 9)
+    score = rng.integers(12, size=30) + 2.0 * odd
+    found = anomaly.resampled(score, odd, draws=5, seed=seed)
+    rng, counts = np.random.default_rng(seed), np.empty((5, 30), int)
+    for kind in (odd, ~odd):
+        counts[:, kind] = rng.multinomial(kind.sum(), np.full(kind.sum(), 1 / kind.sum()), 5)
+    for i, count in enumerate(counts):
+        written = anomaly.metrics(np.repeat(score, count), np.repeat(odd, count))
+        assert {name: values[i] for name, values in found.items()} == pytest.approx(written)
 
 
-@pytest.mark.parametrize("gap", [0.3, 1.0, 1.8])
-@pytest.mark.parametrize("sizes", [(90, 140), (60, 600)])
-def test_interval_is_that_of_the_bootstrap(gap, sizes):
-    rng = np.random.default_rng(0)
-    odd, normal = np.round(rng.normal(gap, 2.5, sizes[0]), 1), np.round(rng.normal(size=sizes[1]), 1)  # rounded: with ties
-    pairs = (odd[:, None] > normal) + 0.5 * (odd[:, None] == normal)
-    drawn = [rng.multinomial(len(v), np.full(len(v), 1 / len(v)), 4000) / len(v) for v in (odd, normal)]
-    low, high = np.quantile(((drawn[0] @ pairs) * drawn[1]).sum(1), [0.025, 0.975])
-    found = anomaly.auroc_interval(np.append(odd, normal), np.arange(sum(sizes)) < sizes[0])
-    assert found[0] == pytest.approx(pairs.mean())
-    assert found[1:] == pytest.approx((low, high), abs=0.015)
-    assert found[2] - found[1] == pytest.approx(high - low, rel=0.06)
+def test_intervals_over_images_cover_chance_as_often_as_they_say():
+    rng, odd = np.random.default_rng(0), np.arange(160) < 80
+    drawn = [anomaly.resampled(rng.normal(size=160), odd, draws=400, seed=i)["auroc"] for i in range(300)]
+    covered = [low <= 0.5 <= high for low, high in np.quantile(drawn, [0.025, 0.975], axis=1).T]
+    assert np.mean(covered) == pytest.approx(0.95, abs=4 * (0.95 * 0.05 / 300) ** 0.5)
 
 
-def test_interval_covers_chance_as_often_as_it_says():
-    rng, odd = np.random.default_rng(0), np.arange(120) < 60
-    covered = [low <= 0.5 <= high for _, low, high in (anomaly.auroc_interval(rng.normal(size=120), odd) for _ in range(500))]
-    assert np.mean(covered) == pytest.approx(0.95, abs=4 * (0.95 * 0.05 / 500) ** 0.5)
+def test_one_seed_redraws_the_same_images_for_every_score():
+    """So a score that is better on every draw shows it in every paired difference."""
+    rng, odd = np.random.default_rng(0), np.arange(60) < 20
+    score = rng.normal(size=60)
+    weak, strong = (anomaly.resampled(score + gap * odd, odd)["auroc"] for gap in (0.5, 0.8))
+    assert (strong >= weak).all() and np.quantile(strong, 0.1) < np.quantile(weak, 0.9)
 
 
 @pytest.mark.parametrize("kind, name", [(True, "normal images"), (False, "anomalies")])
 def test_a_test_set_of_one_kind_is_named(kind, name):
-    for function in (anomaly.metrics, anomaly.auroc_interval):
+    for function in (anomaly.metrics, anomaly.resampled):
         with pytest.raises(GlocalError, match=f"0 {name} in the test set"):
             function(np.arange(3.0), np.full(3, kind))
-    with pytest.raises(GlocalError, match="at least 2 needed"):
-        anomaly.auroc_interval(np.arange(3.0), np.arange(3) == (1 if kind else 5))
 
 
 # classes and sets
@@ -305,7 +304,7 @@ def test_one_set_against_another():
     assert {k: found[k] for k in ("auroc", "aupr", "fpr95", "normals", "anomalies")} == {
         k: classes[k] for k in found if k in classes
     }
-    assert (found["auroc"], found["low"], found["high"]) == pytest.approx((0.75, 0.75 - 1.959964 * 0.125**0.5, 1))
+    assert found["auroc"] == 0.75 and set(found["resampled"]["auroc"]) == {0, 0.5, 0.75, 1}
     far = anomaly.against([[0.0, 0]], [[1.0, 0], [0, 4]], [[2.0, 0], [3, 0]], distance="euclidean")
     assert far["auroc"] == 0.5  # 2 and 3 against 1 and 4
 
@@ -352,7 +351,8 @@ def test_monotone_maps_of_the_score_change_nothing(seed):
     score, odd = anomaly.scores(x[:30], y[:30], x[30:])[0], y[30:] != 0
     found = [anomaly.metrics(f(score), odd) for f in (lambda s: s, np.exp, lambda s: s**3, lambda s: np.arccos(-s))]
     assert all(f == found[0] for f in found)
-    assert len({anomaly.auroc_interval(f(score), odd) for f in (np.exp, np.arctan)}) == 1
+    drawn = [anomaly.resampled(f(score), odd, draws=20)["aupr"].tolist() for f in (np.exp, np.arctan)]
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("mode", CLASS_MODES)
@@ -459,4 +459,5 @@ def test_measure_is_one_function_for_all_modes():
     for mode in ("one-vs-rest", "reverse", "shift"):
         assert anomaly.measure(*sides, mode=mode, k=3) == anomaly.by_class(*sides, mode=mode, k=3)
     (row,) = anomaly.measure(*sides, -x, mode="set", k=3)
-    assert row == {"normal_class": "all"} | anomaly.against(x[:30], x[30:], -x, k=3)
+    alone = anomaly.against(x[:30], x[30:], -x, k=3)
+    np.testing.assert_equal(row, {"normal_class": "all"} | alone)

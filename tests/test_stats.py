@@ -107,8 +107,11 @@ def test_by_class_sums_repetitions():
 def anomalies():
     rows = [dict(split="s", fold="s-0", dataset="d", mode="shift", transform=t, normal_class=c, auroc=0.5 + c / 10 + gain,
                  aupr=0.4, fpr95=0.2) for t, gain in (("original", 0), ("glocal", 0.1)) for c in range(3)]  # fmt: skip
-    whole = dict(split="s", fold="s-0", dataset="a-b", mode="set", normal_class="all", aupr=0.4, fpr95=0.2, low=0.7, high=0.9)
-    return pd.DataFrame([*rows, whole | dict(transform="original", auroc=0.8), whole | dict(transform="glocal", auroc=0.85)])
+    drawn = {name: np.linspace(0.7, 0.9, 41) for name in ("auroc", "aupr", "fpr95")}
+    better = {name: values + 0.05 for name, values in drawn.items()}
+    whole = dict(split="s", fold="s-0", dataset="a-b", mode="set", normal_class="all", aupr=0.8, fpr95=0.8)
+    rows.append(whole | dict(transform="original", auroc=0.8, resampled=drawn))
+    return pd.DataFrame([*rows, whole | dict(transform="glocal", auroc=0.85, resampled=better)])
 
 
 def test_over_classes():
@@ -119,7 +122,7 @@ def test_over_classes():
     assert 0.6 <= shift["auroc_low"] < 0.7 < shift["auroc_high"] <= 0.8 + 1e-9
     assert (shift["aupr"], shift["aupr_low"], shift["aupr_high"]) == pytest.approx((0.4, 0.4, 0.4))
     whole = table.loc[("set", "glocal")]
-    assert whole["fpr95"] == pytest.approx(0.2) and np.isnan(whole["fpr95_low"])
-    assert (whole["auroc_low"], whole["auroc_high"]) == (0.7, 0.9)  # over images, not over classes
-    assert whole["difference"] == pytest.approx(0.05) and np.isnan(whole["ci_low"])
+    assert (whole["fpr95"], whole["fpr95_low"], whole["fpr95_high"]) == pytest.approx((0.8, 0.755, 0.945))  # over images
+    assert (whole["auroc_low"], whole["auroc_high"]) == pytest.approx((0.755, 0.945))
+    assert (whole["difference"], whole["ci_low"], whole["ci_high"]) == pytest.approx((0.05, 0.05, 0.05))  # paired by draw
     assert table.loc[("shift", "original"), "difference"] == 0
