@@ -22,12 +22,15 @@ from glocal.logistic import Images
 LOGISTIC, MEAN, NEAREST, TIP = CLASSIFIERS = ("logistic regression", "nearest class mean", "1-NN", "tip-adapter")
 
 
-def usable_shots(labels, shots, spare: int = 0) -> list[int]:
-    """The `shots` that every class of `labels` (n,) can give and keep `spare` images. Raises GlocalError if none is left."""
+def usable_shots(labels, shots, spare: int = 0, name: str = "few-shot pool") -> list[int]:
+    """The `shots` that every class of `labels` (n,) can give and keep `spare` images. Raises GlocalError if none is left.
+
+    name: where the pool is asked for, a task's place in the config, say; the message begins with it.
+    """
     smallest = np.unique(labels, return_counts=True)[1].min() - spare
     if not (usable := sorted(s for s in shots if s <= smallest)):
         kept = f" if {spare} is left to test on" if spare else ""
-        raise GlocalError(f"few-shot pool: its smallest class has no more than {smallest} images to give{kept}; lower shots.")
+        raise GlocalError(f"{name}: its smallest class has no more than {smallest} images to give{kept}; lower shots.")
     return usable
 
 

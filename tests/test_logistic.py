@@ -149,6 +149,16 @@ def test_the_start_saves_iterations():
     assert path.evaluations < 0.7 * plain
 
 
+def test_every_tensor_is_made_where_the_images_are():
+    """As on a GPU: a tensor made without saying where lands elsewhere, here on a device that holds nothing, and fails."""
+    x, y = clusters(60)
+    with torch.device("meta"):
+        images = Images(x, y, "cpu")
+        *_, (correct, weights) = images.folds_path(PATH, np.arange(60) % 3)
+        *_, w = images.fit_path(PATH, weights)
+        assert correct.any() and images.predict(w, images.turn(x)).shape == (60,)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_the_gpu_gives_the_same_classifier():
     x, y = clusters(200, 30, 20)
