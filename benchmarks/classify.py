@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 import warnings
+from collections import Counter
 from unittest import mock
 
 import numpy as np
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from glocal import few_shot, logistic
 from glocal.experiment import Experiment
+from glocal.logistic_fits import Fits
 from glocal.transform import aligners
 
 SMALL = ("entity13", "entity30", "living17", "nonliving26", "dtd")
@@ -64,7 +66,7 @@ def _path(case, images, train, test):
     """The path of one fold, its accuracies."""
     held_out = np.full(len(case.y), -1)
     held_out[test] = 0
-    return [correct[test].mean() for correct, _ in images.folds_path(case.values, held_out)]
+    return [correct[test].mean() for correct, _, _ in images.folds_path(case.values, held_out)]
 
 
 def speed(row):
@@ -86,15 +88,15 @@ def speed(row):
 
 
 def _bare(case, images, *fold):
-    """Seconds of the two matrix products of every evaluation that a path takes, alone."""
-    with mock.patch.object(logistic._Fits, "evaluate", autospec=True, side_effect=logistic._Fits.evaluate) as evaluations:
+    """Seconds of the two matrix products of every evaluation that a path takes, alone, along as many directions."""
+    with mock.patch.object(Fits, "evaluate", autospec=True, side_effect=Fits.evaluate) as evaluations:
         _path(case, images, *fold)
-    (fits, w), _ = evaluations.call_args
-    x, w = fits.x.numpy(), w[0].numpy()
-    p, start = np.random.default_rng(0).random((len(w), len(x)), np.float32), time.perf_counter()
-    for _ in range(20):
-        w @ x.T, p @ x
-    return (time.perf_counter() - start) / 20 * evaluations.call_count
+    x, seconds = evaluations.call_args.args[0].x.numpy(), 0.0
+    for (_, classes, used), times in Counter(tuple(call.args[1].shape) for call in evaluations.call_args_list).items():
+        rng, narrow = np.random.default_rng(0), x[:, :used]
+        w, p = rng.random((classes, used), np.float32), rng.random((classes, len(x)), np.float32)
+        seconds += times * min(_seconds(lambda: (w @ narrow.T, p @ narrow))[0] for _ in range(5))  # noqa: B023
+    return seconds
 
 
 def agreement(row):

@@ -58,7 +58,8 @@ def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
 
     Never more folds than images of a class: n_shot-fold cross-validation. One image a class leaves nothing to validate on:
     then the middle value is taken. All folds walk up the path of C together, and stop in its upper half where the accuracy,
-    having risen, has fallen significantly (z = 2, paired by image) below its best: larger C cost the most and are not chosen.
+    having risen, has fallen significantly below its best, paired by image (z = 2; z = 3 as long as folds are missing): larger
+    C cost the most and are not chosen.
     """
     values, y = sorted(values), images.y.cpu().numpy()
     folds = min(folds, np.bincount(y).min())
@@ -67,15 +68,17 @@ def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
     fold = np.empty(len(y), int)
     for i, (_, test) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y)):
         fold[test] = i
-    accuracy, best = [], None
-    for correct, weights in images.folds_path(values, fold):
-        accuracy.append(np.round(np.mean(np.bincount(fold, correct) / np.bincount(fold)), 9))  # rounded, so that a tie is one
-        if best is None or accuracy[-1] > max(accuracy[:-1]):
-            best, start = correct, weights
-        lost = best.sum() - correct.sum()
-        upper = len(accuracy) > len(values) // 2 + 1  # below it few images change, and all alike
-        if upper and accuracy[0] < max(accuracy) and lost > 2 * np.sqrt((best != correct).sum()):
+    accuracy, best, start = [], np.zeros(len(y), bool), None
+    for correct, tested, weights in images.folds_path(values, fold):
+        missing = not tested.all()
+        fell = len(accuracy) > len(values) // 2 and accuracy[0] < max(accuracy)  # before, few images change, and all alike
+        lost, changed = (best & tested).sum() - correct.sum(), (best ^ correct)[tested].sum()
+        if fell and lost > (3 if missing else 2) * np.sqrt(changed):
             break
+        if not missing:
+            accuracy.append(np.round(np.mean(np.bincount(fold, correct) / np.bincount(fold)), 9))  # so that a tie is one
+            if accuracy[-1] > max(accuracy[:-1], default=-1):
+                best, start = correct, weights
     return values[int(np.argmax(accuracy))], start
 
 

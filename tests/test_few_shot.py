@@ -63,7 +63,7 @@ def test_a_class_with_too_few_images_is_named():
 def test_shots_that_a_pool_cannot_give_are_left_out():
     assert few_shot.usable_shots(LABELS, [16, 12, 1, 5]) == [1, 5, 12]
     assert few_shot.usable_shots(LABELS, [12, 11], spare=1) == [11]  # one image of each class is left to test on
-    with pytest.raises(GlocalError, match="tasks.ants: .* no more than 11 images to give if 1 is left to test on; lower shots"):
+    with pytest.raises(GlocalError, match=r"tasks\.ants: .* no more than 11 images to give if 1 is left to test on; lower shots"):
         few_shot.usable_shots(LABELS, [12], spare=1, name="tasks.ants")
 
 
@@ -243,19 +243,38 @@ def test_a_tie_goes_to_the_smaller_c_and_one_shot_to_the_middle():
         ((30, 29, 28, 12, 40), 5, 5),  # never risen
     ],
 )
-def test_the_search_stops_where_accuracy_is_lost(monkeypatch, right, chosen, last):
-    """How many of 40 images are right, as C rises."""
-    asked = []
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_search_stops_where_accuracy_is_lost(monkeypatch, right, chosen, last, groups):
+    """How many of 40 images are right, as C rises; the folds in one group, or in two."""
+    asked, x, y = [], *clusters(1, n=40)
 
     def folds_path(self, values, folds):
         for v, correct in zip(values, right, strict=True):
-            asked.append(v)
-            yield np.arange(40) < correct, f"weights at {v}"
+            for group in range(groups):
+                asked.append((v, group))
+                tested = (folds <= group) | (groups == 1)
+                yield (np.arange(40) < correct) & tested, tested, f"weights at {v}"
 
     monkeypatch.setattr(Images, "folds_path", folds_path)
-    x, y = clusters(1, n=40)
     assert few_shot.choose_c(Images(x, y), [1, 2, 3, 4, 5], 2) == (chosen, f"weights at {chosen}")
-    assert max(asked) == last
+    assert asked[-1] == (last, groups - 1)
+
+
+@pytest.mark.parametrize("right, seen", [(4, 1), (28, 2)])
+def test_folds_are_left_out_once_enough_have_lost(monkeypatch, right, seen):
+    """Of 40 images 36 were right, then 4: after one of two folds 16 of 20 are lost, 4 standard errors. With 28, only 4 are."""
+    asked, x, y = [], *clusters(1, n=40)
+
+    def folds_path(self, values, folds):
+        place = np.argsort(np.argsort(folds, kind="stable")) % 20  # of an image in its fold
+        for v, correct in zip(values, (0, 0, 36, right), strict=True):
+            for group in range(2):
+                asked.append((v, group))
+                yield (place < correct / 2) & (folds <= group), folds <= group, v
+
+    monkeypatch.setattr(Images, "folds_path", folds_path)
+    assert few_shot.choose_c(Images(x, y), [1, 2, 3, 4], 2) == (3, 3)
+    assert len(asked) == 6 + seen
 
 
 def test_parallel_keeps_the_order_of_its_calls():
