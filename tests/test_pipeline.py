@@ -173,6 +173,13 @@ def test_the_real_profile_is_planned_without_network():
     assert code == 0 and "align_encoder" in text
 
 
+@pytest.mark.parametrize("stage", ["extract", "align", "human", "few_shot", "anomaly", "structure", "figures"])
+def test_every_stage_is_a_target(stage):
+    """As the README says, and `make bench` asks for the first."""
+    code, text = run(stage, "--dry-run")
+    assert code == 0, text
+
+
 def test_recipe_paper_and_its_step_sizes(demo, tmp_path):
     """The authors' optimiser through the notebook: settings of all objectives as stacks, step sizes in the table."""
     profile = ROOT / "results" / "test-paper"
