@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from glocal.config import GlocalError
+from glocal.guard import end_with_parent
 from glocal.logistic import Images
 
 LOGISTIC, MEAN, NEAREST, TIP = CLASSIFIERS = ("logistic regression", "nearest class mean", "1-NN", "tip-adapter")
@@ -162,6 +163,6 @@ def parallel(calls: list, jobs: int):
     """
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=end_with_parent):
         run = Parallel(n_jobs=jobs, return_as="generator")
         yield from run(delayed(f)(*arguments, **options) for f, arguments, options in calls)

@@ -8,17 +8,33 @@ import os
 import sys
 
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import default
 
 from glocal.config import GlocalError, did_you_mean, resolve, root
+from glocal.guard import Guard
 
 
-class IPCKernelManager(AsyncKernelManager):
-    """Talks to the kernel through files instead of TCP ports, so that jobs side by side never clash over a port."""
+class GuardedKernelManager(AsyncKernelManager):
+    """Talks to the kernel through sockets in a folder of its own, so that notebooks side by side never share one.
 
-    @default("transport")
-    def _transport(self):
-        return "ipc" if sys.platform != "win32" else "tcp"
+    TCP ports clash between jobs, and so do Jupyter's relative socket names. The folder, the kernel and its workers end with
+    this process, see `guard.py`.
+    """
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.guard, self.transport = Guard(), "ipc"
+        self.connection_file = str(self.guard.folder / "kernel.json")  # the sockets stand beside it
+
+    async def _async_post_start_kernel(self, **options):
+        self.guard.watch(self.provisioner.pid)  # jupyter_client starts each kernel in a session of its own
+        await super()._async_post_start_kernel(**options)
+
+    async def _async_cleanup_resources(self, restart=False):
+        await super()._async_cleanup_resources(restart)
+        if not restart:
+            self.guard.end()
+
+    post_start_kernel, cleanup_resources = _async_post_start_kernel, _async_cleanup_resources
 
 
 def run(notebook: str, executed: str, parameters: dict, threads: int = 0) -> None:
@@ -37,7 +53,7 @@ def run(notebook: str, executed: str, parameters: dict, threads: int = 0) -> Non
     try:
         papermill.execute_notebook(
             str(source), str(target), parameters, kernel_name="python3", cwd=str(root()), progress_bar=False,
-            stderr_file=sys.stderr, kernel_manager_class=f"{__name__}.IPCKernelManager",
+            stderr_file=sys.stderr, kernel_manager_class=f"{__name__}.GuardedKernelManager",
         )  # fmt: skip
     except PapermillExecutionError as error:
         what = error.evalue if error.ename == "GlocalError" else f"{error.ename}: {error.evalue}"
