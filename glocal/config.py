@@ -1,17 +1,14 @@
-"""One place for three small things that everything else leans on: errors, paths, configuration.
+"""Paths and configuration.
 
-A `GlocalError` is a mistake the user can mend: its message is one sentence that names the file, the field and the mend.
 Every relative path in a config or on the command line is resolved from the repository root by `resolve`, because papermill,
 Jupyter, nbval and Snakemake each start in another folder.
 """
 
-import difflib
 import os
 from pathlib import Path
 
-
-class GlocalError(ValueError):
-    """Bad input: the message says which file, which field, and what to do about it."""
+from glocal import selection
+from glocal.errors import GlocalError, did_you_mean
 
 
 def root() -> Path:
@@ -29,15 +26,6 @@ def resolve(path: str | os.PathLike) -> Path:
     """`path` itself if absolute, else below the repository root."""
     path = Path(path)
     return path if path.is_absolute() else root() / path
-
-
-def did_you_mean(word: str, known) -> str:
-    """' Did you mean "x"?' or '', plus the list of what is known; of more than thirty names those that are near."""
-    known = sorted(map(str, known))
-    near = difflib.get_close_matches(str(word), known, n=1)
-    some = known if len(known) <= 30 else difflib.get_close_matches(str(word), known, n=8, cutoff=0.3)
-    others = f", and {len(known) - len(some)} others" if len(some) < len(known) else ""
-    return (f' Did you mean "{near[0]}"?' if near else "") + f" Known: {', '.join(some)}{others}."
 
 
 def load_config(path: str | os.PathLike) -> dict:
@@ -73,7 +61,19 @@ def check_config(config: dict, name: str = "config") -> dict:
     for field, value, known in _references(config):
         if value not in known:
             raise GlocalError(f'{name}: {field} is "{value}", which is not known here.{did_you_mean(value, known)}')
+    for field, where in _conditions(config):
+        selection.check(where, f"{name}: {field}")
     return config
+
+
+def _conditions(part, field: str = ""):
+    """(field, condition) of each `where` in a config, however deep."""
+    for key, value in part.items():
+        here = f"{field}.{key}" if field else str(key)
+        if key == "where" and isinstance(value, str):
+            yield here, value
+        elif isinstance(value, dict):
+            yield from _conditions(value, here)
 
 
 def _references(config: dict):
@@ -125,6 +125,8 @@ def _explain(error) -> str:
         known = set(error.schema.get("properties", {}))
         extra = sorted(set(error.instance) - known)[0]
         return f'unknown field "{extra}" in {field}.{did_you_mean(extra, known)}'
+    if error.validator == "pattern":
+        return f"{field}: the name {error.instance!r} is not allowed; use letters, digits, _ and -, with dots only between them."
     if error.validator == "enum":
         return f'{field} is "{error.instance}", which is not known.{did_you_mean(error.instance, error.validator_value)}'
     if error.validator == "required":

@@ -72,7 +72,7 @@ def test_shipped_configs_pass(shipped):
         ("anomaly/distance", "cosin", ["anomaly.distance is", 'Did you mean "cosine"']),
         ("anomaly/sets/fine/modes", ["set"], ['anomaly.sets.fine lacks the field "test"']),
         ("encoders", {}, ["encoders is {}"]),
-        ("profile", "a/b", ["profile is 'a/b'"]),
+        ("profile", "a/b", ["profile: the name 'a/b' is not allowed"]),
     ],
 )
 def test_faults_of_the_demo_are_named(demo, path, value, words):
