@@ -7,7 +7,7 @@
 # Each stage is one notebook and one file below. Defaults for the command line stand in profiles/default.
 
 
-if not config:
+if not workflow.overwrite_configfiles:
 
     configfile: "config/demo.yaml"
 

@@ -8,7 +8,7 @@ export      features as HDF5 or safetensors       python -m glocal export featur
 data        list the public files, fetch them     python -m glocal data --fetch
 plan        what a config downloads and needs     python -m glocal plan --config config/paper.yaml
 replication our numbers beside the paper's        python -m glocal replication results/clip-b32 --encoder clip-b32 --out page.md
-triplets, run-notebook, gather, report            steps of the pipeline, called by Snakemake
+triplets, run-notebook, gather, publish, report   steps of the pipeline, called by Snakemake
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from glocal.config import GlocalError, load_config, resolve
+from glocal.files import refuse_overwriting, replacing, seal, write_array, write_text
 
 
 def main(argv=None) -> int:
@@ -48,6 +49,9 @@ def fit(args):
 
     if Path(args.out).suffix not in (".npz", ".safetensors"):  # before the fit, not after it
         raise GlocalError(f"{args.out}: transforms are saved as .npz or .safetensors; change the suffix.")
+    inputs = (args.features, args.triplets, args.context, args.held_out)
+    for written in filter(None, (args.out, args.checkpoint)):
+        refuse_overwriting(written, *inputs)
     t = GLocalTransform(args.objective, args.lam, args.alpha, args.tau, recipe=args.recipe, lr=args.lr, verbose=args.verbose)
     context = _features(args.context, training=True) if args.context else None
     held_out = _triplets(args.held_out) if args.held_out else None
@@ -60,10 +64,10 @@ def fit(args):
 def transform(args):
     from glocal import published
 
-    z = published.align(args.transform, _features(args.features), args.any_scale, _header(args.features))
     out = Path(args.out if args.out.endswith(".npy") else f"{args.out}.npy")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.save(out, z)
+    refuse_overwriting(out, args.transform, args.features)
+    z = published.align(args.transform, _features(args.features), args.any_scale, _header(args.features))
+    write_array(out, z)
     print(f"{out}: {z.shape[0]} x {z.shape[1]}")
 
 
@@ -78,6 +82,7 @@ def score(args):
 def export(args):
     from glocal.export import export
 
+    refuse_overwriting(args.out, args.features)
     print(export(Path(args.features.removesuffix(".npy")).absolute(), args.out))
 
 
@@ -104,9 +109,11 @@ def triplets(args):
         from glocal import judgments as source
     tables, about = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
     out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out, **{k: v.astype(np.int32) for k, v in tables.items()})
-    out.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
+    write_text(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
+    seal(out.with_suffix(".json"))
+    with replacing(out) as draft:
+        np.savez_compressed(draft, **{k: v.astype(np.int32) for k, v in tables.items()})
+        seal(draft, out)
     for name, table in tables.items():
         print(f"{name:18} {len(table):>8,} triplets")
 
@@ -126,7 +133,13 @@ def gather(args):
 def replication(args):
     from glocal import replication
 
-    Path(args.out).write_text(replication.page(resolve(args.folder), args.encoder), encoding="utf-8")
+    write_text(args.out, replication.page(resolve(args.folder), args.encoder))
+
+
+def publish(args):
+    from glocal import report
+
+    print(f"{args.target}: {len(report.publish(resolve(args.folder), resolve(args.target)))} figures and tables")
 
 
 def report(args):
@@ -217,6 +230,7 @@ def _parser():
     )  # fmt: skip
     command(gather, (["parts"], dict(nargs="+")), out)
     command(replication, (["folder"], {}), (["--encoder"], dict(required=True)), out)
+    command(publish, (["folder"], {}), (["target"], {}))
     command(report, config)
     return parser
 

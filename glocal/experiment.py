@@ -5,8 +5,12 @@ Notebooks open an `Experiment` and ask it; they never build a path. Two kinds of
 - `downstream: folds` (demo): each fold's transform meets only the pictures held out of that fold.
 """
 
+import hashlib
 import json
 import os
+import pickle
+import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,9 @@ import numpy as np
 from glocal.class_names import class_names, column, has_text, is_class, rows_of, text_set
 from glocal.config import GlocalError, did_you_mean, load_config, resolve
 from glocal.features import Features, read
+from glocal.files import write_table
 from glocal.imports import code_digest
+from glocal.selection import rows_where
 
 
 class Experiment:
@@ -43,6 +49,10 @@ class Experiment:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def save_table(self, name: str, table) -> None:
+        """Write a DataFrame as this encoder's part of a results table, in one step."""
+        write_table(self.table(name), table)
+
     def figure(self, name: str) -> Path:
         path = self.folder / "figures" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,15 +67,16 @@ class Experiment:
         return {name: self.transform_path(fold, name) for name in self.config["alignment"]["objectives"]}
 
     def remember(self, function):
-        """`function` with its results kept on disk: a killed or repeated run takes up where it was.
+        """`function` with its results cached on disk: an interrupted or repeated run resumes where it was.
 
-        The key is its arguments and the source of its module and of what that imports, so changed code computes anew.
+        The key is its arguments and the source of its module and of what that imports, so changed code computes again. Each
+        result has its sha256 with it: a damaged one is computed again, with a warning.
         """
         from joblib import Memory
 
         digest = code_digest(function.__module__.removeprefix("glocal."))
-        kept = Memory(self.folder / "cache", verbose=0).cache(_call)
-        return lambda *args, **options: kept(function, digest, args, options)
+        cached = Memory(self.folder / "cache", verbose=0).cache(_sealed_call)
+        return partial(_unsealed, cached, function, digest)
 
     # -- what is in them --------------------------------------------------------------------------------------------
 
@@ -75,7 +86,7 @@ class Experiment:
     def select(self, part: dict, fold: str = "all") -> Features:
         """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
         found = self.features(part["set"])
-        keep = _query(found.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(found.x), bool)
+        keep = rows_where(found.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(found.x), bool)
         if part["set"] == "objects" and fold != "all":
             keep = keep & self.held_out(fold)
         return Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
@@ -175,16 +186,19 @@ class Experiment:
         return x[order[:n]], x[order[n : n + part["held_out"]]]
 
 
-def _call(function, digest, args, options):
-    return function(*args, **options)
+def _sealed_call(function, digest, args, options) -> tuple[str, bytes]:
+    """(sha256, pickle) of a function's result."""
+    content = pickle.dumps(function(*args, **options), protocol=5)
+    return hashlib.sha256(content).hexdigest(), content
 
 
-def _query(rows, where: str, name: str) -> np.ndarray:
-    try:
-        return rows.eval(where).to_numpy(bool)
-    except Exception as error:
-        columns = ", ".join(rows.columns)
-        raise GlocalError(f"{name}: the selection `{where}` does not work ({error}); its columns are: {columns}.") from None
+def _unsealed(cached, function, digest, *args, **options):
+    """The result of a cached `_sealed_call`, computed again if what is on disk is damaged."""
+    seal, content = cached(function, digest, args, options)
+    if hashlib.sha256(content).hexdigest() != seal:
+        warnings.warn(f"{cached.store_backend.location}: a cached result is damaged; it is computed again.", stacklevel=2)
+        (_, content), *_ = cached.call(function, digest, args, options)
+    return pickle.loads(content)
 
 
 def halves(labels, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:

@@ -7,13 +7,13 @@ safetensors: tensor `features`, rows (csv) and header (JSON) as metadata.
 """
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from glocal import features
 from glocal.config import GlocalError
+from glocal.files import replacing
 
 
 def export(stem, out) -> Path:
@@ -21,10 +21,8 @@ def export(stem, out) -> Path:
     out, found = Path(out), features.read(stem)
     if out.suffix not in WRITERS:
         raise GlocalError(f"{out}: features are exported as {', '.join(WRITERS)}; change the suffix.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    WRITERS[out.suffix](part, found)
-    os.replace(part, out)
+    with replacing(out) as draft:
+        WRITERS[out.suffix](draft, found)
     return out
 
 

@@ -6,6 +6,7 @@ at a multiple of the batch size, and ends with the same bytes.
 
 import hashlib
 import json
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -69,11 +70,25 @@ def _stream(images, encode, part: Path, key: str, batch: int, dtype: str) -> Non
         work = lambda i: _encoded(encode, images[i : i + batch], dtype, part.name, i)
         for i, z in _in_order(work, range(done, n, batch)):  # z: (b, p)
             if out is None:
-                out = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=(n, z.shape[1]))
+                out = _allocated(part, dtype, (n, z.shape[1]))
             out[i : i + len(z)] = z
             out.flush()
             write_json(counter, {"key": key, "done": i + len(z)})
             bar.update(len(z))
+
+
+def _allocated(part: Path, dtype: str, shape: tuple):
+    """An empty memory-mapped npy that has its room on the disk: writing to one that finds none would kill the process."""
+    out = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            with part.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+    except OSError as error:
+        gb = part.stat().st_size / 1e9
+        part.unlink()
+        raise GlocalError(f"{part}: needs {gb:.1f} GB, which the disk does not give ({error.strerror}); make room.") from None
+    return out
 
 
 def _encoded(encode, images: np.ndarray, dtype: str, name: str, first: int) -> np.ndarray:

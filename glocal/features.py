@@ -3,12 +3,11 @@
 A set of features is three files side by side:
 - `<stem>.npy`: (n, p) float16 or float32, plain npy, memory-mapped when read;
 - `<stem>.csv`: n rows that say what each row of the matrix is (names, labels, folds);
-- `<stem>.json`: the header: n, p, dtype, sha256 of the npy, versions, and what the extraction tells (encoder, layer,
-  preprocessing, source). It is written last, so a set without it is unfinished.
+- `<stem>.json`: the header: n, p, dtype, sha256 of the npy and the csv, versions, and what the extraction tells (encoder,
+  layer, preprocessing, source). It is written last, so a set without it is unfinished.
 `extraction.py` fills such a set batch by batch.
 """
 
-import hashlib
 import json
 import os
 from importlib import metadata
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glocal.config import GlocalError, resolve
+from glocal.files import seal, sha256, verify, write_array, write_text
 
 SCALE = "raw features; transforms standardise them by one mean and one std over their training matrix"
 
@@ -41,16 +41,15 @@ def write(stem, x, rows, **header) -> Path:
     """
     stem = resolve(stem)
     x = finite(as_table(np.asarray(x), len(rows), stem.name), stem.name)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    part = side(stem, ".tmp.npy")
-    np.save(part, x if x.dtype == np.float16 else x.astype(np.float32))
+    part = side(stem, ".part.npy")
+    write_array(part, x if x.dtype == np.float16 else x.astype(np.float32))
     return publish(stem, part, rows, header)
 
 
-def read(stem, verify: bool = False) -> Features:
-    """The features of `stem`, x memory-mapped (n, p). verify: also compare the sha256 of the whole npy with the header.
+def read(stem) -> Features:
+    """The features of `stem`, x memory-mapped (n, p). Files that changed since the last check are held against their sha256.
 
-    Raises GlocalError for a missing file, a damaged or shortened npy, a csv or header that does not fit it.
+    Raises GlocalError for a missing file, a damaged npy or csv (`files.Damaged`), a csv or header that does not fit it.
     """
     stem = resolve(stem)
     npy, csv, _ = paths = [side(stem, end) for end in (".npy", ".csv", ".json")]
@@ -63,8 +62,9 @@ def read(stem, verify: bool = False) -> Features:
         raise GlocalError(f"{csv}: {len(rows)} rows for features of shape {x.shape}; give each row of those one line.")
     if (header.get("n"), header.get("p"), header.get("dtype")) != (*x.shape, str(x.dtype)):
         raise GlocalError(f"{npy}: {x.dtype} of shape {x.shape} is not what the json says; extract the features again.")
-    if verify and _sha256(npy) != header.get("sha256"):
-        raise GlocalError(f"{npy}: its sha256 is not the one in the json; the file changed, so extract it again.")
+    for path, digest in ((npy, "sha256"), (csv, "rows_sha256")):
+        if header.get(digest):
+            verify(path, header[digest])
     return Features(x, rows, header)
 
 
@@ -112,14 +112,17 @@ def finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
 def publish(stem: Path, part: Path, rows, header: dict) -> Path:
     """Give the finished matrix `part` its name, with its csv; the header goes first and comes last."""
     x = _map(part)
-    facts = {"n": x.shape[0], "p": x.shape[1], "dtype": str(x.dtype), "sha256": _sha256(part)}
+    facts = {"n": x.shape[0], "p": x.shape[1], "dtype": str(x.dtype), "sha256": sha256(part)}
     columns = {str(name): str(kind) for name, kind in rows.dtypes.items()}
-    side(stem, ".json").unlink(missing_ok=True)
-    _write_text(side(stem, ".csv"), csv_text(rows))
-    os.replace(part, side(stem, ".npy"))
-    base = {"scale": SCALE, **header, **facts, "columns": columns, "versions": _versions()}
-    write_json(side(stem, ".json"), base)
-    return side(stem, ".npy")
+    npy, csv, header_file = (side(stem, end) for end in (".npy", ".csv", ".json"))
+    header_file.unlink(missing_ok=True)
+    write_text(csv, csv_text(rows))
+    facts["rows_sha256"] = sha256(csv)
+    os.replace(part, npy)
+    for path, digest in ((npy, facts["sha256"]), (csv, facts["rows_sha256"])):
+        seal(path, digest=digest)
+    write_json(header_file, {"scale": SCALE, **header, **facts, "columns": columns, "versions": _versions()})
+    return npy
 
 
 def side(stem: Path, end: str) -> Path:
@@ -159,11 +162,6 @@ def csv_text(rows) -> str:
     return rows.to_csv(index=False, lineterminator="\n")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _versions() -> dict[str, str]:
     found = {}
     for name in ("numpy", "torch", "torchvision", "timm"):
@@ -176,10 +174,4 @@ def _versions() -> dict[str, str]:
 
 def write_json(path: Path, value: dict) -> None:
     """Replace `path` in one step."""
-    _write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = side(path, ".tmp")
-    part.write_text(text)
-    os.replace(part, path)
+    write_text(path, json.dumps(value, indent=1) + "\n")

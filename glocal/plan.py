@@ -5,6 +5,9 @@
 Nothing here opens a connection: sizes stand in data/registry.csv, data/image_sets.csv and the config.
 """
 
+from pathlib import Path
+
+from glocal import files
 from glocal.config import resolve
 from glocal.downloads import at_hand, embeddings, image_registry, registry
 
@@ -83,10 +86,23 @@ def _weights(config: dict):
             yield f"weights of {name}", None, its.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
 
 
+def set_aside_damaged(folder) -> list[Path]:
+    """Rename damaged results below `folder` (files.py) to <name>.damaged, so that they are made again; their former paths.
+
+    With features goes the summary of the step that makes them, so that the step runs again for sets that no rule names.
+    """
+    found = files.set_aside_damaged(folder)
+    for path in found:
+        encoder = path.parent.relative_to(folder).parts[1:] if path.parent.parent.name == "features" else ()
+        for name in encoder:
+            (Path(folder) / "tables" / name / "features.csv").unlink(missing_ok=True)
+    return found
+
+
 def named_files(encoder: dict, images: dict) -> list[str]:
     """Files that an encoder's entry names: weights, its own module, lists and labels of its image sets. A change reruns it.
 
-    Folders of pictures are not watched here; `snakemake --forcerun extract_encoder` looks at every file's size and date.
+    Folders of images are not watched here; `snakemake --forcerun extract_<encoder>` looks at every file's size and date.
     """
     model = encoder.get("model", {})
     used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]

@@ -5,6 +5,8 @@ Colours are from Okabe and Ito's palette (readable with colour-vision deficienci
 
 import numpy as np
 
+from glocal.files import replacing
+
 COLOURS = {"original": "#7A7A7A", "naive": "#E69F00", "global": "#56B4E9", "glocal": "#009E73", "published": "#CC79A7"}
 MARKERS = {"original": "o", "naive": "s", "global": "^", "glocal": "D", "published": "v"}
 NAMES = {"original": "original", "naive": "naive", "global": "global", "glocal": "gLocal", "published": "published gLocal"}
@@ -36,7 +38,8 @@ def save(fig, path, observer="human"):
     """Write the figure; a simulated observer is named on the picture itself."""
     if observer != "human":
         fig.text(0.995, -0.01, f"{observer}, no human judgments", ha="right", va="top", fontsize=7, color="#555555")
-    fig.savefig(path)
+    with replacing(path) as draft:
+        fig.savefig(draft)
 
 
 def bars(ax, table, by, value, low=None, high=None, spread=None):

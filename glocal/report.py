@@ -1,8 +1,10 @@
 """The results tables side by side: gathering the encoders' parts, and the headline table of a profile."""
 
+import shutil
 from pathlib import Path
 
 from glocal.config import GlocalError
+from glocal.files import replacing, sha256, verify, write_table
 
 TABLES = {
     "alignment": ["encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl",
@@ -21,13 +23,18 @@ TABLES = {
 
 
 def read(path):
-    """A results table as a DataFrame. Raises GlocalError if it is missing or lacks a column of its format."""
+    """A results table as a DataFrame. Raises GlocalError if it is missing, damaged or lacks a column of its format."""
     import pandas as pd
 
     path = Path(path)
     if not path.exists():
         raise GlocalError(f"{path}: no such table yet; run `snakemake --cores 8` with the config of this profile.")
-    table = pd.read_csv(path, dtype={"normal_class": str, "fold": str})
+    verify(path)
+    try:
+        table = pd.read_csv(path, dtype={"normal_class": str, "fold": str})
+    except ValueError as error:  # pandas' parser errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise GlocalError(f"{path}: cannot be read as a table ({reason}); delete the file and run snakemake again.") from None
     missing = [c for c in TABLES.get(path.stem, []) if c not in table]
     if missing:
         raise GlocalError(f'{path}: lacks the column "{missing[0]}"; delete the file and run snakemake again.')
@@ -35,10 +42,45 @@ def read(path):
 
 
 def gather(parts, out):
-    """Write the encoders' tables `parts` below one another to `out`."""
+    """Write the encoders' tables `parts` below one another to `out`. Raises GlocalError for a part that is missing or damaged."""
     import pandas as pd
 
-    pd.concat([read(p) for p in parts], ignore_index=True).to_csv(out, index=False)
+    write_table(out, pd.concat([read(p) for p in parts], ignore_index=True))
+
+
+def publish(folder, target) -> list[str]:
+    """Copy the figures and tables of results/<profile> to `target`, the folder kept in git; returns the names of the copies.
+
+    `published.csv` lists them with their sha256. Of what it listed before, a file that is no longer made and that nobody
+    changed is removed; nothing else is.
+    """
+    import pandas as pd
+
+    folder, target = Path(folder), Path(target)
+    sources = {path.name: path for path in sorted((folder / "figures").glob("*.png"))}
+    sources |= {f"tables/{path.name}": path for path in sorted(folder.glob("*.csv"))}
+    for name, source in sources.items():
+        with replacing(target / name) as draft:
+            shutil.copyfile(source, draft)
+    for name, digest in _published(target).items():
+        if name not in sources and (old := target / name).is_file() and sha256(old) == digest:
+            old.unlink()
+    made = {"file": list(sources), "sha256": [sha256(target / name) for name in sources]}
+    with replacing(target / "published.csv") as draft:
+        pd.DataFrame(made).to_csv(draft, index=False, lineterminator="\n")
+    return list(sources)
+
+
+def _published(target: Path) -> dict[str, str]:
+    """{file: sha256} of an earlier `publish`; only names of the two places that it writes to."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(target / "published.csv", dtype=str)
+        found = dict(zip(table["file"], table["sha256"], strict=True))
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {name: digest for name, digest in found.items() if Path(name).parent.parts in ((), ("tables",))}
 
 
 def headline(folder, shots: int = 5):

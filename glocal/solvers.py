@@ -98,7 +98,7 @@ class _Search:
         return self.a @ theta[: p * p].view(p, p), b
 
     def value_and_gradient(self, theta):
-        known = self.tape.play()
+        known = self.tape.replay()
         if known:
             value, (triplet_loss, local_kl), gradient = known
         else:

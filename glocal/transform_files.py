@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from glocal.config import GlocalError
+from glocal.files import replacing
+
+SUFFIXES = (".npz", ".safetensors")
 
 
 def read(path: Path) -> dict:
@@ -24,15 +27,15 @@ def read(path: Path) -> dict:
 
 def write(path: Path, arrays: dict) -> None:
     """Write .npz or .safetensors, by the file's suffix. Raises GlocalError for another one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npz":
-        np.savez(path, **arrays)
-    elif path.suffix == ".safetensors":
-        from safetensors.numpy import save_file
-
-        save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, path)
-    else:
+    if path.suffix not in SUFFIXES:
         raise GlocalError(f"{path}: transforms are saved as .npz or .safetensors; change the suffix.")
+    with replacing(path) as draft:
+        if path.suffix == ".npz":
+            np.savez(draft, **arrays)
+        else:
+            from safetensors.numpy import save
+
+            draft.write_bytes(save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
 
 
 def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
@@ -48,8 +51,8 @@ def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
     graph = helper.make_graph([node], "glocal", rows[:1], rows[1:], known)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     checker.check_model(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(model, path)
+    with replacing(path) as draft:
+        save(model, draft)
 
 
 def is_copied_upstream(path: Path, arrays: dict) -> bool:

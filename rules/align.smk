@@ -6,8 +6,8 @@ rule align_encoder:
     input:
         modules=uses("notebooks/02_align.ipynb"),
         notebook="notebooks/02_align.ipynb",
-        triplets=f"{RESULTS}/triplets.npz",
-        features=f"{RESULTS}/tables/{{encoder}}/features.csv",
+        triplets=TRIPLETS,
+        features=features_of,
     output:
         TRANSFORMS,
         table=f"{RESULTS}/tables/{{encoder}}/alignment.csv",

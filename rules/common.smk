@@ -1,6 +1,8 @@
 # What all stages share: the checked config, where results go, what a notebook depends on, and one run at a time.
 
 import fcntl
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,8 +12,10 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from glocal.class_names import has_text, task_labels
 from glocal.config import GlocalError, check_config
+from glocal.files import write_text
+from glocal.guard import WORKFLOW
 from glocal.imports import modules_used
-from glocal.plan import named_files
+from glocal.plan import named_files, set_aside_damaged
 
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
@@ -19,14 +23,17 @@ try:
 except GlocalError as error:
     raise WorkflowError(str(error))
 
-# Snakemake itself learns of a dry run only after it has read the rules.
-DRY = any(a in ("--dry-run", "--dryrun") or (a[0:1] == "-" != a[1:2] and "n" in a) for a in sys.argv[1:])
+DRY = workflow.output_settings.dryrun
 if workflow.is_main_process and DRY and any("model" in e for e in config["encoders"].values()):
     from glocal.plan import show
 
     print(show(config), file=sys.stderr)
 
+os.environ[WORKFLOW] = str(os.getpid())  # steps end with the process that started them
 RESULTS = f"results/{config['profile']}"
+if workflow.is_main_process and not DRY:
+    for damaged in set_aside_damaged(RESULTS):
+        print(f"{damaged}: damaged; it is now {damaged.name}.damaged, and is made again.", file=sys.stderr)
 ENCODERS = list(config["encoders"])
 FOLDS = [f"{s}-{i}" for s in config["alignment"]["splits"] for i in range(config["alignment"]["folds"])]
 OBJECTIVES = config["alignment"]["objectives"]
@@ -38,19 +45,31 @@ EFFECTIVE = f"{RESULTS}/config.yaml"
 TRANSFORMS = [
     f"{RESULTS}/transforms/{{encoder}}/{place}{o}.npz" for place in ["", *(f"{f}/" for f in FOLDS)] for o in OBJECTIVES
 ]
+TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
 # What a stage leaves beside its table of measurements: intervals, tests, classes.
 MORE = {"few_shot": ["gains", "tests", "classes"], "anomaly": ["summary", "tests", "oracle"]}
-RUN = f"python -m glocal run-notebook {{input.notebook}} {{log.notebook}} -p config {EFFECTIVE} --threads {{threads}}"
-RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder}}"
+RUN = f"python -m glocal run-notebook {{input.notebook:q}} {{log.notebook:q}} -p config {shlex.quote(EFFECTIVE)} --threads {{threads}}"
+RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder:q}}"
 
 
 wildcard_constraints:
-    encoder="[^/]+",
+    encoder=r"[A-Za-z0-9_.-]+",
 
 
 def uses(path):
     """A module, or a notebook's modules: editing one reruns what depends on it, and nothing else."""
     return modules_used(path) + ([path] if path.endswith(".py") else [])
+
+
+def feature_files(encoder):
+    """The files of every image set of an encoder (features.py)."""
+    sets = ["objects", *config["encoders"][encoder].get("sets", {})]
+    return [f"{RESULTS}/features/{encoder}/{name}{end}" for name in sets for end in (".npy", ".csv", ".json")]
+
+
+def features_of(wildcards):
+    """What a step of an encoder reads: its features and their summary."""
+    return [*feature_files(wildcards.encoder), f"{RESULTS}/tables/{wildcards.encoder}/features.csv"]
 
 
 def parts(table):
@@ -70,12 +89,12 @@ def write_config():
     text = yaml.safe_dump(dict(config), sort_keys=False)
     path = Path(EFFECTIVE)
     if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        write_text(path, text)
 
 
 def lock_results():
     """One run a profile at a time. The lock goes with the process, so a killed run leaves none behind."""
+    Path(RESULTS).mkdir(parents=True, exist_ok=True)
     lock = open(f"{RESULTS}/.lock", "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,9 +104,9 @@ def lock_results():
 
 
 onstart:
+    globals()["LOCK"] = lock_results()  # first: a run that is refused changes nothing of the other's
     write_config()
-    globals()["LOCK"] = lock_results()
 
 
 onsuccess:
-    shell(f"python -m glocal report --config {EFFECTIVE}")
+    shell(f"python -m glocal report --config {shlex.quote(EFFECTIVE)}")

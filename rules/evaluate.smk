@@ -12,8 +12,8 @@ for name, number in EVALUATIONS.items():
             TRANSFORMS,
             modules=uses(f"notebooks/{number}.ipynb"),
             notebook=f"notebooks/{number}.ipynb",
-            triplets=f"{RESULTS}/triplets.npz",
-            features=f"{RESULTS}/tables/{{encoder}}/features.csv",
+            triplets=TRIPLETS,
+            features=features_of,
         output:
             [f"{RESULTS}/tables/{{encoder}}/{name}_{table}.csv" for table in MORE.get(name, [])],
             table=f"{RESULTS}/tables/{{encoder}}/{name}.csv",
@@ -51,7 +51,7 @@ rule gather:
     message:
         "Gather {output}"
     shell:
-        "python -m glocal gather {input} --out {output} 2>&1 | tee {log}"
+        "python -m glocal gather {input:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule human:

@@ -6,7 +6,7 @@ rule triplets:
     input:
         uses("glocal/demo.py" if config["source"] == "demo" else "glocal/judgments.py"),
     output:
-        f"{RESULTS}/triplets.npz",
+        TRIPLETS,
     log:
         f"{RESULTS}/logs/triplets.log",
     conda:
@@ -18,40 +18,45 @@ rule triplets:
     message:
         "Odd-one-out triplets -> {output}"
     shell:
-        f"python -m glocal triplets --config {EFFECTIVE} --out {{output}} 2>&1 | tee {{log}}"
+        f"python -m glocal triplets --config {shlex.quote(EFFECTIVE)} --out {{output[0]:q}} 2>&1 | tee {{log:q}}"
 
 
-rule extract_encoder:
-    """Features of every image set of one encoder. The feature files keep themselves up to date; the output is their summary."""
-    input:
-        files=lambda wildcards: named_files(config["encoders"][wildcards.encoder], config.get("images", {})),
-        modules=uses("notebooks/01_extract.ipynb"),
-        notebook="notebooks/01_extract.ipynb",
-    output:
-        table=f"{RESULTS}/tables/{{encoder}}/features.csv",
-        figure=f"{RESULTS}/figures/features-{{encoder}}.png",
-    log:
-        notebook=f"{RESULTS}/logs/01_extract-{{encoder}}.ipynb",
-    conda:
-        "../environment.yml"
-    threads: 4
-    resources:
-        gpu=lambda wildcards: int("model" in config["encoders"][wildcards.encoder]),
-    params:
-        settings=lambda wildcards: config["encoders"][wildcards.encoder],
-        images=config.get("images"),
-        # An encoder with a text tower encodes the class names of these labels, too.
-        labels=lambda wildcards: task_labels(config) if has_text(config["encoders"][wildcards.encoder]) else [],
-        splits=config["alignment"]["splits"],
-        folds=config["alignment"]["folds"],
-        seed=config["seed"],
-    message:
-        "Extract {wildcards.encoder}"
-    shell:
-        RUN_ENCODER
+for encoder, settings in config["encoders"].items():
+
+    rule:
+        name:
+            f"extract_{encoder}"
+        input:
+            files=named_files(settings, config.get("images", {})),
+            modules=uses("notebooks/01_extract.ipynb"),
+            notebook="notebooks/01_extract.ipynb",
+        output:
+            # `update`: sets that are whole and of the same key are kept, not made again.
+            [update(path) for path in feature_files(encoder)],
+            table=f"{RESULTS}/tables/{encoder}/features.csv",
+            figure=f"{RESULTS}/figures/features-{encoder}.png",
+        log:
+            notebook=f"{RESULTS}/logs/01_extract-{encoder}.ipynb",
+        conda:
+            "../environment.yml"
+        threads: 4
+        resources:
+            gpu=int("model" in settings),
+        params:
+            settings=settings,
+            images=config.get("images"),
+            # An encoder with a text tower encodes the class names of these labels, too.
+            labels=task_labels(config) if has_text(settings) else [],
+            splits=config["alignment"]["splits"],
+            folds=config["alignment"]["folds"],
+            seed=config["seed"],
+        message:
+            f"Extract {encoder}"
+        shell:
+            f"{RUN} -p encoder {encoder}"
 
 
 rule extract:
     """Features of all encoders."""
     input:
-        [f"{RESULTS}/tables/{encoder}/features.csv" for encoder in ENCODERS],
+        [path for encoder in ENCODERS for path in (*feature_files(encoder), f"{RESULTS}/tables/{encoder}/features.csv")],

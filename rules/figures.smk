@@ -2,9 +2,10 @@
 
 
 # Our numbers beside the paper's, where people judged.
+PUBLISHED = f"figures/{config['profile']}"
 PAGE = "true"
 if config["observer"] == "human" and DOWNSTREAM:
-    PAGE = f"python -m glocal replication {RESULTS} --encoder {DOWNSTREAM[0]} --out {{output}}/replication.md"
+    PAGE = f"python -m glocal replication {RESULTS} --encoder {DOWNSTREAM[0]} --out {PUBLISHED}/replication.md"
 
 
 rule figures_profile:
@@ -39,12 +40,12 @@ rule publish:
         rules.figures.input,
         rules.tables.input,
     output:
-        directory(f"figures/{config['profile']}"),
+        update(f"{PUBLISHED}/published.csv"),
     log:
         f"{RESULTS}/logs/publish.log",
     conda:
         "../environment.yml"
     message:
-        "Publish figures and tables -> {output}"
+        f"Publish figures and tables -> {PUBLISHED}"
     shell:
-        f"(mkdir -p {{output}}/tables; cp {RESULTS}/figures/*.png {{output}}; cp {RESULTS}/*.csv {{output}}/tables; {PAGE}) 2>&1 | tee {{log}}"
+        f"(python -m glocal publish {RESULTS} {PUBLISHED} && {PAGE}) 2>&1 | tee {{log:q}}"

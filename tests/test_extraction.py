@@ -52,7 +52,7 @@ def test_extraction_keeps_rows_in_order(tmp_path, batch):
     images = pictures()
     found = extraction.extract(images, encode, tmp_path / "x", rows(23), HEADER, batch)
     np.testing.assert_array_equal(found.x, encode(images))
-    features.read(tmp_path / "x", verify=True)
+    features.read(tmp_path / "x")
     assert not list(tmp_path.glob("*part*"))
 
 
@@ -153,7 +153,7 @@ def test_two_runs_at_once_do_the_work_once(tmp_path):
     told = [run.communicate(timeout=120)[0] for run in runs]
     assert all(run.returncode == 0 and text.endswith("done\n") for run, text in zip(runs, told, strict=True))
     assert sum(text.count("batch") for text in told) == 23
-    np.testing.assert_array_equal(features.read(tmp_path / "x", verify=True).x, encode(pictures()))
+    np.testing.assert_array_equal(features.read(tmp_path / "x").x, encode(pictures()))
 
 
 def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from glocal import features
 from glocal.config import GlocalError
+from glocal.files import Damaged
 
 
 def rows(n):
@@ -35,12 +36,12 @@ def test_what_is_written_is_read(tmp_path, dtype):
     )
     path = features.write(tmp_path / "model-v1.5", x, table, encoder="toy", layer="last")
     assert path == tmp_path / "model-v1.5.npy"
-    found = features.read(tmp_path / "model-v1.5", verify=True)
+    found = features.read(tmp_path / "model-v1.5")
     assert isinstance(found.x, np.memmap) and found.x.dtype == dtype
     np.testing.assert_array_equal(found.x, x)
     pd.testing.assert_frame_equal(found.rows, table)
     assert (found.header["n"], found.header["p"], found.header["layer"]) == (5, 3, "last")
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"model-v1.5.{end}" for end in ("csv", "json", "npy")]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [f"model-v1.5.{end}" for end in ("csv", "json", "npy")]
 
 
 def test_other_numbers_become_float32(tmp_path):
@@ -82,14 +83,21 @@ def test_faults_on_disk_are_named(tmp_path, damage, message):
         features.read(tmp_path / "x")
 
 
-def test_verify_sees_a_changed_number(tmp_path):
+def test_a_changed_number_is_seen(tmp_path):
     path = features.write(tmp_path / "x", np.eye(3), rows(3))
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
-    path.write_bytes(data)
-    features.read(tmp_path / "x")  # shape and type still fit
-    with pytest.raises(GlocalError, match="sha256"):
-        features.read(tmp_path / "x", verify=True)
+    path.write_bytes(data)  # shape and type still fit
+    with pytest.raises(Damaged, match=r"x\.npy: damaged: its sha256"):
+        features.read(tmp_path / "x")
+
+
+def test_a_changed_label_is_seen(tmp_path):
+    features.write(tmp_path / "x", np.eye(3), rows(3))
+    table = tmp_path / "x.csv"
+    table.write_text(table.read_text().replace("0", "9"))
+    with pytest.raises(Damaged, match=r"x\.csv: damaged: its sha256"):
+        features.read(tmp_path / "x")
 
 
 def test_write_refuses_a_wrong_number_of_rows_and_leaves_nothing(tmp_path):

@@ -200,3 +200,23 @@ def test_faults_are_one_line_and_exit_code_2(here, tmp_path, monkeypatch, capsys
     assert told.out == "" and told.err.startswith("glocal: ") and told.err.count("\n") == 1 and told.err.endswith("\n")
     assert all(words in told.err for words in FAULTS[line]), told.err
     assert not (tmp_path / "new.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["transform", "t.npz", "raw.npy", "--out", "raw"],
+        ["transform", "t.npz", "raw.npy", "--out", "raw.npy"],
+        ["fit", "raw.npy", "t.csv", "--objective", "naive", "--out", "o.npz", "--checkpoint", "t.csv"],
+        ["fit", "raw.npy", "t.csv", "--objective", "naive", "--out", "o.npz", "--checkpoint", "raw.npy"],
+    ],
+)
+def test_no_command_overwrites_what_it_reads(files, tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    for name, source in {"raw.npy": "x.npy", "t.csv": "t.csv", "t.npz": "t.npz"}.items():
+        (tmp_path / name).write_bytes((files / source).read_bytes())
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "is an input of this command, too" in told and told.count("\n") == 1
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

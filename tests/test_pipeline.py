@@ -235,7 +235,7 @@ def test_a_model_on_pictures_of_the_things_objects(tmp_path):
     try:
         code, text = run("align", "--configfile", config)
         assert code == 0, text[-3000:]
-        found = features.read(folder / "features" / "tiny" / "objects", verify=True)
+        found = features.read(folder / "features" / "tiny" / "objects")
         log = (folder / "logs" / "01_extract-tiny.ipynb").read_text()
         assert (folder / "alignment.csv").exists()
     finally:

@@ -77,3 +77,55 @@ def test_missing_tables_and_columns_are_named(folder, tmp_path):
     with pytest.raises(GlocalError, match=r'anomaly\.csv: lacks the column "auroc"; delete the file'):
         report.gather([tmp_path / "anomaly.csv"], tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_cut_part_is_refused_and_not_gathered(folder, tmp_path):
+    from glocal import files
+
+    part, out = tmp_path / "part" / "human.csv", tmp_path / "all" / "human.csv"
+    table = pd.DataFrame({name: [1, 2, 3] for name in report.TABLES["human"]})
+    files.write_table(part, table)
+    report.gather([part], out)
+    assert len(report.read(out)) == 3
+    part.write_text("\n".join(part.read_text().split("\n")[:3]) + "\n")
+    with pytest.raises(GlocalError, match=r"human\.csv: damaged"):
+        report.gather([part], out)
+    assert len(report.read(out)) == 3
+    unsealed = tmp_path / "structure.csv"
+    unsealed.write_text('encoder,transform,measure,value\na,"b')
+    with pytest.raises(GlocalError, match=r"structure\.csv: cannot be read as a table"):
+        report.read(unsealed)
+
+
+def test_publish_removes_only_what_it_wrote(tmp_path):
+    results, target = tmp_path / "results", tmp_path / "figures"
+    for name in ("figures/a.png", "figures/b.png", "figures/c.png", "x.csv"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_text(name)
+    (target / "tables").mkdir(parents=True)
+    for name in ("mine.png", "tables/mine.csv", "notes.md"):
+        (target / name).write_text("mine")
+    names = report.publish(results, target)
+    assert names == ["a.png", "b.png", "c.png", "tables/x.csv"]
+    (target / "c.png").write_text("changed by hand")
+    for name in ("a.png", "c.png"):
+        (results / "figures" / name).unlink()
+    report.publish(results, target)
+    found = {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()}
+    assert found == {"b.png", "c.png", "mine.png", "notes.md", "published.csv", "tables/mine.csv", "tables/x.csv"}
+
+
+@pytest.mark.parametrize("listed", ["../secret", "/etc/secret", "deep/er/x.png", "tables/../../secret"])
+def test_publish_does_not_leave_its_folder(tmp_path, listed):
+    from glocal.files import sha256
+
+    results, target = tmp_path / "results", tmp_path / "figures"
+    (results / "figures").mkdir(parents=True)
+    target.mkdir()
+    secret = (target / listed).resolve() if not listed.startswith("/") else tmp_path / "secret"
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.write_text("x")
+    name = listed if not listed.startswith("/") else str(secret)
+    (target / "published.csv").write_text(f"file,sha256\n{name},{sha256(secret)}\n")
+    report.publish(results, target)
+    assert secret.exists()

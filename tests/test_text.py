@@ -197,7 +197,7 @@ def test_extraction_writes_text_of_every_label_once(house, encoded, tower, capsy
     text.extract(e)
     made = {p.stem for p in e.stem("x").parent.glob("text-*.json")}
     assert made == {f"text-pictures-{label}" for label in ("class", "kind_of", "part")}
-    found = features.read(e.stem("text-pictures-kind_of"), verify=True)
+    found = features.read(e.stem("text-pictures-kind_of"))
     assert found.rows.to_dict("list") == {"class": ["bird", "insect"], "text": ["bird", "insect"]}
     np.testing.assert_allclose(found.x, text.class_embeddings(tower, ["bird", "insect"]), atol=1e-5)
     assert found.header["digest"] == tower.digest and found.header["templates"] == list(text.TEMPLATES)
