@@ -61,7 +61,11 @@ def run(notebook: str, executed: str, parameters: dict, threads: int = 0) -> Non
 
 
 def _limit_threads(threads: int) -> None:
-    """The kernel inherits these: jobs that share the cores must not each take all of them."""
+    """The kernel inherits these: jobs that share the cores must not each take all of them, nor more than there are.
+
+    With `--cores 8` on two cores a step is granted four threads, and then takes ten times as long as with two.
+    """
     if threads:
+        threads = min(threads, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)

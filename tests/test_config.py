@@ -172,3 +172,31 @@ def test_did_you_mean():
 def test_the_schema_knows_every_field_of_a_schedule():
     fit = yaml.safe_load((config.root() / "config" / "schema.yaml").read_text())["properties"]["alignment"]["properties"]["fit"]
     assert set(fit["properties"]["schedule"]["properties"]) == set(Schedule.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "$(touch x)", "a b", "-x", ".x", "x.", "x\n", "a..b", "", "ü", "a" * 101])
+@pytest.mark.parametrize("place", ["profile", "encoders", "few_shot/tasks", "anomaly/sets", "structure/sets", "images"])
+def test_names_are_letters_digits_and_inner_dots(demo, place, name):
+    """They become folders, files and words of commands."""
+    demo = copy.deepcopy(demo)
+    *stage, last = place.split("/")
+    part = demo[stage[0]] if stage else demo
+    part[last] = name if last == "profile" else {name: next(iter(part.get(last, {"x": {"kind": "folder"}}).values()))}
+    with pytest.raises(GlocalError, match=r"the name .* is not allowed; use letters, digits|is too long") as error:
+        config.check_config(demo)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["demo", "clip-b32", "v1.5", "A_b", "7"])
+def test_ordinary_names(demo, name):
+    demo = copy.deepcopy(demo)
+    demo["profile"] = name
+    demo["encoders"] = {name: next(iter(demo["encoders"].values()))}
+    assert config.check_config(demo) is demo
+
+
+def test_a_condition_is_checked_with_the_config(demo):
+    demo = copy.deepcopy(demo)
+    demo["few_shot"]["tasks"]["fine"]["pool"]["where"] = "group.to_csv('x')"
+    with pytest.raises(GlocalError, match=r"fine\.pool\.where: the condition .* uses Call, which is not allowed"):
+        config.check_config(demo)

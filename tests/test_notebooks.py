@@ -74,5 +74,7 @@ def test_the_kernel_inherits_the_number_of_threads(monkeypatch):
         monkeypatch.setenv(name, "9")
     notebooks._limit_threads(0)
     assert os.environ["OMP_NUM_THREADS"] == "9"
-    notebooks._limit_threads(3)
-    assert {os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")} == {"3"}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(4), raising=False)
+    for granted, used in ((3, "3"), (8, "4")):  # never more than there are cores
+        notebooks._limit_threads(granted)
+        assert {os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")} == {used}

@@ -144,13 +144,78 @@ def wait_for_fit(cache, process, seconds=300):
     raise AssertionError("no fit was made in time")
 
 
-def test_a_second_run_of_the_same_profile_is_refused(demo, tmp_path):
+def test_a_second_run_is_refused_and_changes_nothing(demo):
     import fcntl
 
+    before = (demo / "config.yaml").read_bytes()
     with open(demo / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        code, text = run("--forcerun", "gather", "--until", "gather")
+        code, text = run("--config", "seed=7")
     assert code != 0 and "another run is writing to results/demo" in text
+    assert (demo / "config.yaml").read_bytes() == before
+    code, text = run("--dry-run")
+    assert code == 0 and "Nothing to be done" in text
+
+
+def test_one_changed_value_is_enough_on_the_command_line(demo):
+    code, text = run("--dry-run", "--config", "seed=7")
+    assert code == 0 and "Align efficientnet-lite0" in text and "Params have changed" in text
+
+
+@pytest.mark.parametrize("gone", ["features/efficientnet-lite0/objects.npy", "features/efficientnet-lite0/objects.csv",
+                                  "features/efficientnet-lite0/objects.json", "triplets.json", "triplets.npz"])  # fmt: skip
+def test_a_file_that_is_gone_is_made_again(demo, tmp_path, gone):
+    shutil.move(demo / gone, tmp_path / "gone")
+    try:
+        code, text = run("--dry-run")
+    finally:
+        shutil.move(tmp_path / "gone", demo / gone)
+    assert code == 0 and ("Extract efficientnet-lite0" if "features" in gone else "Odd-one-out triplets") in text
+
+
+def test_names_that_would_leave_their_folder_or_reach_a_shell(tmp_path):
+    """More names: test_config.py."""
+    before = {p.name for p in ROOT.iterdir()}, sorted((ROOT / "figures").rglob("*"))
+    encoders = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["encoders"]
+    for changes in ({"profile": ".."}, {"encoders": {"$(touch x)": encoders["efficientnet-lite0"]}}):
+        code, text = run("publish", "--configfile", write_config(tmp_path, "config/demo.yaml", **changes))
+        assert code != 0 and "is not allowed; use letters, digits" in text and "Traceback" not in text
+    assert ({p.name for p in ROOT.iterdir()}, sorted((ROOT / "figures").rglob("*"))) == before
+
+
+def test_a_condition_that_calls_something_is_refused_before_anything_runs(tmp_path):
+    few_shot = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["few_shot"]
+    few_shot["tasks"]["fine"]["pool"] = {"set": "objects", "where": '@os.system("touch x")'}
+    code, text = run("--configfile", write_config(tmp_path, "config/demo.yaml", few_shot=few_shot), "--dry-run")
+    assert code != 0 and "few_shot.tasks.fine.pool.where: the condition" in text and "cannot be read" in text
+
+
+@needs_data
+@pytest.mark.data
+def test_damaged_results_are_made_again_and_said(tmp_path):
+    """A flipped bit in features and triplets, a cut table: the same command ends with the bytes of the undamaged run."""
+    config = yaml.safe_load((ROOT / "config" / "clip-b32.yaml").read_text())
+    path = write_config(tmp_path, "config/clip-b32.yaml", profile="test-damage", encoders={"cvcl": config["encoders"]["cvcl"]})
+    folder = ROOT / "results" / "test-damage"
+    shutil.rmtree(folder, ignore_errors=True)
+    files = [folder / name for name in ("features/cvcl/objects.npy", "features/cvcl/objects.csv", "tables/cvcl/features.csv",
+                                        "triplets.npz", "triplets.json")]  # fmt: skip
+    try:
+        code, text = run("extract", "triplets", "--configfile", path)
+        assert code == 0, text[-3000:]
+        whole = [file.read_bytes() for file in files]
+        for file, content in zip(files, whole, strict=True):
+            middle = len(content) // 2
+            file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        code, text = run("extract", "triplets", "--configfile", path)
+        assert code == 0, text[-3000:]
+        assert all(f"{file.relative_to(ROOT)}: damaged; it is now {file.name}.damaged" in text for file in files)
+        assert [file.read_bytes() for file in files] == whole
+        assert len(list(folder.rglob("*.damaged"))) == len(files)
+        code, text = run("extract", "triplets", "--configfile", path)
+        assert code == 0 and "Nothing to be done" in text
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
