@@ -39,7 +39,9 @@ def relative_lengths(x) -> np.ndarray:
 def unit_scale(x) -> tuple[np.ndarray, float]:
     """x (n, p) divided by the leading power of all its values, and that power; float16 has no extremes and stays as it is."""
     x = np.asarray(x)
-    power = 1.0 if x.dtype == np.float16 else float(leading_power(np.abs(x).max(0))[0])
+    if x.dtype == np.float16:
+        return x, 1.0
+    power = float(leading_power(np.abs(x).max(0))[0])
     return x / x.dtype.type(power) if x.dtype.kind == "f" else x / power, power
 
 
