@@ -25,7 +25,7 @@ def refuse_float32(mean, std, what: str) -> None:
                           "bring them to mean 0 and standard deviation 1 before the fit.")  # fmt: skip
 
 
-def fitted(x) -> tuple[float, float]:
+def fit_moments(x) -> tuple[float, float]:
     """Mean and standard deviation of x (n, p). Raises GlocalError where x's type does not resolve that spread at that mean."""
     mean, std = moments(x)
     kind = x.dtype.type if x.dtype.kind == "f" else np.float64

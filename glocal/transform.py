@@ -71,7 +71,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         held_out: triplets (m', 3) among other rows of x, or (triplets, images (q', p)): measured at every iteration, used
         for keep="best" and for early stopping. init: a fitted transform to start from (recipe converged). checkpoint: a
         file that a killed fit goes on from. On CUDA if x is there.
-        Raises GlocalError for bad features (NaN, constant column), bad triplets, bad settings or a missing context.
+        Raises GlocalError for bad features (NaN, constant column, a spread lost in rounding, a context on another scale), bad
+        triplets, settings out of range (`parameters.py`), a missing context, and an objective that is not finite.
         """
         self._check_settings(context)
         data = self._data(x, triplets, context, held_out)
@@ -107,7 +108,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
         seen = x if self.statistics == "all" else x[np.unique(triplets)]
-        self.mean_, self.std_ = scaling.fitted(seen)
+        self.mean_, self.std_ = scaling.fit_moments(seen)
         z = self._standardise(x, "features").to(device)
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
         if held_out is not None:
