@@ -37,12 +37,12 @@ def write(stem, x, rows, **header) -> Path:
     """Write x (n, p), its rows (DataFrame of n rows) and a header as the files of `stem`; returns the path of the npy.
 
     float16 stays, everything else becomes float32. Each file is replaced in one step and the header comes last.
-    Raises GlocalError if x is not an (n, p) table of finite numbers or has not as many rows as `rows`.
+    Raises GlocalError if x is not an (n, p) table of finite numbers, does not fit float32 or has not as many rows as `rows`.
     """
     stem = resolve(stem)
     x = finite(as_table(np.asarray(x), len(rows), stem.name), stem.name)
     part = side(stem, ".part.npy")
-    write_array(part, x if x.dtype == np.float16 else x.astype(np.float32))
+    write_array(part, x if x.dtype == np.float16 else as_float32(x, stem.name))
     return publish(stem, part, rows, header)
 
 
@@ -104,6 +104,14 @@ def finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
     i = next(i for i, row in enumerate(x) if not np.isfinite(row).all())
     what = "NaN" if np.isnan(x[i]).any() else "infinity"
     raise GlocalError(f"{name}: row {first + i} has {what}; check that picture, or use float32 if values overflow.")
+
+
+def as_float32(x: np.ndarray, name: str) -> np.ndarray:
+    """x (n, p) in float32, or a GlocalError where its values overflow, or all vanish."""
+    largest, limits = max(abs(float(x.max())), abs(float(x.min()))), np.finfo(np.float32)
+    if largest and not float(limits.tiny) < largest < float(limits.max):
+        raise GlocalError(f"{name}: values as large as {largest:g} do not fit float32; multiply the features by a constant.")
+    return x.astype(np.float32)
 
 
 # -- small things ----------------------------------------------------------------------------------------------------

@@ -137,6 +137,8 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
     it is not the label: a subclass, say. text: (K, p) text weights. All features of unit norm.
     """
     per, classes = y if per is None else per, np.unique(y)
+    for name, features in (("pool", x), ("test", test_x)):
+        _check_scale(features, name)
     shots = usable_shots(per, shots, spare=int(test_x is None))
     if test_x is None:
         rest = np.setdiff1d(np.arange(len(y)), draw(per, max(shots), np.random.default_rng([seed, number])))
@@ -154,6 +156,13 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
             sizes = dict(classes=len(classes), n_train=len(train), n_test=len(test_y))
             records.append(record | sizes | dict(correct=correct, images=images))
     return records
+
+
+def _check_scale(x, name: str) -> None:
+    """GlocalError for features x (n, p) or None with a NaN, an infinity, or a scale at which squares leave float32."""
+    largest = 1.0 if x is None or not np.size(x) else float(np.abs(x).max())
+    if not 1e-9 <= largest <= 1e9:
+        raise GlocalError(f"few-shot {name}: the largest value of the features is {largest:g}; give them unit norm (unit_norm).")
 
 
 def parallel(calls: list, jobs: int):

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
+from glocal.numerics import unit_rows
+
 
 def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
     """Mean of `values` (m,) and its percentile bootstrap interval: (mean, low, high).
@@ -24,8 +26,7 @@ def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 4
 
 def similarity(x) -> np.ndarray:
     """Cosine similarity matrix (n, n) of features x (n, p)."""
-    x = np.asarray(x, np.float64)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    x = unit_rows(x)
     return x @ x.T
 
 

@@ -16,6 +16,8 @@ hand-written gradients; the solvers use those, and the tests hold them against t
 import torch
 from torch import Tensor
 
+from glocal.numerics import leading_power
+
 OBJECTIVES = ("naive", "global", "glocal")
 
 
@@ -45,7 +47,7 @@ def triplet_loss(z: Tensor, triplets: Tensor, *, stable: bool = True) -> Tensor:
 
 def neighbour_log_probabilities(y: Tensor, tau: float, stable: bool = True) -> Tensor:
     """log P: row i is the log-softmax over j != i of cos(y_i, y_j) / tau. y: (q, p). Returns (q, q), diagonal -inf."""
-    u = torch.nn.functional.normalize(y, dim=1)
+    u = torch.nn.functional.normalize(y / leading_power(y.detach()), dim=1)  # a power of two: no square overflows or vanishes
     logits = u @ u.T / tau  # (q, q)
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
     return log_softmax(logits.masked_fill(itself, -torch.inf), stable)

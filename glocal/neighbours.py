@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from glocal.config import GlocalError, did_you_mean
+from glocal.numerics import leading_power
 
 ROWS = 2048  # test images of a block
 BLOCK = 1 << 22  # similarities of a block (16 MiB in float32); glibc takes memory above 32 MiB anew from the system every time
@@ -23,7 +24,7 @@ def mean_similarity(train_x, train_y, test_x, *, k, distance, classes=None, othe
     the k nearest of all classes but the one. Raises GlocalError for an unknown class, k < 1, no training image, and features
     or labels that do not fit.
     """
-    train, test = _features(train_x, test_x, k)
+    train, test, unit = _features(train_x, test_x, k, distance)
     centre = train.mean(0)
     known, stacks = _stacks(_factor(train, distance, centre, normals=True), train_y)
     own = _positions(known, np.sort(known) if classes is None or train_y is None else classes).to(train.device)
@@ -35,11 +36,12 @@ def mean_similarity(train_x, train_y, test_x, *, k, distance, classes=None, othe
         best = torch.cat([_largest(x, stack, k) for stack in stacks], dim=1)  # (b, C, k)
         best = _of_others(best, own) if others else best[:, own]
         found.append(_mean(best, x, distance))
-    return torch.cat(found).T.cpu().numpy()
+    return _in_units(torch.cat(found).T.cpu().numpy(), unit, distance)
 
 
-def _features(train_x, test_x, k) -> tuple[Tensor, Tensor]:
-    """Both as tensors on the device and in the precision of train_x, at least float32."""
+def _features(train_x, test_x, k, distance) -> tuple[Tensor, Tensor, float]:
+    """Both as tensors on the device and in the precision of train_x, at least float32, divided by a power of two: for cosine
+    each row's own, else the one that is returned. So no square overflows or vanishes."""
     train, test = (x if isinstance(x, Tensor) else torch.as_tensor(np.require(x, None, "W")) for x in (train_x, test_x))
     train = train.to(torch.promote_types(train.dtype, torch.float32))
     for x, name in ((train, "training"), (test, "test")):
@@ -52,7 +54,24 @@ def _features(train_x, test_x, k) -> tuple[Tensor, Tensor]:
         raise GlocalError("anomaly detection: there is no training image; add images to the training set.")
     if k < 1:
         raise GlocalError(f"anomaly detection: k is {k}; take at least the one nearest normal image.")
-    return train, test.to(train)
+    test = test.to(train.device, torch.promote_types(test.dtype, torch.float32))
+    powers = [leading_power(x) for x in (train, test)]  # (n, 1), (t, 1)
+    unit = max([p.max().item() for p in powers if len(p)])
+    if distance == "cosine":
+        return train / powers[0], (test / powers[1]).to(train), unit
+    return train / unit, (test / unit).to(train), unit
+
+
+def _in_units(similarity, unit, distance) -> np.ndarray:
+    """Similarities (C, t) of features that were divided by `unit`, for the features themselves."""
+    if distance == "cosine":
+        return similarity
+    factor = unit if distance == "euclidean" else unit * unit
+    with np.errstate(over="ignore"):
+        whole = similarity * factor if 1e-9 < factor < 1e9 else similarity.astype(np.float64) * factor
+    if not np.isfinite(whole).all() or factor < np.finfo(float).tiny:
+        raise GlocalError(f"anomaly detection: {distance} leaves float64; multiply the features by a constant, or take cosine.")
+    return whole
 
 
 def _factor(x, distance, centre, normals=False) -> Tensor:

@@ -18,7 +18,7 @@ from glocal import checkpoints
 from glocal.batches import local_gradient, triplet_gradient
 from glocal.fast import Objective, regulariser
 from glocal.local import DENSE, UNDERFLOW, Locals
-from glocal.solvers import Solution
+from glocal.solvers import Solution, refuse_not_finite
 
 STACK = 1 << 28  # entries of all (s, m, m) matrices of a stack
 
@@ -45,7 +45,8 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
 
     x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images as the local loss sees them. held_out: a
     `solvers.HeldOut`, without which nothing stops early. A run's history has a row an epoch. checkpoint: a file, written
-    after every epoch; the same call goes on from it.
+    after every epoch; the same call goes on from it. Raises GlocalError after an epoch whose objective (on all triplets) or
+    what is monitored is not finite, naming the settings of that run.
     """
     p, found, paths = x.shape[1], [], []
     size = max(STACK // max(3 * schedule.images**2, p * p), 1)
@@ -133,7 +134,7 @@ class _Stack:
         dw.add_(regulariser(self.w, self.kind, self.squared)[1].mul_(self.lam))
         db = d.sum(1) * self.bias  # (s, p)
         norm = (dw.square().sum((1, 2)) + db.square().sum(1)).sqrt()  # (s,)
-        scale = (self.schedule.clip / (norm + 1e-6)).clamp_max(1.0)
+        scale = (self.schedule.clip / (norm + 1e-6)).clamp_max(1.0) + 0 * norm  # NaN if the norm overflows: `review` refuses it
         self.count += 1
         self._update(self.w, dw.mul_(scale[:, None, None]), self.rate, self.moments[: len(self.moments) // 2])
         self._update(self.b, db.mul_(scale[:, None]), self.rate[..., 0], self.moments[len(self.moments) // 2 :])
@@ -163,9 +164,8 @@ class _Stack:
         which, plan = 0 if self.local else 1, self.schedule
         ended = []
         for place, s in enumerate(self.running):
-            found = dict(iteration=self.epochs, **self._measure(s, self.w[place], self.b[place]))
+            found = dict(iteration=self.epochs, **self._measure(s, self.w[place], self.b[place], held_out))
             if held_out:
-                found |= held_out(self.w[place], self.b[place], self.kind, **self.settings[s], squared=self.squared)
                 better = found["monitored"] < self.best[s] - plan.min_delta
                 self.stale[s] = 0 if better else self.stale[s] + 1
                 if better:
@@ -181,8 +181,9 @@ class _Stack:
             self._drop(ended)
         return found
 
-    def _measure(self, s, w, b):
-        """Objective, triplet loss and local KL on all training triplets and (at most DENSE, the first) context images."""
+    def _measure(self, s, w, b, held_out):
+        """Objective, triplet loss and local KL on all training triplets and (at most DENSE, the first) context images, and
+        what `held_out` measures. Raises GlocalError where these are not finite."""
         how = self.settings[s]
         if self.objective is None:  # one for all settings: it differs between them in lam, alpha and the teacher alone
             y = self.y[:DENSE] if self.local else None
@@ -191,7 +192,11 @@ class _Stack:
         f = self.objective
         f.lam, f.alpha, f.local = how["lam"], how.get("alpha"), self.locals[how["tau"]] if self.local else None
         value, _, _ = f(w, b)
-        return dict(objective=value, triplet_loss=f.triplet_loss, local_kl=f.local_kl)
+        found = dict(objective=value, triplet_loss=f.triplet_loss, local_kl=f.local_kl)
+        found |= held_out(w, b, self.kind, **how, squared=self.squared) if held_out else {}
+        numbers = {name: found[name] for name in ("objective", "monitored") if name in found}
+        refuse_not_finite(numbers, f"epoch {self.epochs}", how, "lower lr or lam")
+        return found
 
     def _drop(self, ended):
         stay = [place for place in range(len(self.running)) if place not in ended]

@@ -14,6 +14,7 @@ import numpy as np
 from glocal import scale
 from glocal.config import GlocalError
 from glocal.features import Features
+from glocal.numerics import moments
 from glocal.transform import GLocalTransform
 
 FAR = 2.0  # ratio of standard deviations, and half of it the distance of means in them: pictures differ, models differ more
@@ -37,7 +38,7 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
             f"{name}: made for features of {len(t.weights_)} dimensions, these have {x.shape[1]}; give those of its model."
         )
     if not any_scale and x.size and np.isfinite(x).all():
-        mean, std = float(x.mean(dtype=np.float64)), float(x.std(dtype=np.float64))
+        mean, std = moments(x)
         near = abs(mean - t.mean_) < FAR / 2 * t.std_ and t.std_ / FAR < std < t.std_ * FAR
         if not near:
             raise GlocalError(

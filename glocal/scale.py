@@ -31,6 +31,7 @@ def compare(x, mean: float, std: float) -> dict:
     return dict(mean=found[0], std=found[1], published_mean=mean, published_std=std, verdict=verdict)
 
 
+@np.errstate(over="ignore")
 def likely(x, mean: float, std: float) -> str:
     """What is probably wrong with features whose mean and std are not the published ones."""
     x = np.asarray(x[:512], np.float64)

@@ -9,6 +9,7 @@ optimum, make it quick:
 The authors' own recipe, with its batches and rising learning rate, is in `paper.py`.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from glocal import checkpoints
+from glocal.config import GlocalError
 from glocal.fast import Objective, regulariser
 from glocal.local import Locals
 
@@ -48,16 +50,20 @@ def lbfgs(
     From the authors' start, W = 1e-3 I, the gradient is nearly zero and nothing moves: dot products are quadratic in W.
     monitor(w, b): held-out measures of an iteration, a dict; with keep="best" the iteration with the lowest "monitored" is
     returned. checkpoint: a file; the same call goes on from it. on_iteration(record) is called after each step.
+    Raises GlocalError as soon as the objective, its gradient or what is monitored is not finite.
     """
     what = (kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision, x.device.type)
     began = (start.w, start.b) if isinstance(start, Solution) else (start,)
     problem = checkpoints.fingerprint(*what, *began) if checkpoint else ""
+    for name, a in (("features", x), ("context", y)):
+        _refuse_scale(name, a)
     basis = row_space(x, y)
     if basis is not None:
         x, y = x @ basis, None if y is None else y @ basis  # (n, r), (q, r)
     f = Objective(kind, x, triplets, y, lam=lam, alpha=alpha, tau=tau, squared=squared, precision=precision)
     search = _Search(f, preconditioner(f.x), bias, lambda w, b: (w, b) if basis is None else _lift(w, b, basis, kind))
     search.monitor, search.on_iteration, search.keep, search.tol = monitor, on_iteration, keep, tol
+    search.settings = dict(lam=lam) | (dict(alpha=alpha, tau=tau) if kind == "glocal" else {})
     theta = search.pack(start, basis)
     search.tape = checkpoints.Tape(checkpoint, problem, len(theta), str(x.dtype).removeprefix("torch."), 2)
     options = dict(maxiter=max_iter, maxcor=memory, ftol=0, gtol=1e-9, maxfun=10 * max_iter)
@@ -105,9 +111,13 @@ class _Search:
             value, dw, db = self.f(*self.unpack(theta))
             gradient = [(self.a.T @ dw).numpy(force=True).ravel()] + ([db.numpy(force=True)] if self.bias else [])
             gradient, triplet_loss, local_kl = np.concatenate(gradient), self.f.triplet_loss, self.f.local_kl
+            self.refuse_not_finite(objective=value, gradient=np.abs(gradient).max())
             self.tape.append(value, (triplet_loss, local_kl), gradient)
         self.last[value] = dict(objective=value, triplet_loss=triplet_loss, local_kl=local_kl)
         return value, gradient.astype(np.float64)
+
+    def refuse_not_finite(self, **values):
+        refuse_not_finite(values, f"iteration {len(self.history) + 1}", self.settings, "lower lam or start")
 
     def record(self, intermediate_result):
         """After each accepted step (the line search may have tried several points). Ends the search when it is calm."""
@@ -116,6 +126,7 @@ class _Search:
         if self.monitor:
             w, b = self.lift(*self.unpack(intermediate_result.x))
             found |= self.monitor(w, b)
+            self.refuse_not_finite(monitored=found.get("monitored", 0.0))
             if self.keep == "best" and (self.best is None or found["monitored"] < self.best[0]):
                 self.best = found["monitored"], (w, b), found["iteration"]
         before = self.history[-1]["objective"] if self.history else np.inf
@@ -126,6 +137,23 @@ class _Search:
             self.on_iteration(found)
         if self.calm == CALM:
             raise StopIteration
+
+
+def refuse_not_finite(values: dict, when: str, settings: dict, fix: str) -> None:
+    """GlocalError for the first of `values` {name: number} of a fit that is NaN or infinite."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            shown = ", ".join(f"{setting} {number:g}" for setting, number in settings.items())
+            raise GlocalError(f"fit: {name} is {value} at {when} ({shown}); {fix}, or check the features for outliers.")
+
+
+def _refuse_scale(name: str, x: Tensor | None) -> None:
+    """GlocalError where the squares of x (n, p) overflow, vanish or are NaN in its type. None and no rows pass."""
+    if x is None or not len(x):
+        return
+    square, limits = x.square().mean().item(), torch.finfo(x.dtype)
+    if not limits.tiny / limits.eps < square < limits.max:
+        raise GlocalError(f"fit: the mean square of the {name} is {square:g}; standardise them, {x.dtype} loses such values.")
 
 
 class HeldOut:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from glocal.numerics import unit_rows, unit_scale
+
 
 def nearest(x, k: int = 10) -> np.ndarray:
     """Indices of the k nearest other rows by cosine, (n, k). x: (n, p)."""
-    x = np.asarray(x, np.float32)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    x = unit_rows(x, np.float32)
     s = x @ x.T
     np.fill_diagonal(s, -np.inf)
     k = min(k, len(x) - 1)
@@ -21,15 +22,14 @@ def neighbour_overlap(x, z, k: int = 10) -> float:
 
 def linear_cka(x, z) -> float:
     """Linear centred kernel alignment (Kornblith et al. 2019) of x (n, p) and z (n, p'); 1 = equal up to rotation and scale."""
-    x, z = (np.asarray(a, np.float64) - np.mean(a, axis=0) for a in (x, z))
+    x, z = (np.asarray(a, np.float64) - np.mean(a, axis=0) for a in (unit_scale(x)[0], unit_scale(z)[0]))
     cross = np.linalg.norm(x.T @ z) ** 2
     return float(cross / (np.linalg.norm(x.T @ x) * np.linalg.norm(z.T @ z)))
 
 
 def cosine_pairs(x, labels) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of all pairs within a superclass, and of all pairs between superclasses. x: (n, p), labels: (n,)."""
-    x, labels = np.asarray(x, np.float64), np.asarray(labels)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    x, labels = unit_rows(x), np.asarray(labels)
     r, c = np.triu_indices(len(x), k=1)
     cosines, same = (x @ x.T)[r, c], labels[r] == labels[c]
     return cosines[same], cosines[~same]

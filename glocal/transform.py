@@ -20,14 +20,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from glocal import features as feature_files
-from glocal import local, losses, paper, solvers, transform_files
+from glocal import paper, parameters, scaling, solvers, transform_files
 from glocal import triplets as triplet_tables
-from glocal.config import GlocalError, did_you_mean
-
-CHOICES = dict(
-    objective=losses.OBJECTIVES, recipe=("converged", "paper"), local_features=("standardised", "raw"),
-    statistics=("training", "all"), monitor=("kl", "loss"), keep=(None, "best", "last"), precision=local.PRECISIONS,
-)  # fmt: skip
+from glocal.config import GlocalError
+from glocal.numerics import unit_rows
 
 
 class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -75,7 +71,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         held_out: triplets (m', 3) among other rows of x, or (triplets, images (q', p)): measured at every iteration, used
         for keep="best" and for early stopping. init: a fitted transform to start from (recipe converged). checkpoint: a
         file that a killed fit goes on from. On CUDA if x is there.
-        Raises GlocalError for bad features (NaN, constant column), bad triplets, bad settings or a missing context.
+        Raises GlocalError for bad features (NaN, constant column, a spread lost in rounding, a context on another scale), bad
+        triplets, settings out of range (`parameters.py`), a missing context, and an objective that is not finite.
         """
         self._check_settings(context)
         data = self._data(x, triplets, context, held_out)
@@ -111,8 +108,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
         seen = x if self.statistics == "all" else x[np.unique(triplets)]
-        self.mean_, self.std_ = float(seen.mean(dtype=np.float64)), float(seen.std(dtype=np.float64))
-        z = self._standardise(x).to(device)
+        self.mean_, self.std_ = scaling.fit_moments(seen)
+        z = self._standardise(x, "features").to(device)
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
         if held_out is not None:
             table, images = held_out if isinstance(held_out, tuple) else (held_out, None)
@@ -126,8 +123,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         y = feature_files.check(_numpy(images), name=name)
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
-        y = torch.as_tensor(y.astype(np.float32)) if self.local_features == "raw" else self._standardise(y)  # (q, p)
-        return y.to(device)
+        z = self._standardise(y, name)  # (q, p)
+        if self.local_features == "raw":
+            scaling.refuse_float32(self.mean_, self.std_, 'local_features: "raw"')
+            z = torch.as_tensor(y.astype(np.float32))
+        return z.to(device)
 
     def _settings(self):
         return dict(lr=self.lr, lam=self.lam, tau=self.tau) | (dict(alpha=self.alpha) if self.objective == "glocal" else {})
@@ -151,16 +151,24 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return solvers.lbfgs(self.objective, x, triplets, y, start=start, monitor=monitor, keep=keep, **settings, **how)
 
     def transform(self, x):
-        """x: (k, p) raw features. Returns (k, p) float32 aligned features."""
+        """x: (k, p) raw features. Returns (k, p) float32 aligned features.
+
+        Raises GlocalError for features with NaN or infinity, of another width, or too far from the training features.
+        """
         check_is_fitted(self, "weights_")
         x = feature_files.finite(feature_files.as_table(_numpy(x), None, "features"), "features")
         if x.shape[1] != len(self.weights_):
             raise GlocalError(f"features: shape {x.shape}; X has {x.shape[1]} features, but {type(self).__name__} is expecting "
                               f"{len(self.weights_)} features as input: (k, {len(self.weights_)}).")  # fmt: skip
-        return (x.astype(np.float32) - np.float32(self.mean_)) / np.float32(self.std_) @ self.weights_ + self.bias_
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = scaling.standardise(x, self.mean_, self.std_) @ self.weights_ + self.bias_
+        return scaling.check_result(z, self.mean_, self.std_)
 
     def to_linear(self) -> torch.nn.Linear:
-        """A torch.nn.Linear from raw to aligned features: mean and std are folded into weight and bias."""
+        """A torch.nn.Linear from raw to aligned features: mean and std are folded into weight and bias.
+
+        The layer is float32, so GlocalError where raw features of that mean and std would lose their digits.
+        """
         w, b = self._folded()
         layer = torch.nn.Linear(*w.shape)
         with torch.no_grad():
@@ -177,6 +185,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _folded(self):
         """Weight (p, p) and bias (p,) in float64 that take raw features to aligned ones."""
         check_is_fitted(self, "weights_")
+        scaling.refuse_float32(self.mean_, self.std_, "to_linear, to_onnx")
         w = self.weights_.astype(np.float64) / self.std_
         return w, self.bias_ - self.mean_ * w.sum(0)
 
@@ -215,31 +224,18 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return len(self.weights_)
 
     def _check_settings(self, context):
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise GlocalError(f'{name}: "{getattr(self, name)}" is not known.{did_you_mean(getattr(self, name), known)}')
+        parameters.check(self.get_params(deep=False))
         if self.objective == "glocal" and context is None:
             raise GlocalError("context: glocal needs context features (q, p) for its local loss; pass context=... or use global.")
-        bounds = dict(lam=(0, np.inf), alpha=(0, 1), tau=(0.005, np.inf), lr=(0, np.inf))
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if isinstance(value, str) or not low <= value <= high:
-                raise GlocalError(f"{name}: {value!r} is out of range; it must be a number in [{low}, {high}].")
-
-        for name, value in (self.schedule or {}).items():
-            known = paper.Schedule.__dataclass_fields__
-            if name not in known:
-                raise GlocalError(f'schedule: "{name}" is not known.{did_you_mean(name, known)}')
-            if name in ("triplets", "images", "epochs") and not value >= 1:
-                raise GlocalError(f"schedule: {name} is {value}; it must be at least 1.")
 
     def local(self, images):
         """images (q, p) as the local loss sees them: standardised, or (local_features="raw") as they are. (q, p) float32."""
         check_is_fitted(self, "weights_")
-        return _numpy(images).astype(np.float32) if self.local_features == "raw" else self._standardise(_numpy(images)).numpy()
+        images = _numpy(images)
+        return images.astype(np.float32) if self.local_features == "raw" else self._standardise(images, "images").numpy()
 
-    def _standardise(self, x):
-        return torch.as_tensor(((x.astype(np.float64) - self.mean_) / self.std_).astype(np.float32))
+    def _standardise(self, x, name) -> torch.Tensor:
+        return torch.as_tensor(scaling.standardise_for_fit(x, self.mean_, self.std_, name))
 
 
 @contextmanager
@@ -274,8 +270,7 @@ def aligners(paths: dict) -> dict:
 
 def unit_norm(x) -> np.ndarray:
     """Rows of x (k, p) divided by their Euclidean length, float32; a row of zeros stays zero."""
-    x = np.asarray(x, np.float32)
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return unit_rows(x, np.float32)
 
 
 def _numpy(a):

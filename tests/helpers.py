@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 
 from glocal.config import resolve
 from glocal.downloads import registry
@@ -21,6 +22,9 @@ needs_data = pytest.mark.skipif(
     not _at_hand(),
     reason="the public data are not at hand: set GLOCAL_MIRROR to a folder that has them, or download them",
 )
+
+
+SCALES = st.floats(-300, 300).map(lambda e: 10.0**e)  # factors that take features to the limits of float64
 
 
 def world(seed: int = 0, n: int = 9, p: int = 5, m: int = 40, q: int = 7) -> dict:

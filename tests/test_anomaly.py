@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers import SCALES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -461,3 +462,27 @@ def test_measure_is_one_function_for_all_modes():
     (row,) = anomaly.measure(*sides, -x, mode="set", k=3)
     alone = anomaly.against(x[:30], x[30:], -x, k=3)
     np.testing.assert_equal(row, {"normal_class": "all"} | alone)
+
+
+@given(st.integers(0, 2**32 - 1), SCALES, st.sampled_from(anomaly.DISTANCES), st.sampled_from(anomaly.MODES))
+@settings(max_examples=60, deadline=None)
+def test_scores_follow_the_scale_of_the_features(seed, scale, distance, mode):
+    """Cosines stay, distances grow with the features and dot products with their square, or one sentence where that overflows."""
+    x, labels = np.random.default_rng(seed).normal(size=(40, 6)), np.arange(30) % 3
+    expected = anomaly.scores(x[:30], labels, x[30:], mode=mode, distance=distance)
+    power = dict(cosine=0, euclidean=1, dot=2)[distance]
+    try:
+        found = anomaly.scores(scale * x[:30], labels, scale * x[30:], mode=mode, distance=distance)
+    except GlocalError as error:
+        assert distance == "dot" and not 1e-150 < scale < 1e150 and "\n" not in str(error)
+    else:
+        np.testing.assert_allclose(found, expected * float(scale) ** power, rtol=1e-6)
+
+
+@pytest.mark.parametrize("distance", anomaly.DISTANCES)
+def test_scores_of_float32_features_at_its_limits(distance):
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    expected = anomaly.scores(x[:30], None, x[30:], mode="set", distance=distance).astype(np.float64)
+    for scale in (1e-35, 1e35):
+        found = anomaly.scores(*(np.float32(scale) * x[:30], None, np.float32(scale) * x[30:]), mode="set", distance=distance)
+        np.testing.assert_allclose(found, expected * scale ** dict(cosine=0, euclidean=1, dot=2)[distance], rtol=1e-4)

@@ -163,3 +163,10 @@ def test_importing_needs_none_of_the_pipeline():
     code = "import sys, glocal.features, glocal.encoders, glocal.extraction, glocal.demo; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"timm", "torchvision", "pandas", "matplotlib", "resvg_py", "PIL"} & set(found)
+
+
+@given(st.one_of(st.floats(39, 300), st.floats(-300, -39)).map(lambda e: 10.0**e))
+def test_values_that_float32_cannot_hold_are_refused(tmp_path_factory, scale):
+    x = scale * np.random.default_rng(0).uniform(1, 2, size=(4, 3))
+    with pytest.raises(GlocalError, match=r"^x: values as large as [^\n]+ do not fit float32; [^\n]+\.$"):
+        features.write(tmp_path_factory.mktemp("limits") / "x", x, pd.DataFrame({"name": list("abcd")}))

@@ -280,3 +280,14 @@ def test_folds_are_left_out_once_enough_have_lost(monkeypatch, right, seen):
 def test_parallel_keeps_the_order_of_its_calls():
     calls = [(max, (i, 3), {}) for i in range(6)] + [(int, ("11",), {"base": 2})]
     assert list(few_shot.parallel(calls, 2)) == [3, 3, 3, 3, 4, 5, 3]
+
+
+@given(st.one_of(st.floats(10, 300), st.floats(-300, -10)).map(lambda e: 10.0**e) | st.sampled_from([np.nan, np.inf]))
+@settings(max_examples=20, deadline=None)
+def test_features_of_another_scale_are_refused(scale):
+    x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
+    how = dict(number=0, shots=[2], values=[1.0], folds=2)
+    with pytest.raises(GlocalError, match=r"^few-shot pool: the largest value of the features is [^\n]+ unit norm [^\n]+\.$"):
+        few_shot.repetition(scale * x, y, x, y, **how)
+    with pytest.raises(GlocalError, match=r"^few-shot test: the largest value of the features is "):
+        few_shot.repetition(x, y, scale * x, y, **how)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import SCALES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
@@ -42,6 +43,13 @@ def test_level_seed_and_limits():
 
 def test_similarity_is_the_cosine():
     np.testing.assert_allclose(human.similarity([[3, 4], [0, 2], [0, 0]]), [[1, 0.8, 0], [0.8, 1, 0], [0, 0, 0]])
+
+
+@given(st.integers(0, 2**32 - 1), SCALES)
+@settings(max_examples=30, deadline=None)
+def test_similarity_is_the_same_at_any_scale(seed, scale):
+    x = np.random.default_rng(seed).normal(size=(12, 4))
+    np.testing.assert_allclose(human.similarity(scale * x), human.similarity(x), atol=1e-12)
 
 
 def test_rsa_by_hand():

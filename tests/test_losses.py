@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import world
+from helpers import SCALES, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -219,3 +219,13 @@ def test_the_pull_is_zero_for_scaled_identities_only(seed):
     assert losses.identity_pull(w).item() > 0
     assert losses.identity_pull(-2.5 * torch.eye(len(w), dtype=w.dtype)).item() == 0
     close(losses.identity_pull(w + 7 * torch.eye(len(w), dtype=w.dtype)), losses.identity_pull(w))
+
+
+@given(st.integers(0, 2**32 - 1), SCALES)
+@settings(max_examples=30, deadline=None)
+def test_the_local_loss_is_the_same_at_any_scale(seed, scale):
+    v = world(seed)
+    y, mapped = v["y"], v["y"] @ v["w"]
+    expected = losses.local_loss(y, mapped, 0.5).item()
+    assert losses.local_loss(scale * y, mapped, 0.5).item() == pytest.approx(expected)
+    assert losses.local_loss(y, scale * mapped, 0.5).item() == pytest.approx(expected)

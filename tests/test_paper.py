@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 from helpers import world
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from glocal import losses, paper, solvers
+from glocal.config import GlocalError
 from glocal.paper import Schedule
 
 SHORT = Schedule(triplets=16, images=5, epochs=3, start=0.3)
@@ -167,3 +170,18 @@ def test_small_temperatures_do_not_underflow():
     runs = [paper.train("glocal", d["x"], d["triplets"], [how], d["y"], schedule=SHORT)[0].w for d in (v, single)]
     assert runs[1].dtype == torch.float32
     torch.testing.assert_close(runs[1].double(), runs[0], rtol=1e-3, atol=1e-3)
+
+
+@given(st.sampled_from(losses.OBJECTIVES), st.sampled_from(["x", "lam", "lr", "start"]), st.floats(25, 37), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_a_run_that_overflows_float32_is_refused(kind, where, exponent, watched):
+    """Whichever number is too large, and where the clipped gradient's norm overflows too."""
+    v = {name: a.float() if a.is_floating_point() else a for name, a in world(1, n=12, p=4, m=40, q=12).items()}
+    how, plan, large = dict(settings_for(kind)[0]), SHORT, 10.0**exponent
+    if where == "start":
+        plan = Schedule(triplets=16, images=5, epochs=3, start=large)
+    else:
+        (v if where == "x" else how)[where] = (v if where == "x" else how)[where] * large
+    words = r"^fit: (objective|monitored) is (nan|inf) at epoch 1 \(lr [^\n]+ lower lr or lam, [^\n]+\.$"
+    with pytest.raises(GlocalError, match=words):
+        paper.train(kind, v["x"], v["triplets"], [how], v["y"], schedule=plan, held_out=held_out(v) if watched else None)

@@ -92,3 +92,12 @@ def test_a_rectified_layer_is_told_from_one_that_is_not():
     x = np.random.default_rng(0).normal(0, 1, (100, 50))
     behind = np.maximum(x, 0) + 0.5
     assert "published layer lies behind a ReLU" in compare(x, behind.mean(), behind.std())["verdict"]
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_the_scale_is_compared_without_overflow(scale):
+    x, t = observed()
+    fitted = GLocalTransform("global", max_iter=3).fit(scale * x, t[:500])
+    assert align(fitted, scale * x).shape == x.shape
+    with pytest.raises(GlocalError, match="fitted on features of mean"):
+        align(fitted, 3 * scale * x)

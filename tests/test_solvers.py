@@ -7,8 +7,11 @@ import pytest
 import scipy.optimize
 import torch
 from helpers import world
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from glocal import losses, solvers
+from glocal.config import GlocalError
 from glocal.fast import regulariser
 
 PATIENT = {"ftol": 1e-12, "gtol": 1e-7, "maxiter": 500, "maxfun": 700}
@@ -156,3 +159,44 @@ def test_the_plain_norm_has_no_gradient_at_a_scaled_identity(start, dtype):
     moved = start * torch.eye(512, dtype=dtype)
     moved[0, 1] = 0.01 * start
     assert regulariser(moved, "global", squared=False)[1].norm().item() == pytest.approx(1, rel=1e-3)
+
+
+@given(st.sampled_from(losses.OBJECTIVES), st.sampled_from(["x", "y", "start"]), st.floats(22, 37))
+@settings(max_examples=25, deadline=None)
+def test_a_fit_that_overflows_float32_is_refused(kind, where, exponent):
+    v = {name: a.float() if a.is_floating_point() else a for name, a in judged(1, n=14, p=4, m=60, q=9).items()}
+    how = {**HOW, "start": 0.05}
+    scaled = v if where in v else how
+    scaled[where] = scaled[where] * 10.0**exponent
+    with pytest.raises(GlocalError, match=r"^fit: [^\n]+\.$"):
+        solve(kind, v, **how)
+
+
+@given(st.sampled_from([1e-200, 1e200, np.nan]))
+@settings(max_examples=3, deadline=None)
+def test_features_whose_squares_leave_float64_are_refused(scale):
+    v = judged(1, n=14, p=4, m=60, q=9)
+    with pytest.raises(GlocalError, match=r"^fit: the mean square of the features is [^\n]+ standardise them"):
+        solve("global", v | {"x": scale * v["x"]})
+
+
+@given(st.sampled_from(["objective", "gradient", "monitored"]), st.sampled_from([np.nan, np.inf]), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_what_is_not_finite_ends_a_fit_at_once(broken, value, when):
+    """`broken` turns into `value` at its call number `when`."""
+    v, calls = judged(2, n=12, m=80), []
+
+    def now(name):
+        calls.extend([1] * (name == broken))
+        return name == broken and len(calls) == when
+
+    class Breaks(solvers.Objective):
+        def __call__(self, w, b):
+            objective, dw, db = super().__call__(w, b)
+            return value if now("objective") else objective, value * dw if now("gradient") else dw, db
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solvers, "Objective", Breaks)
+        with pytest.raises(GlocalError, match=rf"^fit: {broken} is (nan|inf) at iteration \d \(lam 0.05, alpha 0.3, [^\n]+\.$"):
+            solve("glocal", v, monitor=lambda w, b: {"monitored": value if now("monitored") else 1.0})
+    assert len(calls) == when

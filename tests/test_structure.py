@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import SCALES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,23 @@ def test_rotation_and_lengths_keep_all_neighbours(seed, scale):
     x = features(seed)
     lengths = np.random.default_rng(seed).uniform(0.5, 2, (len(x), 1))
     assert structure.neighbour_overlap(x, scale * lengths * x @ rotation(seed)) == 1.0
+
+
+@given(SEEDS, SCALES)
+@settings(max_examples=40, deadline=None)
+def test_all_measures_are_the_same_at_any_scale(seed, scale):
+    x, z, labels = features(seed), features(seed + 1), np.arange(40) % 4
+    assert structure.neighbour_overlap(x, scale * x) >= 0.99  # rounding to float32 may swap two neighbours that nearly tie
+    assert structure.neighbour_overlap(x, x * scale ** np.linspace(-1, 1, 40)[:, None]) >= 0.99  # each row at its own scale
+    assert structure.linear_cka(scale * x, z) == pytest.approx(structure.linear_cka(x, z))
+    assert structure.separation(scale * x, labels) == pytest.approx(structure.separation(x, labels))
+
+
+def test_float32_features_at_its_limits():
+    x = features(0).astype(np.float32)
+    for scale in (1e-37, 1e37):
+        assert structure.neighbour_overlap(x, np.float32(scale) * x) >= 0.99
+        assert structure.linear_cka(x, np.float32(scale) * x) == pytest.approx(1)
 
 
 def test_unrelated_features_share_neighbours_by_chance():

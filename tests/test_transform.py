@@ -6,7 +6,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers import needs_data, observed
+from helpers import SCALES, needs_data, observed
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -14,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from glocal import GLocalTransform, downloads, losses, triplets
+from glocal import GLocalTransform, downloads, losses, scaling, triplets
 from glocal.config import GlocalError
 from glocal.transform import aligners, unit_norm
 
@@ -375,6 +377,9 @@ def test_aligners_return_unit_rows_with_the_original_first(fitted, data, tmp_pat
         ({"alpha": 1.5}, "alpha: 1.5 is out of range"),
         ({"tau": 0}, "tau: 0 is out of range"),
         ({"lam": "0.1"}, "lam: '0.1' is out of range"),
+        ({"schedule": [3]}, "schedule: list is not a dict"),
+        ({"schedule": {"least": 3}}, "schedule: least must be two whole numbers"),
+        ({"schedule": {"patience": (3, -1)}}, "schedule: patience: -1 is out of range"),
         ({"recipe": "papr"}, 'Did you mean "paper"'),
         ({"keep": "first"}, 'keep: "first" is not known'),
         ({"precision": "fp16"}, 'precision: "fp16" is not known'),
@@ -397,3 +402,120 @@ def test_faults_of_transform_are_named(fitted, data):
             fitted.transform(bad)
     with pytest.raises(GlocalError, match="features: row 1 has NaN"):
         fitted.transform(np.where(np.arange(len(data[0]))[:, None] == 1, np.nan, data[0]))
+
+
+NO_NUMBERS = st.sampled_from([None, np.nan, np.inf, -np.inf, -1, "1", True, np.bool_(True), 1e300, 1j, [0.5], np.ones((9, 9))])
+NUMBERS = ["lam", "alpha", "tau", "lr", "start", "tol", "max_iter", "random_state"]
+SCHEDULE = ["triplets", "images", "epochs", "clip", "start", "rise", "min_delta"]
+
+
+@given(st.sampled_from(NUMBERS), NO_NUMBERS)
+@settings(max_examples=100, deadline=None)
+def test_settings_that_are_no_numbers_in_range_are_one_sentence(data, name, value):
+    x, t = data
+    if name == "random_state" and value is None:
+        return
+    with pytest.raises(GlocalError, match=rf"^{name}: [^\n]+ is out of range; it must be a (finite|whole) number in [^\n]+\.$"):
+        GLocalTransform(**{name: value}).fit(x, t[:50], context=x)
+
+
+@given(st.sampled_from(SCHEDULE), NO_NUMBERS)
+@settings(max_examples=100, deadline=None)
+def test_schedules_that_are_no_numbers_in_range_are_one_sentence(data, name, value):
+    x, t = data
+    with pytest.raises(GlocalError, match=rf"^schedule: {name}: [^\n]+ is out of range; [^\n]+\.$"):
+        GLocalTransform(recipe="paper", schedule={name: value}).fit(x, t[:50], context=x)
+
+
+@pytest.mark.parametrize(
+    "change", [{"start": 0}, {"start": 0.0}, {"max_iter": 0}, {"max_iter": 2.5}, {"tol": 1.5}, {"tau": 1e-3}]
+)
+def test_numbers_beyond_the_range_are_refused(data, change):
+    (name,) = change
+    with pytest.raises(GlocalError, match=f"^{name}: .* is out of range"):
+        GLocalTransform("global", **change).fit(*data)
+
+
+# -- scales ------------------------------------------------------------------------------------------------------------
+
+
+def same(a, b, tolerance=1e-4):
+    """Equal but for rounding to float32, and what a few iterations make of it."""
+    assert np.linalg.norm(a - b) < tolerance * np.linalg.norm(b)
+
+
+@given(scale=SCALES, objective=st.sampled_from(losses.OBJECTIVES), recipe=st.sampled_from(["converged", "paper"]))
+@settings(max_examples=40, deadline=None)
+def test_a_fit_is_the_same_at_any_scale(data, scale, objective, recipe):
+    x, t = data
+    how = dict(objective=objective, recipe=recipe, max_iter=4, schedule=dict(epochs=1) if recipe == "paper" else None)
+    expected, found = (GLocalTransform(**how).fit(c * x, t[:500], context=c * x) for c in (1.0, scale))
+    same(found.weights_, expected.weights_)
+    same(found.transform(scale * x), expected.transform(x))
+    assert found.std_ == pytest.approx(scale * expected.std_, rel=1e-12, abs=0)
+    assert found.mean_ == pytest.approx(scale * expected.mean_, rel=1e-12, abs=0)
+
+
+@given(scale=SCALES, shift=st.floats(-1e8, 1e8))
+@settings(max_examples=40, deadline=None)
+def test_a_transform_is_the_same_at_any_scale_and_mean(fitted, data, scale, shift):
+    """The same map for features c (x + s): mean_ and std_ move with them, and float64 keeps their digits."""
+    scale = min(scale, 1e290)
+    t, moved = clone(fitted), scale * (data[0] + shift)
+    t.weights_, t.bias_, t.mean_, t.std_ = fitted.weights_, fitted.bias_, scale * (fitted.mean_ + shift), scale * fitted.std_
+    same(t.transform(moved), fitted.transform(data[0]), 2e-4)
+    try:
+        layer = t.to_linear()
+    except GlocalError as error:
+        assert "\n" not in str(error) and not scaling.suits_float32(t.mean_, t.std_)
+    else:
+        same(layer(torch.tensor(moved, dtype=torch.float32)).detach().numpy(), fitted.transform(data[0]), 1e-3)
+
+
+@given(
+    shift=st.floats(0, 18).map(lambda e: 10.0**e), kind=st.sampled_from([np.float16, np.float32, np.float64]), each=st.booleans()
+)
+@settings(max_examples=60, deadline=None)
+def test_means_far_above_the_spread_are_right_or_refused(data, shift, kind, each):
+    """One mean for all columns, or each its own: rows stay apart, and the transform is exact for the features as given."""
+    x, t = data
+    columns = np.random.default_rng(0).normal(size=x.shape[1]) if each else 1.0
+    with np.errstate(over="ignore"):
+        x = (x + shift * columns).astype(kind)
+    try:
+        found = GLocalTransform("global", max_iter=3).fit(x, t[:500])
+    except GlocalError as error:
+        assert shift > 10 and re.match(r"features: [^\n]+\.$", str(error))
+        return
+    exact = (x.astype(np.float64) - found.mean_) / found.std_ @ found.weights_.astype(np.float64)
+    z = found.transform(x).astype(np.float64)
+    same(z - z.mean(0), exact - exact.mean(0), 0.01)
+
+
+@given(scale=st.floats(30, 280).map(lambda e: 10.0**e))
+@settings(max_examples=20, deadline=None)
+def test_one_row_or_a_context_of_another_scale_is_refused(fitted, data, scale):
+    x, t = data
+    row = np.arange(len(x))[:, None] == 7
+    with pytest.raises(GlocalError, match=r"^context: [^\n]+ one scale\.$"):
+        GLocalTransform(max_iter=3).fit(x, t[:500], context=x / scale)
+    for context in (scale * x, np.where(row, scale * x, x)):
+        with pytest.raises(GlocalError, match=r"^context: [^\n]+ check for outliers[^\n]+\.$"):
+            GLocalTransform(max_iter=3).fit(x, t[:500], context=context)
+    with pytest.raises(GlocalError, match=r"^features: row 7 is too far from the training features [^\n]+\.$"):
+        fitted.transform(np.where(row, 1e10 * scale * x, x))
+
+
+@pytest.mark.parametrize("scale", [1e-46, 1e-10, 1e10, 1e38])
+def test_raw_local_features_beyond_float32_are_refused(data, scale):
+    x, t = data
+    with pytest.raises(GlocalError, match=r'local_features: "raw": raw features of mean .* bring them to'):
+        GLocalTransform(local_features="raw").fit(scale * x, t[:500], context=scale * x)
+
+
+@given(st.integers(0, 2**32 - 1), SCALES)
+@settings(max_examples=40, deadline=None)
+def test_unit_norm_at_any_scale(seed, scale):
+    x = np.random.default_rng(seed).normal(size=(6, 5))
+    np.testing.assert_allclose(unit_norm(scale * x), unit_norm(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(unit_norm(scale * x), axis=1), 1, rtol=1e-6)

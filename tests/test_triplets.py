@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers import SCALES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -79,12 +80,36 @@ def test_scaling_and_rotating_change_nothing(seed, scale, similarity):
     np.testing.assert_array_equal(tr.score(z, triplets, similarity), tr.score(scale * z @ rotation, triplets, similarity))
 
 
-@given(SEEDS, st.integers(2, 700))
+@given(SEEDS, SCALES, st.sampled_from(["dot", "cosine"]))
+@settings(max_examples=50, deadline=None)
+def test_the_score_is_the_same_at_any_scale(seed, scale, similarity):
+    z, triplets = world(seed)
+    np.testing.assert_array_equal(tr.score(scale * z, triplets, similarity), tr.score(z, triplets, similarity))
+
+
+@given(SEEDS, SCALES)
+@settings(max_examples=50, deadline=None)
+def test_an_unrelated_row_changes_no_score(seed, scale):
+    z, triplets = world(seed)
+    expected = tr.score(z, triplets)
+    assert 0 < expected.mean() < 1
+    np.testing.assert_array_equal(tr.score(np.vstack([z, scale * np.ones(5)]), triplets), expected)
+
+
+@given(st.floats(-300, 300), st.floats(-300, 300))
+@settings(max_examples=50, deadline=None)
+def test_an_opposite_odd_one_of_any_length_leaves_the_kept_pair_most_similar(kept, odd):
+    a, b = 10.0**kept, 10.0**odd
+    z = np.array([[a, 0, 0], [a, a, 0], [-b, -b, -b]])  # dot products a^2, -a b, -2 a b
+    assert tr.score(z, [[0, 1, 2], [0, 2, 1], [1, 2, 0]]).tolist() == [True, False, False]
+
+
+@given(SEEDS, st.integers(2, 700), SCALES)
 @settings(max_examples=30, deadline=None)
-def test_copies_of_an_object_tie_and_a_tie_is_wrong(seed, p):
+def test_copies_of_an_object_tie_and_a_tie_is_wrong(seed, p, scale):
     z = np.random.default_rng(seed).normal(size=(1, p)).repeat(9, 0)
     other = np.random.default_rng(seed + 1).normal(size=(1, p))
-    z = np.concatenate([z, other, -z[:1]])  # 0-8 the same, 9 anything, 10 the opposite
+    z = scale * np.concatenate([z, other, -z[:1]])  # 0-8 the same, 9 anything, 10 the opposite
     assert not tr.score(z, [[0, 9, 1], [9, 5, 7], [3, 1, 2]]).any()
     assert tr.score(z, [[0, 8, 10]]).all()
 
