@@ -63,6 +63,12 @@ class Experiment:
         folder = self.folder / "transforms" / self.encoder
         return (folder if fold == "all" else folder / fold) / f"{objective}.npz"
 
+    @property
+    def featured(self) -> str:
+        """The objective that figures put beside the original: glocal, or, where it is not fitted, the last of the config's."""
+        objectives = self.config["alignment"]["objectives"]
+        return "glocal" if "glocal" in objectives else objectives[-1]
+
     def transform_paths(self, fold: str = "all") -> dict[str, Path]:
         return {name: self.transform_path(fold, name) for name in self.config["alignment"]["objectives"]}
 

@@ -98,6 +98,16 @@ def extract_all(stem, settings: dict, images: dict, folds: int = 3, seed: int = 
         extract(e, found, stem(name), {"source": source}, batch, dtype, rows)
 
 
+def at_hand(source: str, images: dict) -> ImageSet:
+    """The set that an encoder's config entry names, from what is on disk: nothing is downloaded, broken pictures stay in it.
+
+    images: the config's own image sets by name. Raises GlocalError if its images are not there.
+    """
+    spec = images.get(source) or _registered(source)
+    offline = {"download": False} if spec["kind"] == "torchvision" else {}
+    return image_set({**spec, "skip_broken": False, **offline}, source)
+
+
 def _registered(name: str) -> dict:
     row = _row(name)
     folder = {"folder": row["folder"]} if row["folder"] else {}

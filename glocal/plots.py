@@ -9,6 +9,7 @@ from glocal.files import replacing
 
 COLOURS = {"original": "#7A7A7A", "naive": "#E69F00", "global": "#56B4E9", "glocal": "#009E73", "published": "#CC79A7"}
 MARKERS = {"original": "o", "naive": "s", "global": "^", "glocal": "D", "published": "v"}
+SHOTS = "-shot accuracy"  # how a headline's few-shot measures end
 NAMES = {"original": "original", "naive": "naive", "global": "global", "glocal": "gLocal", "published": "published gLocal"}
 
 
@@ -61,7 +62,7 @@ def bars(ax, table, by, value, low=None, high=None, spread=None):
             error = np.abs(np.vstack([part[value] - part[low], part[high] - part[value]]))
         ax.bar(x, part[value], width * 0.92, color=COLOURS[kind], label=NAMES[kind], yerr=error,
                error_kw=dict(elinewidth=0.8, capsize=1.5, ecolor="#333333"))  # fmt: skip
-    crowded = len(groups) > 2 and max(map(len, groups)) > 6
+    crowded = len(groups) > 2 and max(len(line) for name in groups for line in name.split("\n")) > 6
     ax.set_xticks(np.arange(len(groups)), groups, **dict(rotation=30, ha="right", rotation_mode="anchor") if crowded else {})
     ax.grid(axis="x", visible=False)
 
@@ -162,22 +163,23 @@ def similarity_matrix(ax, x, labels, names=None):
 
 
 def thumbnails(ax, xy, pictures, size=15):
-    """Pictures at their places: xy (n, 2), pictures: n uint8 arrays (224, 224, 3) on white, which becomes transparent.
+    """Pictures at their places: xy (n, 2), pictures[i]: uint8 (224, 224, 3) on white, which becomes transparent.
 
     size: width in points. Each is averaged down to 56 pixels first, so that it stays smooth. Where pictures would cover
-    one another only the first is drawn, and the others are dots.
+    one another only the first is drawn, and the others are dots; so of any number of pictures some hundreds are opened.
     """
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
     unit = np.ptp(xy, axis=0) / np.array([290.0, 290.0])  # a panel is about 290 points wide and high
     shown = _apart(xy / unit, 0.75 * size)
     ax.plot(*xy[~shown].T, ".", color="#CCCCCC", markersize=2, zorder=0)
-    for place, picture in zip(xy[shown], (p for p, s in zip(pictures, shown, strict=True) if s), strict=True):
+    for i in np.flatnonzero(shown):
+        picture = pictures[i]
         opaque = (picture.min(axis=2, keepdims=True) < 250).astype(float)  # (224, 224, 1)
         rgba = np.concatenate([picture / 255 * opaque, opaque], axis=2).reshape(56, 4, 56, 4, 4).mean(axis=(1, 3))
         rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-6)
         image = OffsetImage(np.clip(rgba, 0, 1), zoom=size / 56, resample=True, interpolation="antialiased")
-        ax.add_artist(AnnotationBbox(image, place, frameon=False, pad=0))
+        ax.add_artist(AnnotationBbox(image, xy[i], frameon=False, pad=0))
     pad = 0.04 * np.ptp(xy, axis=0)
     ax.set_xlim(xy[:, 0].min() - pad[0], xy[:, 0].max() + pad[0])
     ax.set_ylim(xy[:, 1].min() - pad[1], xy[:, 1].max() + pad[1])
@@ -225,7 +227,7 @@ def _bare(ax):
 def overview(places, labels, pictures, headline, observer):
     """The story in one figure: t-SNE before and after on the left, alignment, few-shot and anomaly bars on the right.
 
-    places: {"original": (n, 2), "glocal": (n, 2)}, labels: categorical (n,), pictures: n arrays or None (then coloured
+    places: {transform: (n, 2)} of "original" and another, labels: categorical (n,), pictures: n arrays or None (then coloured
     points), headline: the table of `report.headline`, observer: who judged, as the title of the bars.
     """
     import matplotlib.pyplot as plt
@@ -253,12 +255,26 @@ def overview(places, labels, pictures, headline, observer):
     return fig
 
 
+def shot_names(which: dict, space: str = " ") -> dict[str, str]:
+    """{task: its name in tables and figures}, from {task: shots}; after `space`, a task at fewer shots than others says so."""
+    most = max(which.values(), default=0)
+    return {task: task if n == most else f"{task}{space}({n} shot{'s' if n > 1 else ''})" for task, n in which.items()}
+
+
+def _at_their_shots(part):
+    """Few-shot rows of a headline under one measure, that of the most shots; tasks at fewer shots have them in their names."""
+    shots = part["measure"].str.extract(r"^(\d+)-shot")[0].astype(int)
+    names = shot_names(dict(zip(part["task"], shots, strict=True)), "\n")
+    return part.assign(task=part["task"].map(names), measure=f"{shots.max()}{SHOTS}")
+
+
 def _panels(headline, tasks: int = 3):
     """(title, chance, rows) of the three bar panels: the headline's first split and first tasks of each measure."""
-    kinds = (("odd-one-out", "odd-one-out accuracy, held-out objects", 1 / 3), ("shot", None, None), ("anomaly", None, 0.5))
+    kinds = (("odd-one-out", "odd-one-out accuracy, held-out objects", 1 / 3), (SHOTS, None, None), ("anomaly", None, 0.5))
     for start, title, chance in kinds:
         part = headline[headline["measure"].str.contains(start)]
         part = part[part["split"] == part["split"].iloc[0]]
+        part = _at_their_shots(part) if start == SHOTS else part
         measures = list(dict.fromkeys(part["measure"]))
         part = part[part["measure"] == next((m for m in measures if "shift" in m), measures[0])].fillna({"task": ""})
         part = part[part["task"].isin(list(dict.fromkeys(part["task"]))[:tasks])]

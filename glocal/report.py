@@ -86,8 +86,8 @@ def _published(target: Path) -> dict[str, str]:
 def headline(folder, shots: int = 5):
     """One row per measure, task, split and transform, with mean and sd: the numbers that tell the story (first encoder).
 
-    folder: results/<profile>. sd is over folds for alignment, over folds and repetitions for few-shot, over folds for
-    anomaly detection (nan where there is one).
+    folder: results/<profile>. Each few-shot task is at its number of shots (`task_shots`), which its measure names. sd is over
+    folds for alignment, over folds and repetitions for few-shot, over folds for anomaly detection (nan where there is one).
     """
     import pandas as pd
 
@@ -96,19 +96,34 @@ def headline(folder, shots: int = 5):
     first = a["encoder"].iloc[0]
     a = a[(a["encoder"] == first) & a["chosen"]].rename(columns={"objective": "transform"})
     f = f[(f["encoder"] == first) & (f["classifier"] == "logistic regression")]
-    f = f[f["shots"] == min(shots, f["shots"].max())].rename(columns={"accuracy": "value"})
+    f = at_shots(f, task_shots(f, shots)).rename(columns={"accuracy": "value"})
     d = d[d["encoder"] == first].rename(columns={"dataset": "task", "auroc": "value"})
     d = d.groupby(["task", "mode", "fold", "transform"], sort=False)["value"].mean().reset_index()
     rows = [
         a.assign(measure="odd-one-out accuracy, held out", task="", value=a["odd_one_out"]),
         a.assign(measure="10-NN overlap with original", task="", value=a["neighbour_overlap"]),
-        f.assign(measure=f"{f['shots'].iloc[0]}-shot accuracy"),
+        f.assign(measure=f["shots"].map("{}-shot accuracy".format)),
         d.assign(measure="anomaly AUROC, " + d["mode"]),
     ]
     table = pd.concat([r[["measure", "task", "fold", "transform", "value"]] for r in rows], ignore_index=True)
     table["split"] = table["fold"].str.rsplit("-", n=1).str[0]
     keys = ["measure", "task", "split", "transform"]
     return table.groupby(keys, sort=False)["value"].agg(mean="mean", sd="std").reset_index()
+
+
+def task_shots(table, shots: int = 5) -> dict[str, int]:
+    """{task: the number of shots that it is reported at}: `shots`, or the largest smaller number that all its folds can give.
+
+    table: rows of few_shot.csv. A task that was run with larger numbers alone is reported at the smallest of them.
+    """
+    at_most = table["shots"].where(table["shots"] <= shots, table.groupby(["task", "fold"])["shots"].transform("min"))
+    most = at_most.groupby([table["task"], table["fold"]], sort=False).max()
+    return {task: int(n) for task, n in most.groupby(level="task", sort=False).min().items()}
+
+
+def at_shots(table, which: dict):
+    """The rows of a few-shot table (measurements, gains) at each task's own number of shots. which: see `task_shots`."""
+    return table[table["shots"] == table["task"].map(which)]
 
 
 def wide(table, digits: int = 3):

@@ -82,6 +82,14 @@ def test_encoders(house):
         house("secnd", encoders=two)
 
 
+@pytest.mark.parametrize(
+    "objectives, featured",
+    [(["naive", "glocal"], "glocal"), (["glocal", "naive"], "glocal"), (["naive"], "naive"), (["naive", "global"], "global")],
+)
+def test_what_figures_put_beside_the_original(house, objectives, featured):
+    assert house(alignment=DEMO["alignment"] | {"objectives": objectives}).featured == featured
+
+
 def test_folds(demo, public):
     assert demo.folds == demo.downstream_folds == ["subgroup-0", "subgroup-1", "picture-0", "picture-1"]
     assert public.folds == ["object-0", "object-1"] and public.downstream_folds == ["all"]

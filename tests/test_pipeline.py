@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import image_profile
 import pandas as pd
 import pytest
 import yaml
@@ -308,6 +309,40 @@ def test_a_model_on_pictures_of_the_things_objects(tmp_path):
     assert found.x.shape == (1854, 192) and sorted(found.rows["object_fold"].unique()) == [0, 1]
     assert list(found.rows["object"]) == list(datasets.things_objects()["object"]) and len(found.header["digest"]) == 64
     assert "probably another layer or model" in log
+
+
+@needs_data
+@pytest.mark.data
+def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
+    """A user's own images, an untrained tiny ViT, human judgments; one few-shot task has too few images for five shots."""
+    config = image_profile.write(tmp_path, "test-images")
+    folder, published = ROOT / "results" / "test-images", ROOT / "figures" / "test-images"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        alone = [f"{name}_encoder=1" for name in ("human", "few_shot", "anomaly", "structure")]  # side by side, a core each
+        code, text = run("all", "publish", "--configfile", config, "--set-threads", *alone)
+        assert code == 0, text[-3000:]
+        assert "2-shot accuracy living17" in " ".join(text.split())  # the report at the end
+        tables = {name: report.read(folder / f"{name}.csv") for name in [*report.TABLES, "headline"]}
+        figures = {p.stem for p in published.glob("*.png")}
+        assert (published / "replication.md").exists() and (published / "tables" / "headline.csv").exists()
+        log = (folder / "logs" / "07_figures.ipynb").read_text()
+        drawn = image_profile.colours_in(folder / "figures" / "overview.png")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(published, ignore_errors=True)
+    at = tables["headline"][tables["headline"]["measure"].str.endswith("-shot accuracy")].groupby("task")["measure"].unique()
+    assert {task: list(m) for task, m in at.items()} == {
+        "entity13": ["5-shot accuracy"], "living17": ["2-shot accuracy"], "own": ["5-shot accuracy"]
+    }  # fmt: skip
+    assert tables["few_shot_tests"].groupby("shots")["tasks"].unique().map(list).to_dict() == {1: [3], 2: [3], 5: [2]}
+    assert tables["few_shot_classes"].groupby("task")["class"].nunique().to_dict() == {"entity13": 13, "living17": 17, "own": 4}
+    assert set(tables["anomaly"]["mode"]) == {"shift", "set", "one-vs-rest", "reverse"}
+    assert figures == {"overview"} | {
+        f"{name}-tiny" for name in ("features", "alignment", "training", "human", "few_shot", "few_shot_curves",
+                                    "few_shot_classes", "anomaly", "anomaly_classes", "anomaly_moved", "structure", "similarity")
+    }  # fmt: skip
+    assert "no thumbnails" not in log and drawn > 0.7
 
 
 @needs_data

@@ -124,3 +124,62 @@ def test_a_picture_and_its_frame(axes):
     assert axes.get_title() == "+3" and axes.spines["left"].get_visible()
     plots.picture(axes, np.zeros((4, 4, 3), np.uint8), "-3")
     assert not axes.spines["left"].get_visible()
+
+
+def test_a_task_at_fewer_shots_says_so():
+    assert plots.shot_names({"a": 5, "b": 2, "c": 1}) == {"a": "a", "b": "b (2 shots)", "c": "c (1 shot)"}
+    assert plots.shot_names({"a": 2, "b": 2}) == {"a": "a", "b": "b"} and plots.shot_names({}) == {}
+    assert plots.shot_names({"a": 5, "b": 2}, "\n")["b"] == "b\n(2 shots)"
+
+
+class Counted:
+    """Black pictures that count how often one was opened."""
+
+    def __init__(self, n):
+        self.n, self.opened = n, []
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        self.opened.append(i)
+        return np.zeros((224, 224, 3), np.uint8)
+
+
+def test_thumbnails_open_only_pictures_that_are_shown(axes):
+    pictures = Counted(5000)
+    plots.thumbnails(axes, np.random.default_rng(0).random((5000, 2)), pictures)
+    assert 100 < len(pictures.opened) < 900 and len(set(pictures.opened)) == len(pictures.opened)
+
+
+def headline(few_shot):
+    """A headline with few-shot rows {task: shots} and one row of each other measure, of two transforms."""
+    rows = [("odd-one-out accuracy, held out", ""), ("10-NN overlap with original", "")]
+    rows += [(f"{s}-shot accuracy", task) for task, s in few_shot.items()]
+    rows += [("anomaly AUROC, zero-shot", "d"), ("anomaly AUROC, shift", "d")]
+    kinds = ("original", "naive")
+    return pd.DataFrame([dict(measure=m, task=t, split="all", transform=k, mean=0.5, sd=0.1) for m, t in rows for k in kinds])
+
+
+@pytest.mark.parametrize(
+    "few_shot, title, names",
+    [
+        ({"a": 5, "b": 5}, "5-shot accuracy", ["a", "b"]),
+        ({"small": 2, "a": 5}, "5-shot accuracy", ["small\n(2 shots)", "a"]),  # the first task does not decide
+        ({"small": 1}, "1-shot accuracy", ["small"]),
+    ],
+)
+@pytest.mark.parametrize("pictures", [None, Counted(30)])
+def test_overview_has_every_few_shot_task(few_shot, title, names, pictures):
+    import matplotlib.pyplot as plt
+
+    xy = np.random.default_rng(0).normal(size=(30, 2))
+    labels = pd.Series(list("abc") * 10, dtype="category")
+    fig = plots.overview({"original": xy, "naive": xy}, labels, pictures, headline(few_shot), "human")
+    fig.canvas.draw()
+    before, after, _, few, anomaly = fig.axes
+    assert before.get_title() == "before: original features (t-SNE)" and after.get_title() == "after: naive features (t-SNE)"
+    assert few.get_title() == title and [t.get_text() for t in few.get_xticklabels()] == names
+    assert anomaly.get_title() == "anomaly AUROC, shift"
+    assert bool(pictures) == (len(before.artists) > 0)  # thumbnails, or points with the names of their classes
+    plt.close(fig)
