@@ -43,6 +43,7 @@ for encoder, settings in config["encoders"].items():
         resources:
             gpu=int("model" in settings),
         params:
+            encoder=encoder,
             settings=settings,
             images=config.get("images"),
             # An encoder with a text tower encodes the class names of these labels, too.
@@ -53,7 +54,7 @@ for encoder, settings in config["encoders"].items():
         message:
             f"Extract {encoder}"
         shell:
-            f"{RUN} -p encoder {encoder}"
+            RUN + " -p encoder {params.encoder:q}"  # not the loop's variable: commands are put together when all rules are read
 
 
 rule extract:

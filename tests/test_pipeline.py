@@ -235,8 +235,12 @@ def test_a_bad_config_is_one_sentence(tmp_path, changes, words):
 
 
 def test_the_real_profile_is_planned_without_network():
-    code, text = run("--configfile", "config/clip-b32.yaml", "--dry-run", "--forceall")
+    code, text = run("--configfile", "config/clip-b32.yaml", "--dry-run", "--forceall", "--printshellcmds")
     assert code == 0 and "align_encoder" in text
+    for encoder in ("clip-b32", "blip", "cvcl"):
+        for notebook in ("01_extract", "02_align", "03_human"):
+            assert f"logs/{notebook}-{encoder}.ipynb -p config results/clip-b32/config.yaml --threads" in text
+            assert len([line for line in text.splitlines() if notebook in line and f"-p encoder {encoder}" in line]) == 1
 
 
 @pytest.mark.parametrize("stage", ["extract", "align", "human", "few_shot", "anomaly", "structure", "figures"])
