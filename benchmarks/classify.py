@@ -12,10 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from glocal import few_shot, logistic
-from glocal.experiment import Experiment
-from glocal.logistic_fits import Fits
+from glocal.evaluation import few_shot, logistic_path
+from glocal.evaluation.logistic_fits import Fits
 from glocal.transform import aligners
+from glocal.workflow.experiment import Experiment
 
 TASKS = ("sun397", "caltech101", "flowers", "entity13", "entity30", "living17", "nonliving26", "dtd")
 
@@ -75,7 +75,7 @@ def speed(row):
     ours = theirs = loose = products = 0.0
     for transform in ("original", "naive", "glocal"):
         case = Case(experiment, "sun397", transform)
-        images = logistic.Images(case.x, case.y)
+        images = logistic_path.Images(case.x, case.y)
         fold = case.folds[0]
         ours += _seconds(_path, case, images, *fold)[0]
         theirs += _seconds(case.plain_fold, *fold)[0]

@@ -13,9 +13,12 @@ import torch
 from PIL import Image
 from run import PAPER_GRID, encode_only, row
 
-from glocal import alignment, image_sets, local, losses, paper
-from glocal.config import GlocalError
-from glocal.encoders import encoder
+from glocal import losses
+from glocal.datasets import image_sets
+from glocal.errors import GlocalError
+from glocal.features import jobs
+from glocal.features.encoders import encoder
+from glocal.training import grid_search, local_loss, sgd
 
 P = 768
 
@@ -34,7 +37,7 @@ def milliseconds(side, repeats=20, warm=3):
     return statistics.median(times)
 
 
-def local_loss():
+def local_losses():
     """Fused local loss, forward and backward, against the matrix-product rate of the card, eager PyTorch and torch.compile."""
     compiled = torch.compile(losses.local_loss)
     for precision in ("tf32", "bf16"):
@@ -46,7 +49,7 @@ def local_loss():
             y, mapped = torch.randn(m, P, device="cuda"), torch.randn(m, P, device="cuda").requires_grad_()
             run = lambda loss, y=y, mapped=mapped, **how: torch.autograd.grad(loss(y, mapped, 0.5, **how), mapped)
             torch.cuda.reset_peak_memory_stats()
-            ours = milliseconds(lambda run=run, precision=precision: run(local.local_loss, precision=precision))
+            ours = milliseconds(lambda run=run, precision=precision: run(local_loss.local_loss, precision=precision))
             rate, gib = 6 * m * m * P / ours / 1e9, torch.cuda.max_memory_allocated() / 2**30
             note = f"ratio: peak / rate, at most 1 / .6; {gib:.1f} GiB at most"
             yield row(f"local loss {precision}, m {m}, rate", rate, peak, 1 / 0.6, "TFLOPS", note)
@@ -70,7 +73,7 @@ def published():
             y, mapped = (torch.nn.functional.normalize(torch.randn(m, P, device="cuda")).requires_grad_() for _ in range(2))
             towers = [a.detach().to(kind).requires_grad_() for a in (y, mapped)]
             clip = milliseconds(lambda towers=towers: torch.autograd.grad(theirs(*towers), towers))
-            loss = partial(local.local_loss, y.detach(), mapped, 0.5, precision=precision)
+            loss = partial(local_loss.local_loss, y.detach(), mapped, 0.5, precision=precision)
             ours = milliseconds(lambda loss=loss, mapped=mapped: torch.autograd.grad(loss(), mapped))
             rates = [6 * m * m * P / ms / 1e9 for ms in (ours, clip)]
             note = f"forward and backward; {rates[0]:.0f} against {rates[1]:.0f} TFLOPS of needed products"
@@ -83,7 +86,7 @@ def step():
     x, y = torch.randn(1854, P, device="cuda"), torch.randn(8192, P, device="cuda")
     table = torch.as_tensor(np.stack([rng.choice(1854, 3, replace=False) for _ in range(256)]), device="cuda")
     how = [dict(lr=1e-3, lam=0.1, alpha=0.1, tau=1.0)]
-    stack = paper._Stack("glocal", x, table, how, y, True, True, paper.Schedule())
+    stack = sgd._Stack("glocal", x, table, how, y, True, True, sgd.Schedule())
     images = torch.arange(1024, device="cuda")
     graph, eager = milliseconds(lambda: stack._run(table, images)), milliseconds(lambda: stack.step(table, images))
     yield row("captured step", graph * 1e3, target=200.0, unit="us")
@@ -99,10 +102,10 @@ def grid():
     table = table[(table[:, 0] != table[:, 1]) & (table[:, 0] != table[:, 2]) & (table[:, 1] != table[:, 2])][:4_700_000]
     y = torch.randn(2048, P, device="cuda")
     start = time.perf_counter()
-    walked = alignment.search("glocal", PAPER_GRID, {}, {fold: (x, table, y, None) for fold in range(3)})
+    walked = grid_search.search("glocal", PAPER_GRID, {}, {fold: (x, table, y, None) for fold in range(3)})
     between = time.perf_counter()
     for point, _ in walked[0]:
-        alignment.fit("glocal", point, x, table, y)
+        grid_search.fit("glocal", point, x, table, y)
     cold = 3 * (time.perf_counter() - between)
     yield row("gLocal grid, 4.7 million triplets", between - start, cold, 3.0, note="18 settings x 3 folds; cold: once, times 3")
     yield row("gLocal grid, 4.7 million triplets, minutes", (between - start) / 60, target=2.0, unit="min")
@@ -125,11 +128,11 @@ def extraction(n=2048, size=(500, 375)):
         start = time.perf_counter()
         encode_only(e, ready, 64)
         between = time.perf_counter()
-        image_sets.extract(e, found, top / "features", batch=64)
+        jobs.image_features(e, found, top / "features", batch=64)
         forward, whole = between - start, time.perf_counter() - between
     slow = "decoding" if decoded > forward else "the network"
     note = f"{n / whole:.0f} pictures a second; forward only {n / forward:.0f}, decoding only {n / decoded:.0f}: {slow} limits"
     yield row("extraction, ViT-L/14 from JPEGs", whole, forward, None, "s", note)
 
 
-BENCHMARKS = dict(gpu_extraction=extraction, gpu_local_loss=local_loss, gpu_published=published, gpu_step=step, gpu_grid=grid)
+BENCHMARKS = dict(gpu_extraction=extraction, gpu_local_loss=local_losses, gpu_published=published, gpu_step=step, gpu_grid=grid)

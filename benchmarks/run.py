@@ -25,12 +25,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 import classify
 from yardstick import Step
 
-from glocal import alignment, anomaly, demo, image_sets, local, losses, neighbours, paper, triplets
-from glocal import extraction as extraction_module
-from glocal.config import GlocalError
-from glocal.encoders import encoder
-from glocal.experiment import Experiment
+from glocal import losses, triplets
+from glocal.datasets import image_sets, openmoji
+from glocal.errors import GlocalError
+from glocal.evaluation import anomaly, nearest
+from glocal.features import extraction as extraction_module
+from glocal.features import jobs
+from glocal.features.encoders import encoder
+from glocal.training import grid_search, local_loss, sgd
 from glocal.transform import GLocalTransform
+from glocal.workflow.experiment import Experiment
 
 COLUMNS = ["name", "ours", "yardstick", "ratio", "target", "unit", "note"]
 PAPER_GRID = dict(lam=[10.0, 1.0, 0.1], alpha=[0.5, 0.25, 0.1], tau=[1.0, 0.5])  # of gLocal, without the step size
@@ -59,7 +63,7 @@ def step():
     x, y = torch.randn(n, p), torch.randn(4 * m, p)
     table = torch.as_tensor(np.stack([rng.choice(n, 3, replace=False) for _ in range(40 * t)]))
     settings = [dict(lr=1e-3, lam=0.1, alpha=0.1, tau=1.0)]
-    theirs, ours = Step(x), paper._Stack("glocal", x, table, settings, y, True, True, paper.Schedule())
+    theirs, ours = Step(x), sgd._Stack("glocal", x, table, settings, y, True, True, sgd.Schedule())
     ours.rate.copy_(ours.lr)
     chosen, images = table.split(t), torch.arange(4 * m).split(m)
     rows, w, u, e = torch.randn(3 * t + m, p), torch.randn(p, p), torch.randn(m, p), torch.randn(m, m)
@@ -99,10 +103,10 @@ def _split_and_score(table, z):
 
 def memory():
     """The local loss, forward and backward, as the context grows."""
-    found = {q: peak_gib(_local, q, local.local_loss) for q in (16384, 32768, 65536)}
+    found = {q: peak_gib(_local, q, local_loss.local_loss) for q in (16384, 32768, 65536)}
     note = f"p 768, forward and backward; {found[16384]:.2f} at 16,384, {found[32768]:.2f} at 32,768"
     yield row("local loss of 65,536 images, memory", found[65536], target=4.0, unit="GiB", note=note)
-    ours, reading = (peak_gib(_local, 8192, loss) for loss in (local.local_loss, losses.local_loss))
+    ours, reading = (peak_gib(_local, 8192, loss) for loss in (local_loss.local_loss, losses.local_loss))
     yield row("local loss of 8,192 images, memory", ours, reading, unit="GiB", note="yardstick: the reading copy")
 
 
@@ -140,9 +144,9 @@ def grid():
     for number in range(3):
         x, train, _, y, _ = _fold(number)
         start = time.perf_counter()
-        walked = alignment.search("glocal", PAPER_GRID, {}, {"": (x, train, y, None)})[""]
+        walked = grid_search.search("glocal", PAPER_GRID, {}, {"": (x, train, y, None)})[""]
         between = time.perf_counter()
-        cold = [alignment.fit("glocal", point, x, train, y) for point, _ in walked]
+        cold = [grid_search.fit("glocal", point, x, train, y) for point, _ in walked]
         seconds = [seconds[0] + between - start, seconds[1] + time.perf_counter() - between]
         ends = [(t.history_[-1]["objective"], c.history_[-1]["objective"]) for (_, t), c in zip(walked, cold, strict=True)]
         worst = max(worst, *(ours / theirs - 1 for ours, theirs in ends))
@@ -191,9 +195,9 @@ def precision():
     exact = (u @ w).requires_grad_()
     losses.local_loss(u, exact, 0.5).backward()
     accuracy = {}
-    for name in local.PRECISIONS:
+    for name in local_loss.PRECISIONS:
         mapped = (u @ w).float().requires_grad_()
-        local.local_loss(u.float(), mapped, 0.5, precision=name).backward()
+        local_loss.local_loss(u.float(), mapped, 0.5, precision=name).backward()
         error = ((mapped.grad.double() - exact.grad).norm() / exact.grad.norm()).item()
         t = GLocalTransform("glocal", 0.1, 0.1, 0.5, precision=name).fit(x, train, context=y)
         accuracy[name] = triplets.accuracy(t.transform(x), test)
@@ -203,12 +207,12 @@ def precision():
 
 def extraction():
     """Pictures in a folder to features on disk, against the encoder alone on the same pictures decoded in memory."""
-    e, rows = encoder("efficientnet-lite0", "cpu"), demo.pictures()
+    e, rows = encoder("efficientnet-lite0", "cpu"), openmoji.pictures()
     with tempfile.TemporaryDirectory() as folder:
-        found = image_sets.image_set({"kind": "folder", "folder": str(demo.save_pictures(rows, Path(folder) / "pictures"))})
+        found = image_sets.image_set({"kind": "folder", "folder": str(openmoji.save_pictures(rows, Path(folder) / "pictures"))})
         ready = np.stack([e.prepare(found[i]) for i in range(len(found))])  # (1436, 3, 224, 224) uint8
         whole, bare = median_ms(
-            lambda i: image_sets.extract(e, found, Path(folder) / f"features-{i}", batch=16),
+            lambda i: jobs.image_features(e, found, Path(folder) / f"features-{i}", batch=16),
             lambda i: encode_only(e, ready),
             repeats=3,
             warm=1,
@@ -261,9 +265,9 @@ def _search_anew(n):
 
 
 def _product(x, y):
-    columns = neighbours.BLOCK // neighbours.ROWS
-    room = torch.empty(neighbours.ROWS * columns)
-    for rows in torch.as_tensor(x).split(neighbours.ROWS):
+    columns = nearest.BLOCK // nearest.ROWS
+    room = torch.empty(nearest.ROWS * columns)
+    for rows in torch.as_tensor(x).split(nearest.ROWS):
         for some in torch.as_tensor(y).split(columns):
             torch.mm(rows, some.T, out=room[: len(rows) * len(some)].view(len(rows), len(some)))
 

@@ -19,7 +19,7 @@ def __getattr__(name):
 
         return GLocalTransform
     if name == "GlocalError":
-        from glocal.config import GlocalError
+        from glocal.errors import GlocalError
 
         return GlocalError
     raise AttributeError(f"module 'glocal' has no attribute '{name}'")

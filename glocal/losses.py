@@ -16,7 +16,7 @@ hand-written gradients; the solvers use those, and the tests hold them against t
 import torch
 from torch import Tensor
 
-from glocal.numerics import leading_power
+from glocal.arrays import leading_power
 
 OBJECTIVES = ("naive", "global", "glocal")
 

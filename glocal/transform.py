@@ -19,11 +19,11 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from glocal import features as feature_files
-from glocal import paper, parameters, scaling, solvers, transform_files
+from glocal import arrays, transform_io
 from glocal import triplets as triplet_tables
-from glocal.config import GlocalError
-from glocal.numerics import unit_rows
+from glocal.arrays import unit_rows
+from glocal.errors import GlocalError
+from glocal.training import lbfgs, parameters, scaling, sgd, validation
 
 
 class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -103,7 +103,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _data(self, x, triplets, context, held_out):
         """Everything checked and standardised: x, triplets, y as tensors on x's device, and a HeldOut or None."""
         device = x.device if isinstance(x, torch.Tensor) else torch.device("cpu")
-        x = feature_files.check(_numpy(x), name="features")
+        x = arrays.check(_numpy(x), name="features")
         triplets = triplet_tables.check(_numpy(triplets), len(x))
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
@@ -116,11 +116,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             table = torch.as_tensor(triplet_tables.check(_numpy(table), len(x), name="held-out triplets"), device=device)
             images = None if images is None else self._images(images, x, "held-out images", device)
             unseen = self._images(context, x, "context", device) if y is None and context is not None else None
-            held_out = solvers.HeldOut(z, table, images, self.monitor, unseen) if len(table) else None
+            held_out = validation.HeldOut(z, table, images, self.monitor, unseen) if len(table) else None
         return z, torch.as_tensor(triplets, device=device), y, held_out
 
     def _images(self, images, x, name, device):
-        y = feature_files.check(_numpy(images), name=name)
+        y = arrays.check(_numpy(images), name=name)
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
         z = self._standardise(y, name)  # (q, p)
@@ -135,20 +135,20 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _train(self, x, triplets, settings, y, held_out, **how):
         seed = 42 if self.random_state is None else int(self.random_state)
         how |= dict(squared=self.squared, bias=self.bias, seed=seed, keep=self.keep or "last", held_out=held_out)
-        return paper.train(self.objective, x, triplets, settings, y, schedule=paper.Schedule(**self.schedule or {}), **how)
+        return sgd.train(self.objective, x, triplets, settings, y, schedule=sgd.Schedule(**self.schedule or {}), **how)
 
     def _solve(self, x, triplets, y, held_out, *, init, **how):
         if self.recipe == "paper":
             return self._train(x, triplets, [self._settings()], y, held_out, **how)[0]
         start = self.start
         if init is not None:
-            start = solvers.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))
+            start = lbfgs.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))
         how |= dict(squared=self.squared)
         settings = dict(lam=self.lam, alpha=self.alpha, tau=self.tau)
         monitor = held_out and (lambda w, b: held_out(w, b, self.objective, **settings, squared=self.squared))
         how |= dict(max_iter=self.max_iter, tol=self.tol, bias=self.bias, precision=self.precision)
         keep = (self.keep or "best") if held_out else "last"
-        return solvers.lbfgs(self.objective, x, triplets, y, start=start, monitor=monitor, keep=keep, **settings, **how)
+        return lbfgs.lbfgs(self.objective, x, triplets, y, start=start, monitor=monitor, keep=keep, **settings, **how)
 
     def transform(self, x):
         """x: (k, p) raw features. Returns (k, p) float32 aligned features.
@@ -156,7 +156,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises GlocalError for features with NaN or infinity, of another width, or too far from the training features.
         """
         check_is_fitted(self, "weights_")
-        x = feature_files.finite(feature_files.as_table(_numpy(x), None, "features"), "features")
+        x = arrays.finite(arrays.as_table(_numpy(x), None, "features"), "features")
         if x.shape[1] != len(self.weights_):
             raise GlocalError(f"features: shape {x.shape}; X has {x.shape[1]} features, but {type(self).__name__} is expecting "
                               f"{len(self.weights_)} features as input: (k, {len(self.weights_)}).")  # fmt: skip
@@ -179,7 +179,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def to_onnx(self, path) -> Path:
         """Write the same layer as an ONNX model: input "features" (k, p) float32, output "aligned" (k, p)."""
         w, b = self._folded()
-        transform_files.write_onnx(Path(path), w.astype(np.float32), b.astype(np.float32))
+        transform_io.write_onnx(Path(path), w.astype(np.float32), b.astype(np.float32))
         return Path(path)
 
     def _folded(self):
@@ -195,15 +195,15 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_is_fitted(self, "weights_")
         arrays = dict(weights=self.weights_, mean=np.asarray(self.mean_), std=np.asarray(self.std_))
         arrays |= {"bias": self.bias_} if self.bias or np.any(self.bias_) else {}
-        transform_files.write(Path(path), arrays)
+        transform_io.write(Path(path), arrays)
         return Path(path)
 
     @classmethod
     def load(cls, path) -> "GLocalTransform":
         """Read a file of `save` or of the authors. Raises GlocalError for anything else, and for the file that upstream
         published under the wrong model's name."""
-        arrays = transform_files.read(Path(path))
-        if transform_files.is_copied_upstream(Path(path), arrays):
+        arrays = transform_io.read(Path(path))
+        if transform_io.is_copied_upstream(Path(path), arrays):
             raise GlocalError(f"{path}: this is the DINO ViT-B/16 transform under DINOv2's name, a known fault of the authors' "
                               "main branch; take the file of their commit d1860d3 (published-dinov2-vit-base-p14).")  # fmt: skip
         t = cls(bias="bias" in arrays)
@@ -246,7 +246,7 @@ def _progress(t: GLocalTransform):
         return
     from tqdm import tqdm
 
-    total = t.max_iter if t.recipe == "converged" else paper.Schedule(**t.schedule or {}).epochs
+    total = t.max_iter if t.recipe == "converged" else sgd.Schedule(**t.schedule or {}).epochs
     with tqdm(total=total, desc=f"{t.objective} ({t.recipe})", unit="it" if t.recipe == "converged" else "epoch") as line:
 
         def show(record):

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from glocal.config import GlocalError, resolve
-from glocal.numerics import relative_lengths, unit_rows
+from glocal.arrays import relative_lengths, unit_rows
+from glocal.errors import GlocalError
+from glocal.system.paths import resolve
 
 TABLE_OBJECTS = 8192  # up to here `score` looks similarities up in one (n, n) table (512 MiB of float64)
 BLOCK = 1 << 18  # triplets at a time

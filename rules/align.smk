@@ -4,7 +4,7 @@
 rule align_encoder:
     """naive, global and gLocal for one encoder."""
     input:
-        modules=uses("notebooks/02_align.ipynb"),
+        modules=modules_used("notebooks/02_align.ipynb"),
         notebook="notebooks/02_align.ipynb",
         triplets=TRIPLETS,
         features=features_of,

@@ -10,12 +10,15 @@ import yaml
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
-from glocal.class_names import has_text, task_labels
-from glocal.config import GlocalError, check_config
-from glocal.files import write_text
-from glocal.guard import WORKFLOW
-from glocal.imports import modules_used
-from glocal.plan import named_files, set_aside_damaged
+from glocal.features.class_names import has_text
+from glocal.features.class_names import task_labels
+from glocal.errors import GlocalError
+from glocal.workflow.config import check_config
+from glocal.system.files import write_text
+from glocal.system.guard import WORKFLOW
+from glocal.workflow.dependencies import files_of, modules_used
+from glocal.workflow.plan import named_files
+from glocal.workflow.plan import set_aside_damaged
 
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
@@ -25,7 +28,7 @@ except GlocalError as error:
 
 DRY = workflow.output_settings.dryrun
 if workflow.is_main_process and DRY and any("model" in e for e in config["encoders"].values()):
-    from glocal.plan import show
+    from glocal.workflow.plan import show
 
     print(show(config), file=sys.stderr)
 
@@ -54,11 +57,6 @@ RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder:q}}"
 
 wildcard_constraints:
     encoder=r"[A-Za-z0-9_.-]+",
-
-
-def uses(path):
-    """A module, or a notebook's modules: editing one reruns what depends on it, and nothing else."""
-    return modules_used(path) + ([path] if path.endswith(".py") else [])
 
 
 def feature_files(encoder):

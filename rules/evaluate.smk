@@ -10,7 +10,7 @@ for name, number in EVALUATIONS.items():
             f"{name}_encoder"
         input:
             TRANSFORMS,
-            modules=uses(f"notebooks/{number}.ipynb"),
+            modules=modules_used(f"notebooks/{number}.ipynb"),
             notebook=f"notebooks/{number}.ipynb",
             triplets=TRIPLETS,
             features=features_of,

@@ -4,7 +4,7 @@
 rule triplets:
     """The triplet table and the object-disjoint folds."""
     input:
-        uses("glocal/demo.py" if config["source"] == "demo" else "glocal/judgments.py"),
+        files_of("datasets.observer" if config["source"] == "demo" else "datasets.judgments"),
     output:
         TRIPLETS,
     log:
@@ -28,7 +28,7 @@ for encoder, settings in config["encoders"].items():
             f"extract_{encoder}"
         input:
             files=named_files(settings, config.get("images", {})),
-            modules=uses("notebooks/01_extract.ipynb"),
+            modules=modules_used("notebooks/01_extract.ipynb"),
             notebook="notebooks/01_extract.ipynb",
         output:
             # `update`: sets that are whole and of the same key are kept, not made again.

@@ -12,7 +12,7 @@ rule figures_profile:
     """The overview of a profile, from its tables and first encoder."""
     input:
         rules.tables.input,
-        modules=uses("notebooks/07_figures.ipynb"),
+        modules=modules_used("notebooks/07_figures.ipynb"),
         notebook="notebooks/07_figures.ipynb",
     output:
         report(f"{RESULTS}/figures/overview.png", category="Figures", caption="../figures/captions/overview.rst"),

@@ -14,7 +14,8 @@ sys.path.insert(0, str(FOLDER))
 import run  # noqa: E402
 from yardstick import Step  # noqa: E402
 
-from glocal import losses, paper  # noqa: E402
+from glocal import losses  # noqa: E402
+from glocal.training import sgd  # noqa: E402
 
 TABLES = [p for p in sorted((FOLDER / "results").glob("*.csv")) if not p.stem.endswith("-recipes")]
 
@@ -32,8 +33,8 @@ def test_the_yardstick_is_the_paper_objective_of_the_authors_code():
     s = losses.pair_similarities(v["x"] @ w + b, v["triplets"])
     assert accuracy == pytest.approx((s[:, 0] > s[:, 1:].amax(1)).float().mean().item())
     # and one step of it is one step of recipe paper
-    stack = paper._Stack(
-        "glocal", v["x"], v["triplets"], [dict(lr=0.1, lam=0.3, alpha=0.2, tau=0.7)], v["y"], False, True, paper.Schedule()
+    stack = sgd._Stack(
+        "glocal", v["x"], v["triplets"], [dict(lr=0.1, lam=0.3, alpha=0.2, tau=0.7)], v["y"], False, True, sgd.Schedule()
     )
     stack.w[0], stack.b[0] = w, b
     stack.rate.copy_(stack.lr)

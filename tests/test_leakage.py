@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from helpers import needs_data
 
-from glocal import datasets, few_shot, triplets
-from glocal.config import load_config
-from glocal.experiment import also_in
+from glocal import triplets
+from glocal.datasets import clip_caches, imagenet, things
+from glocal.evaluation import few_shot
+from glocal.workflow.config import load_config
+from glocal.workflow.experiment import also_in
 
 CONFIG = load_config("config/clip-b32.yaml")
 SETS = CONFIG["encoders"]["clip-b32"]["sets"]
@@ -17,9 +19,9 @@ TASKS = CONFIG["few_shot"]["tasks"] | {f"{name} (anomaly)": spec for name, spec 
 
 @functools.cache
 def images(name):
-    x, rows = datasets.cache(SETS[name]["cache"], SETS[name]["part"])
+    x, rows = clip_caches.cache(SETS[name]["cache"], SETS[name]["part"])
     if SETS[name]["cache"] == "imagenet":
-        datasets.add_hierarchy(rows, names=True)
+        imagenet.add_hierarchy(rows, names=True)
     return x, rows
 
 
@@ -54,7 +56,7 @@ def test_no_image_is_in_a_pool_twice(name):
     x, rows = images(name)
     for c in rows["class"].unique():
         its = x[(rows["class"] == c).to_numpy()]
-        assert (its @ its.T - 2 * np.eye(len(its))).max() <= datasets.SAME_IMAGE + 1e-6
+        assert (its @ its.T - 2 * np.eye(len(its))).max() <= clip_caches.SAME_IMAGE + 1e-6
 
 
 @needs_data
@@ -68,10 +70,10 @@ def test_no_image_of_a_tested_class_is_in_the_context():
 
 @needs_data
 def test_no_held_out_object_is_in_a_training_triplet():
-    from glocal import judgments
+    from glocal.datasets import judgments
 
     tables, _ = judgments.tables(["object"], 3, CONFIG["seed"])
-    for i, (_, held_out) in enumerate(triplets.split_objects(datasets.N_OBJECTS, 3, CONFIG["seed"])):
+    for i, (_, held_out) in enumerate(triplets.split_objects(things.N_OBJECTS, 3, CONFIG["seed"])):
         assert not np.isin(tables[f"object-{i}-train"], held_out).any()
         assert np.isin(tables[f"object-{i}-test"], held_out).all()
 

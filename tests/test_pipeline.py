@@ -14,7 +14,7 @@ import pytest
 import yaml
 from helpers import needs_data
 
-from glocal import report
+from glocal.reporting import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.slow
@@ -65,10 +65,10 @@ def test_demo_tells_the_papers_story(demo):
     assert mean(headline, "anomaly AUROC, one-vs-rest", "glocal", "coarse") > 0.8
 
 
-@pytest.mark.parametrize("name", report.TABLES)
+@pytest.mark.parametrize("name", tables.TABLES)
 def test_demo_tables_have_their_columns(demo, name):
-    table = report.read(demo / f"{name}.csv")
-    known = report.TABLES[name]
+    table = tables.read(demo / f"{name}.csv")
+    known = tables.TABLES[name]
     assert set(known) <= set(table) if name.count("_") else list(table.columns[: len(known)]) == known
     least = {"anomaly_oracle": 0, "anomaly_tests": 10}  # one setting an objective; five pairs, two modes
     assert len(table) >= least.get(name, 11)
@@ -263,7 +263,7 @@ def test_recipe_paper_and_its_step_sizes(demo, tmp_path):
     try:
         code, text = run("align", "--configfile", config)
         assert code == 0, text[-3000:]
-        table = report.read(profile / "alignment.csv")
+        table = tables.read(profile / "alignment.csv")
         history = pd.read_csv(profile / "tables" / "efficientnet-lite0" / "history.csv")
     finally:
         shutil.rmtree(profile, ignore_errors=True)
@@ -285,9 +285,10 @@ def test_a_model_on_pictures_of_the_things_objects(tmp_path):
     import numpy as np
     from PIL import Image
 
-    from glocal import datasets, features
+    from glocal.datasets import things
+    from glocal.features import store
 
-    for i, concept in enumerate(datasets.things_objects()["object"]):
+    for i, concept in enumerate(things.things_objects()["object"]):
         noise = np.random.default_rng(i).integers(0, 256, (4, 4, 3), dtype=np.uint8)
         (tmp_path / "things" / concept).mkdir(parents=True)
         Image.fromarray(noise).resize((48, 40)).save(tmp_path / "things" / concept / f"{concept}_01b.jpg")
@@ -305,13 +306,13 @@ def test_a_model_on_pictures_of_the_things_objects(tmp_path):
     try:
         code, text = run("align", "--configfile", config)
         assert code == 0, text[-3000:]
-        found = features.read(folder / "features" / "tiny" / "objects")
+        found = store.read(folder / "features" / "tiny" / "objects")
         log = (folder / "logs" / "01_extract-tiny.ipynb").read_text()
         assert (folder / "alignment.csv").exists()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     assert found.x.shape == (1854, 192) and sorted(found.rows["object_fold"].unique()) == [0, 1]
-    assert list(found.rows["object"]) == list(datasets.things_objects()["object"]) and len(found.header["digest"]) == 64
+    assert list(found.rows["object"]) == list(things.things_objects()["object"]) and len(found.header["digest"]) == 64
     assert "probably another layer or model" in log
 
 
@@ -327,7 +328,7 @@ def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
         code, text = run("all", "publish", "--configfile", config, "--set-threads", *alone)
         assert code == 0, text[-3000:]
         assert "2-shot accuracy living17" in " ".join(text.split())  # the report at the end
-        tables = {name: report.read(folder / f"{name}.csv") for name in [*report.TABLES, "headline"]}
+        read = {name: tables.read(folder / f"{name}.csv") for name in [*tables.TABLES, "headline"]}
         figures = {p.stem for p in published.glob("*.png")}
         assert (published / "replication.md").exists() and (published / "tables" / "headline.csv").exists()
         log = (folder / "logs" / "07_figures.ipynb").read_text()
@@ -335,13 +336,13 @@ def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(published, ignore_errors=True)
-    at = tables["headline"][tables["headline"]["measure"].str.endswith("-shot accuracy")].groupby("task")["measure"].unique()
+    at = read["headline"][read["headline"]["measure"].str.endswith("-shot accuracy")].groupby("task")["measure"].unique()
     assert {task: list(m) for task, m in at.items()} == {
         "entity13": ["5-shot accuracy"], "living17": ["2-shot accuracy"], "own": ["5-shot accuracy"]
     }  # fmt: skip
-    assert tables["few_shot_tests"].groupby("shots")["tasks"].unique().map(list).to_dict() == {1: [3], 2: [3], 5: [2]}
-    assert tables["few_shot_classes"].groupby("task")["class"].nunique().to_dict() == {"entity13": 13, "living17": 17, "own": 4}
-    assert set(tables["anomaly"]["mode"]) == {"shift", "set", "one-vs-rest", "reverse"}
+    assert read["few_shot_tests"].groupby("shots")["tasks"].unique().map(list).to_dict() == {1: [3], 2: [3], 5: [2]}
+    assert read["few_shot_classes"].groupby("task")["class"].nunique().to_dict() == {"entity13": 13, "living17": 17, "own": 4}
+    assert set(read["anomaly"]["mode"]) == {"shift", "set", "one-vs-rest", "reverse"}
     assert figures == {"overview"} | {
         f"{name}-tiny" for name in ("features", "alignment", "training", "human", "few_shot", "few_shot_curves",
                                     "few_shot_classes", "anomaly", "anomaly_classes", "anomaly_moved", "structure", "similarity")

@@ -16,8 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from glocal import GLocalTransform, downloads, losses, scaling, triplets
-from glocal.config import GlocalError
+from glocal import GLocalTransform, losses, triplets
+from glocal.datasets import registry
+from glocal.errors import GlocalError
+from glocal.training import scaling
 from glocal.transform import aligners, unit_norm
 
 # file: mean of the diagonal, sum (W - c I)^2, that relative to c I
@@ -303,7 +305,7 @@ def test_missing_files_pickles_and_other_suffixes(fitted, tmp_path):
 @pytest.mark.data
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_transforms(name, tmp_path):
-    path = downloads.fetch(f"published-{name}")
+    path = registry.fetch(f"published-{name}")
     t = GLocalTransform.load(path)
     mean_diagonal, expected, relative = PUBLISHED[name]
     w = t.weights_.astype(float)
@@ -327,14 +329,14 @@ def test_the_file_that_upstream_copied_is_named(tmp_path):
     """Upstream's main branch has DINO ViT-B/16's transform as DINOv2 ViT-B/14's too."""
     copied = tmp_path / "dinov2-vit-base-p14" / "norm" / "transform.npz"
     copied.parent.mkdir(parents=True)
-    copied.write_bytes(downloads.fetch("published-dino-vit-base-p16").read_bytes())
+    copied.write_bytes(registry.fetch("published-dino-vit-base-p16").read_bytes())
     with pytest.raises(GlocalError, match=r"dinov2-vit-base-p14.*this is the DINO ViT-B/16 transform.*d1860d3"):
         GLocalTransform.load(copied)
 
 
 def test_no_two_published_files_are_copies():
     """Upstream's head has one file twice under two names; the registry names the true one."""
-    rows = [row for name, row in downloads.registry().items() if name.startswith("published-")]
+    rows = [row for name, row in registry.registry().items() if name.startswith("published-")]
     assert len(rows) == len(PUBLISHED) == len({row["sha256"] for row in rows})
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from glocal import triplets as tr
-from glocal.config import GlocalError
+from glocal.errors import GlocalError
 
 SEEDS = st.integers(0, 2**32 - 1)
 

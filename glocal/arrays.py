@@ -1,0 +1,99 @@
+"""Tables of numbers as every part of the package takes them: their checks, and arithmetic that is right at any scale.
+
+Squares overflow above 1e154 (in float32 above 1e19) and vanish below 1e-162 (1e-23). Features divided by a power of two first
+do neither, and the division is exact: ordinary results keep every bit.
+"""
+
+import numpy as np
+
+from glocal.errors import GlocalError
+
+
+def leading_power(x):
+    """The largest power of two that is not above the largest |x| of the last axis, (..., 1); 1 where that is 0 or not finite.
+
+    x: (..., p), numpy or torch.
+    """
+    if isinstance(x, np.ndarray):
+        lib = np
+    else:
+        import torch as lib
+    largest = lib.amax(lib.abs(x), -1)[..., None]
+    largest = lib.where((largest > 0) & lib.isfinite(largest), largest, lib.ones_like(largest))
+    return largest / (2 * lib.frexp(largest)[0])  # frexp's mantissa is in [1/2, 1)
+
+
+def unit_rows(x, dtype=np.float64) -> np.ndarray:
+    """Rows of x (k, p) divided by their Euclidean length, in `dtype`; a row of zeros stays zero."""
+    x = np.asarray(x)
+    x = x.astype(np.promote_types(x.dtype, dtype), copy=False)
+    x = (x / leading_power(x)).astype(dtype, copy=False)
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    return x
+
+
+def relative_lengths(x) -> np.ndarray:
+    """Euclidean length of each row of x (k, p) float64, divided by the leading power of all values, (k,)."""
+    power = leading_power(x)  # (k, 1)
+    return np.linalg.norm(x / power, axis=1) * (power / power.max(initial=0.0))[:, 0]
+
+
+def unit_scale(x) -> tuple[np.ndarray, float]:
+    """x (n, p) divided by the leading power of all its values, and that power; float16 has no extremes and stays as it is."""
+    x = np.asarray(x)
+    if x.dtype == np.float16:
+        return x, 1.0
+    power = float(leading_power(np.abs(x).max(0))[0])
+    return x / x.dtype.type(power) if x.dtype.kind == "f" else x / power, power
+
+
+def moments(x) -> tuple[float, float]:
+    """Mean and standard deviation of all values of x (n, p), computed in float64."""
+    scaled, power = unit_scale(x)
+    return float(scaled.mean(dtype=np.float64)) * power, float(scaled.std(dtype=np.float64)) * power
+
+
+def check(x, n: int | None = None, name: str = "features") -> np.ndarray:
+    """`x` itself if it is a usable (n, p) matrix: numbers, finite, no constant column, `n` rows if n is given.
+
+    Up to one column in a hundred may be always zero: rectified networks have units that never fire; they do no harm.
+    Raises GlocalError that names the first bad row or column. One row alone is never constant.
+    """
+    x = finite(as_table(np.asarray(x), n, name), name)
+    constant = np.flatnonzero(x.min(axis=0) == x.max(axis=0)) if len(x) > 1 else np.empty(0, int)
+    if len(constant) > x.shape[1] / 100 or x[0, constant].any():
+        i, more = constant[0], f" (and {len(constant) - 1} more)" if len(constant) > 1 else ""
+        raise GlocalError(
+            f"{name}: column {i}{more} is {x[0, i]:g} in every row; drop the column, or check the extraction if the "
+            f"encoder should use it."
+        )
+    return x
+
+
+def as_table(x: np.ndarray, n: int | None, name: str) -> np.ndarray:
+    """`x` itself, or a GlocalError if it is not an (n, p) table of numbers."""
+    if x.dtype.kind not in "fiu":
+        kind = "Complex data not supported: " if x.dtype.kind == "c" else ""
+        raise GlocalError(f"{name}: {kind}values of type {x.dtype} are not real numbers; pass a table of floats.")
+    if x.ndim != 2 or 0 in x.shape:
+        raise GlocalError(f"{name}: shape {x.shape}, but one row per object and one column per feature are needed.")
+    if n is not None and len(x) != n:
+        raise GlocalError(f"{name}: {len(x)} rows where {n} are expected; give one row per object, in the same order.")
+    return x
+
+
+def finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
+    """`x` itself, or a GlocalError for its first row with NaN or infinity; `first` is the number of its row 0."""
+    if np.isfinite(x.min()) and np.isfinite(x.max()):  # NaN travels through both; no (n, p) mask for a large matrix
+        return x
+    i = next(i for i, row in enumerate(x) if not np.isfinite(row).all())
+    what = "NaN" if np.isnan(x[i]).any() else "infinity"
+    raise GlocalError(f"{name}: row {first + i} has {what}; check that picture, or use float32 if values overflow.")
+
+
+def as_float32(x: np.ndarray, name: str) -> np.ndarray:
+    """x (n, p) in float32, or a GlocalError where its values overflow, or all vanish."""
+    largest, limits = max(abs(float(x.max())), abs(float(x.min()))), np.finfo(np.float32)
+    if largest and not float(limits.tiny) < largest < float(limits.max):
+        raise GlocalError(f"{name}: values as large as {largest:g} do not fit float32; multiply the features by a constant.")
+    return x.astype(np.float32)

@@ -1,0 +1,89 @@
+"""The public THINGS odd-one-out judgments: six overlapping files of human answers, merged into one table.
+
+t = human_triplets()      t.train: (m, 3) distinct rows, the odd one last
+ceiling_answers()         what many people answered to the same 1,000 triplets
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from glocal.datasets.registry import fetch, registry
+from glocal.datasets.things import N_OBJECTS, ids_to_corrected
+from glocal.triplets import check, code, from_choices, noise_ceiling, set_code, split_objects, within
+
+FILES = ("triplets-test10", "triplets-id-a", "triplets-id-b", "triplets-id-c", "triplets-id-d", "triplets-behavior10")
+
+
+class HumanTriplets(NamedTuple):
+    """`train`, `ceiling_rows`: (m, 3) int64, distinct, kept pair sorted, ODD last. `counts`: of the merge."""
+
+    train: np.ndarray
+    ceiling_rows: np.ndarray
+    counts: dict[str, int]
+
+
+def human_triplets() -> HumanTriplets:
+    """The public THINGS odd-one-out judgments of six overlapping files, in corrected order, each distinct row once.
+
+    A row is a triplet with an answer; people disagree, so a set of three objects can have up to three rows. The files
+    share trials, so `trials` counts of each row as many as the file has that has most of it. Held out as
+    `ceiling_rows` is every row on a triplet of the two noise-ceiling sets, which many people answered: set 1 is that of
+    `ceiling_answers`; set 2 is listed nowhere, but shows by repetition: a triplet that occurs twice in one file is
+    almost surely of it. 992 are held out for that: 984 in the five files that draw on set 2, with up to 11 answers in
+    a file, and 8 in behavior10, which has none of set 1 and where chance alone repeats about 10.
+    """
+    files = [_sorted_pair(_things_file(name)) for name in FILES]
+    every = np.concatenate(files)  # (sum of m, 3)
+    rows = np.unique(every, axis=0)  # (m, 3)
+    repeated = [_repeated(set_code(t, N_OBJECTS)) for t in files]
+    ceiling = np.concatenate([set_code(ceiling_answers(), N_OBJECTS), *repeated])
+    sets = set_code(rows, N_OBJECTS)  # (m,)
+    held = np.isin(sets, ceiling)  # (m,)
+    counts = {"rows": len(rows), "object_sets": len(np.unique(sets)), "trials": _trials(files, N_OBJECTS)}
+    counts |= {"held_out": int(held.sum()), "train": int((~held).sum())}
+    return HumanTriplets(rows[~held], rows[held], counts)
+
+
+def ceiling_answers() -> np.ndarray:
+    """(20000, 3) answers, ODD last, to the 1,000 triplets of noise-ceiling set 1 in corrected order."""
+    table = np.loadtxt(fetch("noise-ceiling-1"), dtype=np.int64)  # image1 image2 image3 choice person, all 1-based
+    return check(from_choices(ids_to_corrected(table[:, :3] - 1), table[:, 3] - 1), N_OBJECTS, "noise-ceiling-1")
+
+
+def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
+    """The human triplets by fold: {name: (m, 3)}, and what is known about them (counts, noise_ceiling).
+
+    "all": every training row. "object-<fold>-train", "-test": those whose three objects are on one side of the fold.
+    "ceiling": the answers to the repeated triplets of noise-ceiling set 1, one row an answer, held out of all others.
+    """
+    human, answers = human_triplets(), ceiling_answers()
+    found = {"all": human.train, "ceiling": answers}
+    for i, (train, test) in enumerate(split_objects(N_OBJECTS, folds, seed) if "object" in names else []):
+        found[f"object-{i}-train"] = human.train[within(human.train, train, N_OBJECTS)]
+        found[f"object-{i}-test"] = human.train[within(human.train, test, N_OBJECTS)]
+    return found, {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
+
+
+def _things_file(name: str) -> np.ndarray:
+    """One public file, (m, 3) in corrected order; a fourth column (the participant) is left out."""
+    t = check(np.loadtxt(fetch(name), dtype=np.int64)[:, :3], N_OBJECTS, name)
+    return ids_to_corrected(t) if registry()[name]["order"] == "raw" else t
+
+
+def _sorted_pair(t: np.ndarray) -> np.ndarray:
+    return np.column_stack([t[:, :2].min(1), t[:, :2].max(1), t[:, 2]])
+
+
+def _repeated(codes: np.ndarray) -> np.ndarray:
+    values, count = np.unique(codes, return_counts=True)
+    return values[count > 1]
+
+
+def _trials(files: list[np.ndarray], n: int) -> int:
+    """Sum over distinct rows of the most copies that any one file has."""
+    found = [np.unique(code(t, n), return_counts=True) for t in files]
+    rows, which = np.unique(np.concatenate([codes for codes, _ in found]), return_inverse=True)
+    most = np.zeros(len(rows), np.int64)
+    np.maximum.at(most, which, np.concatenate([count for _, count in found]))
+    return int(most.sum())

@@ -1,0 +1,253 @@
+"""The kinds of image sets: a function each, from the fields of a config entry to an `ImageSet` (see image_sets.py).
+
+Each names what does not fit: a folder that is not there, a label file that does not belong to the pictures, a concept
+without a picture. None opens a picture; that is left for when its turn comes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glocal.datasets import archives, imagenet, things
+from glocal.datasets.images import SUFFIXES, checked, read_picture
+from glocal.errors import GlocalError, did_you_mean
+from glocal.system.paths import resolve
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """rows: DataFrame of n rows; items: n things that `open` turns into RGB PIL pictures; about: for the features' header."""
+
+    rows: Any
+    items: list
+    open: Callable
+    about: dict
+
+    def __getitem__(self, i: int):
+        return self.open(self.items[i])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def folder_set(name, folder, labels=None, only=None, label="first") -> ImageSet:
+    """All pictures below a folder, in the order of their paths. class is the first folder on the way, or the whole way
+    (label: path), or "". labels: a csv with columns for each picture. only: a text file that lists the paths to keep."""
+    import pandas as pd
+
+    top = _there(folder, name)
+    paths = sorted(p.relative_to(top) for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if only:
+        paths = _only(paths, only, name)
+    rows = pd.DataFrame({"picture": [p.as_posix() for p in paths]}, dtype="str")
+    way = [p.parent.parts[:1] if label == "first" else p.parent.parts for p in paths]
+    rows["class"] = ["/".join(parts) for parts in way]
+    if labels:
+        rows = _labelled(rows, labels)
+    return _files(top, rows)
+
+
+def list_set(name, file, folder=None) -> ImageSet:
+    """The pictures that a csv names in its column `picture`, below `folder` or the csv's own; other columns are labels."""
+    rows = _table(file)
+    top = _there(folder, name) if folder else resolve(file).parent
+    missing = next((p for p in rows["picture"] if not (top / p).is_file()), None)
+    if missing is not None:
+        raise GlocalError(f'{file}: names the picture "{missing}", which is not below {folder or "its folder"}.')
+    return _files(top, rows)
+
+
+def imagenet_set(name, folder, split=None) -> ImageSet:
+    """A folder of 1,000 sub-folders named by WordNet number; class is the usual number 0 to 999. If it is not there but the
+    official archives lie beside it, torchvision unpacks them (split: train or val)."""
+    top = resolve(folder)
+    if split and not top.is_dir() and list(top.parent.glob("ILSVRC2012_*.tar*")):
+        archives.unpack_imagenet(top, split, name)
+    found = folder_set(name, folder)
+    wnids = sorted(found.rows["class"].unique())
+    if len(wnids) != 1000 or not all(w.startswith("n") for w in wnids):
+        raise GlocalError(f"{folder}: {len(wnids)} folders of pictures, but ImageNet has 1,000, named like n01440764.")
+    rows = found.rows.assign(wnid=found.rows["class"])
+    rows["class"] = rows["wnid"].map({w: i for i, w in enumerate(wnids)})
+    imagenet.add_hierarchy(rows, names=True)
+    thirty = superclasses("imagenet30").set_index("class")["superclass"]
+    rows["imagenet30"] = rows["class"].astype(str).map(thirty).fillna("")  # anomaly detection on 30 of the classes
+    return replace(found, rows=rows)
+
+
+def things_set(name, folder) -> ImageSet:
+    """The 1,854 object images in corrected order: <concept>_01b.jpg, or the first of each concept's folder or files.
+
+    folder: theirs, or the official zip; a zip of the folder's name beside it serves as well.
+    """
+    archive = resolve(folder if str(folder).endswith(".zip") else f"{folder}.zip")
+    asked = str(folder).endswith(".zip") or (archive.is_file() and not resolve(folder).is_dir())
+    top = archives.unzip_things(archive) if asked else _there(folder, name)
+    top = top if top.is_dir() else _there(top, name)  # a zip without object images leaves none
+    rows = things.things_objects()
+    found: dict[str, list] = {}
+    for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES):
+        concept = path.parent.name if path.parent != top else path.stem
+        found.setdefault(concept, []).append(path)
+        if path.parent == top and path.stem[-4:-3] == "_":  # flat: <concept>_01b.jpg
+            found.setdefault(path.stem[:-4], []).append(path)
+    missing = [c for c in rows["object"] if c not in found]
+    if missing:
+        raise GlocalError(f'{folder}: no picture of "{missing[0]}" ({len(missing)} of 1,854 concepts lack one); add them.')
+    first = [next((p for p in found[c] if p.stem.endswith("_01b")), found[c][0]) for c in rows["object"]]
+    return _files(top, rows.assign(picture=[p.relative_to(top).as_posix() for p in first]))
+
+
+def torchvision_set(name, dataset, folder, download=True, label="class", **options) -> ImageSet:
+    """A data set of torchvision by its class name; `options` are its own: split, train, partition..."""
+    import pandas as pd
+    from torchvision import datasets as library
+
+    if not hasattr(library, dataset):
+        raise GlocalError(f'{name}: torchvision has no data set "{dataset}".{did_you_mean(dataset, library.__all__)}')
+    found = _loaded(getattr(library, dataset), resolve(folder), options, download, f"{name}: {folder}")
+    number = _numbers(found)
+    names = getattr(found, "classes", None) or getattr(found, "categories", None)
+    rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))]})
+    if number is not None:
+        rows[label] = [str(names[n]) for n in number] if names else number
+    about = {"images": f"torchvision {dataset} in {folder} {json.dumps(options, sort_keys=True)}"}
+    return ImageSet(rows, list(range(len(found))), lambda i: checked(lambda: found[i][0], f"{name}, picture {i}"), about)
+
+
+def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
+    """The data set, downloaded if its files are not there; one process at a time."""
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        try:
+            return kind(folder, **options)
+        except (ValueError, TypeError) as error:
+            raise GlocalError(f"{name}: {kind.__name__} does not take these options ({' '.join(str(error).split())}).") from None
+        except (RuntimeError, FileNotFoundError) as error:
+            if not download:
+                raise GlocalError(f"{name}: lacks the files of {kind.__name__} ({error}); fetch them by hand.") from None
+        try:
+            return kind(folder, download=True, **options)
+        except (RuntimeError, OSError) as error:  # also urllib's errors
+            raise GlocalError(f"{name}: {kind.__name__} cannot be downloaded ({error}); put its files there.") from None
+
+
+def flickr30k_set(name, folder, captions) -> ImageSet:
+    """Flickr30k: a folder of pictures and the file of captions that comes with them (picture.jpg#0<tab>A man ...)."""
+    import pandas as pd
+
+    if not resolve(captions).is_file():
+        raise GlocalError(f"{name}: {captions} is no file; put the captions (results_20130124.token) there.")
+    lines = [line.split("\t", 1) for line in resolve(captions).read_text(encoding="utf-8").splitlines() if "\t" in line]
+    told = pd.DataFrame([(*key.split("#"), text.strip()) for key, text in lines], columns=["picture", "number", "caption"])
+    table = told.pivot(index="picture", columns="number", values="caption").add_prefix("caption_").fillna("").reset_index()
+    found = folder_set(name, folder)
+    if set(found.rows["picture"]) != set(table["picture"]):
+        odd = min(set(found.rows["picture"]) ^ set(table["picture"]))
+        raise GlocalError(f'{captions}: does not fit the pictures in {folder}: "{odd}" is in one of them only.')
+    return replace(found, rows=found.rows.drop(columns="class").merge(table, on="picture"))
+
+
+def huggingface_set(name, dataset, split, image="image", label="label", folder=None) -> ImageSet:
+    """A data set of the Hugging Face hub, or one saved to `folder`; needs the package datasets."""
+    import pandas as pd
+
+    try:
+        import datasets as library
+    except ImportError:
+        raise GlocalError(f"{name}: needs the package datasets; run `pip install datasets`.") from None
+    found = library.load_from_disk(str(resolve(folder)))[split] if folder else library.load_dataset(dataset, split=split)
+    value = found.features[label]
+    names = [value.int2str(i) for i in found[label]] if hasattr(value, "int2str") else found[label]
+    rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))], "class": list(names)})
+    about = {"images": f"huggingface {dataset} {split} {found._fingerprint}"}
+    return ImageSet(rows, list(range(len(found))), lambda i: checked(lambda: found[i][image], f"{name}, picture {i}"), about)
+
+
+KINDS = {
+    "folder": folder_set,
+    "list": list_set,
+    "things": things_set,
+    "imagenet": imagenet_set,
+    "torchvision": torchvision_set,
+    "flickr30k": flickr30k_set,
+    "huggingface": huggingface_set,
+}
+
+
+# -- small things ------------------------------------------------------------------------------------------------------
+
+
+def _files(top: Path, rows) -> ImageSet:
+    """Pictures below `top`; names, sizes and times of change of the files are part of what the features depend on."""
+    items = [top / p for p in rows["picture"]]
+    stats = [(p, item.stat()) for p, item in zip(rows["picture"], items, strict=True)]
+    state = "".join(f"{p} {s.st_size} {s.st_mtime_ns}\n" for p, s in stats)
+    return ImageSet(rows, items, read_picture, {"images": hashlib.sha256(state.encode()).hexdigest()})
+
+
+def _there(folder, name: str) -> Path:
+    path = resolve(folder)
+    if not path.is_dir():
+        raise GlocalError(f"{name}: {folder} is no folder; put the pictures there, or change `folder` in the config.")
+    return path
+
+
+def _only(paths: list, only: str, name: str) -> list:
+    """The paths that a text file lists, one a line: an official partition."""
+    if not resolve(only).is_file():
+        raise GlocalError(f"{name}: {only}: no such file; it lists the pictures of an official partition, one path a line.")
+    wanted = {line.strip().lstrip("/") for line in resolve(only).read_text().splitlines() if line.strip()}
+    absent = wanted - {p.as_posix() for p in paths}
+    if absent:
+        raise GlocalError(f'{only}: lists "{min(absent)}", which is not among the pictures of {name}.')
+    return [p for p in paths if p.as_posix() in wanted]
+
+
+def _table(file):
+    import pandas as pd
+
+    if not resolve(file).is_file():
+        raise GlocalError(f"{file}: no such file; give a csv with a column picture.")
+    try:
+        rows = pd.read_csv(resolve(file), dtype={"picture": str}, keep_default_na=False)
+    except ValueError as error:  # pandas' own errors are ValueErrors
+        raise GlocalError(f"{file}: not a table ({' '.join(str(error).split())}); give a csv with a column picture.") from None
+    if "picture" not in rows:
+        raise GlocalError(f"{file}: lacks the column picture; its columns are: {', '.join(rows.columns)}.")
+    if rows["picture"].duplicated().any():
+        raise GlocalError(f'{file}: names "{rows["picture"][rows["picture"].duplicated()].iloc[0]}" twice; keep one row.')
+    return rows
+
+
+def _labelled(rows, file):
+    """`rows` with the columns of a label file, which must have a row for each picture and for no other."""
+    table = _table(file)
+    for has, lacks, words in ((table, rows, "is no picture of the folder"), (rows, table, "has no row in it")):
+        extra = has.loc[~has["picture"].isin(lacks["picture"]), "picture"]
+        if len(extra):
+            raise GlocalError(f'{file}: does not fit the pictures: "{extra.iloc[0]}" {words} ({len(extra)} in all).')
+    return rows.drop(columns=[c for c in table if c != "picture" and c in rows]).merge(table, on="picture", how="left")
+
+
+def _numbers(found):
+    """The class numbers of a torchvision data set without opening a picture, or None."""
+    for field in ("targets", "_labels", "y", "labels"):
+        if hasattr(values := getattr(found, field, None), "__len__") and len(values) == len(found):
+            return np.asarray(values).tolist()
+    return None
+
+
+def superclasses(table: str):
+    """DataFrame of class, superclass and part (source or target: the halves of a shift task) from data/superclasses.csv."""
+    import pandas as pd
+
+    known = pd.read_csv(Path(__file__).resolve().parents[2] / "data" / "superclasses.csv", keep_default_na=False, dtype=str)
+    return known[known["table"] == table].drop(columns="table")

@@ -1,0 +1,90 @@
+"""Public data: loaders that put the files of the registry into one order, one numbering, one shape.
+
+    object_features("things-clip-b32")  (1854, p) float32, one row a THINGS object
+    things_objects()                    names and superclasses of those rows
+    cache("sun397", "train")            (n, 512) float32 CLIP features of images, with a table of their classes
+
+Two object orders. 21 of the 1,854 THINGS objects (camera*, chicken*, crystal*, hot*, ice*, pepper*) stand elsewhere
+in "raw" order (sorted file names) than in "corrected" order (sorted names, that of things_concepts.tsv). The
+registry's column `order` says which of the two a file has; everything that leaves this module is in corrected order.
+"""
+
+import functools
+
+import numpy as np
+
+from glocal.datasets.registry import embeddings, entry, fetch
+from glocal.errors import GlocalError, did_you_mean
+
+N_OBJECTS = 1854
+
+
+# --- THINGS -----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _sort_index() -> tuple[int, ...]:
+    return tuple(np.loadtxt(fetch("sortindex")).astype(int).tolist())
+
+
+def sort_index() -> np.ndarray:
+    """(1854,) int, 0-based: corrected[i] = raw[sort_index()[i]]."""
+    return np.array(_sort_index())
+
+
+def to_corrected(array: np.ndarray) -> np.ndarray:
+    """Rows of a raw-order (1854, ...) array in corrected order. Raises GlocalError for another number of rows."""
+    if len(array) != N_OBJECTS:
+        raise GlocalError(f"array has {len(array)} rows, not {N_OBJECTS}: one for each THINGS object in raw order.")
+    return array[sort_index()]
+
+
+def ids_to_corrected(ids: np.ndarray) -> np.ndarray:
+    """Object numbers of raw order, any shape, as numbers of corrected order: the inverse of `sort_index`."""
+    return np.argsort(sort_index())[ids]
+
+
+def object_features(name: str) -> np.ndarray:
+    """(1854, p) float32 in corrected order, scaled as shipped: things-clip-b32, vice, spose-49, spose-66, devbench-*.
+
+    Raises GlocalError if `name` is no embedding of the 1,854 THINGS objects.
+    """
+    row = entry(name)
+    if name not in embeddings():
+        raise GlocalError(f'"{name}" has no features of the THINGS objects.{did_you_mean(name, embeddings())}')
+    path = fetch(name)
+    x = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
+    x = x.reshape(N_OBJECTS, -1).astype(np.float32)  # (1854, p)
+    return to_corrected(x) if row["order"] == "raw" else x
+
+
+def things_objects():
+    """pandas.DataFrame, one row an object in corrected order: object (unique), name, superclass, categories.
+
+    `categories` are the hand-made ones of 27, joined by ";". `superclass` is the most specific of them, the one with
+    the fewest objects (crow: animal;bird -> bird), or "" for the 559 objects that have none.
+    """
+    import pandas as pd
+
+    concepts = pd.read_csv(fetch("things-concepts"), sep="\t", keep_default_na=False)
+    member = pd.read_csv(fetch("things-categories"), sep="\t")  # (1854, 27) of 0 and 1
+    small_first = member.columns[np.argsort(member.sum().to_numpy(), kind="stable")]
+    named = [[c for c in small_first if row[c]] for row in member.to_dict("records")]
+    return pd.DataFrame(
+        {
+            "object": concepts["uniqueID"],
+            "name": concepts["Word"],
+            "superclass": [cs[0] if cs else "" for cs in named],
+            "categories": [";".join(sorted(cs)) for cs in named],
+        }
+    )
+
+
+def with_folds(rows, folds: int = 3, seed: int = 42):
+    """`rows` of objects with a column object_fold: the fold that holds the object out (KFold, shuffled; the paper's protocol)."""
+    from glocal.triplets import split_objects
+
+    fold = np.empty(len(rows), int)
+    for i, (_, test) in enumerate(split_objects(len(rows), folds, seed)):
+        fold[test] = i
+    return rows.assign(object_fold=fold)

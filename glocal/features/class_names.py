@@ -1,0 +1,82 @@
+"""What classes are called: from the labels of an image set to words, and to the text features that `text.py` made of them.
+
+    class_names(rows, "class")      {"apple_pie": "apple pie", ...}, or None if the labels are numbers without names
+    text_set("dtd-train", "class")  the feature set of their text: "text-dtd-train-class"
+
+Nothing here needs the tower itself: reading text features back does not load a network.
+"""
+
+import re
+
+import numpy as np
+
+from glocal.errors import GlocalError, did_you_mean
+from glocal.features.store import Features
+
+
+def has_text(settings: dict) -> bool:
+    """Whether an encoder's config entry has a text tower and features in the space shared with it: open_clip's output."""
+    model = settings.get("model") or {}
+    return model.get("source") == "open_clip" and model.get("layer", "visual") == "visual" and not model.get("token")
+
+
+def task_labels(config: dict) -> list[tuple[str, str]]:
+    """(image set, label) of all tasks that compare images with classes: few-shot's and anomaly detection's."""
+    tasks = [*config["few_shot"]["tasks"].values(), *config["anomaly"]["sets"].values()]
+    return sorted({((spec.get("pool") or spec["train"])["set"], spec["label"]) for spec in tasks})
+
+
+def text_set(images: str, label: str) -> str:
+    """The name of the text features of a label of an image set, beside those of its images."""
+    return f"text-{images}-{label}"
+
+
+def column(rows, label: str, images: str):
+    """The labels of a set's rows, (n,). Raises GlocalError if they have no such column."""
+    if label not in rows:
+        raise GlocalError(f'{images}: has no column "{label}" for a label.{did_you_mean(label, rows)}')
+    return rows[label]
+
+
+def is_class(labels) -> np.ndarray:
+    """(n,) bool: what is a class; -1, an empty text and a missing value mean none."""
+    return (labels.notna() & ~labels.isin([-1, ""])).to_numpy()
+
+
+def class_names(rows, label: str, images: str = "images") -> dict | None:
+    """{class: name} in sorted order of the classes of a column of `rows`, or None if they are numbers that nothing names.
+
+    Text is its own name. Numbers, and WordNet's (n01440764), go by the column `name`, if each has one name there.
+    Raises GlocalError if there is no such column.
+    """
+    labels = column(rows, label, images)
+    labels = labels[is_class(labels)]
+    classes = np.unique(labels)
+    if labels.dtype.kind not in "biuf" and not all(re.fullmatch(r"n?\d+", str(c)) for c in classes):
+        return {c: spoken(c) for c in classes}
+    if "name" not in rows:
+        return None
+    known = rows.loc[labels.index].groupby(labels)["name"]
+    names = known.first()
+    if (known.nunique(dropna=False) != 1).any() or not is_class(names).all():
+        return None
+    return {c: spoken(names[c]) for c in classes}
+
+
+def spoken(name: str) -> str:
+    """A label as one would say it: "apple_pie" -> "apple pie"; "b/bakery/shop", a class of SUN397 -> "bakery shop"."""
+    parts = str(name).split("/")
+    if len(parts) > 1 and parts[0] == parts[1][:1]:  # the folder of an initial
+        parts = parts[1:]
+    return " ".join(" ".join(parts).replace("_", " ").split())
+
+
+def rows_of(found: Features, classes, name: str) -> np.ndarray:
+    """(K, p) rows of text features in the order of `classes` (K,). Raises GlocalError for a class that has none."""
+    place = {c: i for i, c in enumerate(found.rows["class"])}
+    missing = [c for c in classes if c not in place]
+    if missing:
+        raise GlocalError(
+            f'{name}: class "{missing[0]}" has no text ({len(missing)} of {len(classes)} classes); run the extraction again.'
+        )
+    return np.asarray(found.x[[place[c] for c in classes]])

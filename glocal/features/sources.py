@@ -1,0 +1,251 @@
+"""Where encoders come from. Each source turns a spec of the config into a network and the preprocessing of its weights.
+
+efficientnet-lite0                        the demo's, from a package of the Python index; no download
+open_clip    model, weights               any of its names with a pretrained tag, or a file and `options: {like: tag}`, the tag
+                                          whose preprocessing it has; hf-hub:... and local-dir:... bring all of it
+timm         model, weights               pretrained (default), or a checkpoint file; options: img_size, crop_pct, interpolation
+torchvision  model, weights               the name of its weights (ResNet50_Weights.IMAGENET1K_V2; default: the model's default)
+your own     package.module:function      called with `options`; returns (torch.nn.Module, preprocessing), or a function with
+                                          its preprocessing and a text that changes when its weights or code do
+
+`weights: random` draws them (seed 0): for tests and timings. A checkpoint of torchvision keeps the preprocessing of named
+weights: give both, `weights: ResNet50_Weights.IMAGENET1K_V2` and `options: {checkpoint: file.pt}`.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from glocal.errors import GlocalError, did_you_mean
+from glocal.features import lite0
+from glocal.system.paths import resolve, root
+
+WITH_WEIGHTS = ("hf-hub:", "hf_hub:", "local-dir:")  # model names that say where the weights are
+
+
+class Built(NamedTuple):
+    """name, network, preprocessing of one PIL picture, sha256 of the weights, the preprocessing in words, where the pass ends."""
+
+    name: str
+    net: Any
+    transform: Any
+    digest: str
+    preprocessing: str
+    ends_at: str
+
+
+def build(spec: dict) -> Built:
+    """The network of a spec. Raises GlocalError for an unknown source; libraries' own errors pass through."""
+    source = spec["source"]
+    if source == "efficientnet-lite0":
+        return Built(source, *lite0.build(), "pooled features after the convolutional head")
+    if ":" in _own(spec):
+        return _yours(spec)
+    if source not in SOURCES:
+        raise GlocalError(f'encoder source "{source}" is not known.{did_you_mean(source, ["efficientnet-lite0", *SOURCES])}')
+    if not spec.get("model"):
+        raise GlocalError(f"encoder {source}: lacks the field model; add the name of a network.")
+    net, transform, ends_at = SOURCES[source](spec["model"], spec.get("weights"), **spec.get("options", {}))
+    return Built(_text(spec), net, transform, weights_digest(net), _words(transform), ends_at)
+
+
+def weights_digest(net: torch.nn.Module) -> str:
+    """sha256 over the network's own description and the names, types, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256(_words(net).encode())
+    for name, value in sorted(net.state_dict().items()):
+        value = value.detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+    return digest.hexdigest()
+
+
+def _text(spec: dict) -> str:
+    """A spec as one line of JSON: what decides the features beside the weights."""
+    return json.dumps(spec, sort_keys=True)
+
+
+def _words(transform) -> str:
+    """What a preprocessing says of itself, less the places in memory, which change from run to run."""
+    return " ".join(re.sub(r" at 0x[0-9a-f]+", "", repr(transform)).split())
+
+
+# -- libraries ---------------------------------------------------------------------------------------------------------
+
+
+def _open_clip(model: str, weights: str | None, **options):
+    """The image tower, up to its output in the space shared with text ("visual"), not normalised."""
+    net, transform = _clip(model, weights, **options)
+    return _Visual(net), transform, "visual"
+
+
+def clip_text(spec: dict):
+    """The other half: name, network with encode_text ((b, length) tokens -> (b, p)), sha256 of its weights, tokenizer."""
+    import open_clip
+
+    model, options = spec.get("model", ""), spec.get("options", {})
+    net, _ = _clip(model, spec.get("weights"), **options)
+    net.visual = None  # only the weights of the text count
+    tokenizer = open_clip.get_tokenizer(_place(model), context_length=options.get("force_context_length"))
+    return _text(spec), net, weights_digest(net), tokenizer
+
+
+def _clip(model: str, weights: str | None, **options):
+    """(the whole network, the preprocessing of its pictures)."""
+    import open_clip
+
+    model = _place(model)
+    if weights == "random" and model.startswith(WITH_WEIGHTS):
+        raise GlocalError(f"open_clip {model}: brings its weights; leave out weights: random.")
+    if weights == "random":
+        net, _, transform = _seeded(lambda: open_clip.create_model_and_transforms(model, **options))
+        return net, transform
+    if not model.startswith(WITH_WEIGHTS):
+        weights, colours = _check_clip(open_clip, model, weights, options.pop("like", None))
+        options = colours | options
+    return open_clip.create_model_from_pretrained(model, weights, **options)
+
+
+def _place(model: str) -> str:
+    """The name of an open_clip model; a folder's from the repository root."""
+    local = "local-dir:"
+    return f"{local}{resolve(model.removeprefix(local))}" if model.startswith(local) else model
+
+
+class _Visual(torch.nn.Module):
+    """The image half of a CLIP: only its weights count, and its layers keep the names that they have in open_clip."""
+
+    def __init__(self, clip):
+        super().__init__()
+        self.visual = clip.visual
+
+    def forward(self, x):
+        return self.visual(x)
+
+
+def _check_clip(open_clip, model: str, weights: str | None, like: str | None):
+    """Known name, known tag or file, and the activation that the weights were trained with: before anything is loaded.
+
+    Returns (tag or path, options): a file does not say how its pictures were prepared, so that is taken from the tag `like`.
+    """
+    if model not in open_clip.list_models():
+        raise GlocalError(f'open_clip has no model "{model}".{did_you_mean(model, open_clip.list_models())}')
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if not weights:
+        raise GlocalError(f"open_clip {model}: lacks the field weights; give a file or one of: {', '.join(tags)}.")
+    file = resolve(weights) if resolve(weights).is_file() else None
+    told = open_clip.get_pretrained_cfg(model, (like or "") if file else weights)
+    if file and not told:
+        raise GlocalError(f"open_clip {model}: a file does not say how pictures are prepared; add options: {{like: tag}}, the "
+                          f"tag that it comes from or was trained like, one of: {', '.join(tags)}.")  # fmt: skip
+    if not told:
+        raise GlocalError(f'open_clip {model}: weights "{weights}" are neither a file nor a tag.{did_you_mean(weights, tags)}')
+    quick = bool((open_clip.get_model_config(model) or {}).get("quick_gelu", False))
+    other = model.removesuffix("-quickgelu") if quick else f"{model}-quickgelu"
+    if bool(told.get("quick_gelu", False)) != quick and other in set(open_clip.list_models()) - {model}:
+        raise GlocalError(f'open_clip {model}: "{weights}" were trained with the other GELU; the model to name is {other}.')
+    if not file:
+        return weights, {}
+    names = dict(mean="image_mean", std="image_std", interpolation="image_interpolation", resize_mode="image_resize_mode")
+    return str(file), {names[k]: v for k, v in told.items() if k in names}
+
+
+def _timm(model: str, weights: str | None, crop_pct: float | None = None, interpolation: str | None = None, **options):
+    """crop_pct, interpolation: how pictures are resized and cut, where it should not be as timm names it (DINO: .875)."""
+    import timm
+
+    known = timm.list_models() + timm.list_pretrained()
+    if model not in known and not model.startswith(WITH_WEIGHTS):
+        raise GlocalError(f'timm has no model "{model}".{did_you_mean(model, known)}')
+    if weights == "random":
+        net = _seeded(lambda: timm.create_model(model, pretrained=False, **options))
+    elif weights and weights != "pretrained":
+        net = timm.create_model(model, checkpoint_path=str(_file(weights, f"timm {model}")), **options)
+    else:
+        net = timm.create_model(model, pretrained=True, **options)
+    how = dict(img_size=options.get("img_size"), crop_pct=crop_pct, interpolation=interpolation)
+    wanted = {k: v for k, v in how.items() if v}
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(wanted, model=net), is_training=False)
+    net.reset_classifier(0)
+    return net, transform, "pooled features before the classifier"
+
+
+def _torchvision(model: str, weights: str | None, checkpoint: str | None = None, **options):
+    from torchvision import models
+
+    if model not in models.list_models():
+        raise GlocalError(f'torchvision has no model "{model}".{did_you_mean(model, models.list_models())}')
+    known = models.get_model_weights(model)
+    name = "DEFAULT" if weights in (None, "random") else weights.rsplit(".", 1)[-1]
+    if name not in known.__members__:
+        raise GlocalError(f'torchvision {model}: has no weights "{weights}".{did_you_mean(name, known.__members__)}')
+    if weights == "random":
+        net = _seeded(lambda: models.get_model(model, weights=None, **options))
+    elif checkpoint:
+        net = models.get_model(model, weights=None, **options)
+        net.load_state_dict(torch.load(_file(checkpoint, f"torchvision {model}"), weights_only=True, map_location="cpu"))
+    else:
+        net = models.get_model(model, weights=known[name], **options)
+    return net, known[name].transforms(), "logits"
+
+
+SOURCES = {"open_clip": _open_clip, "timm": _timm, "torchvision": _torchvision}
+
+
+def _seeded(make):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make()
+
+
+def _file(path: str, name: str) -> Path:
+    if not resolve(path).is_file():
+        raise GlocalError(f'{name}: weights "{path}": no such file.')
+    return resolve(path)
+
+
+# -- your own ----------------------------------------------------------------------------------------------------------
+
+
+def _own(spec: dict) -> str:
+    """ "package.module:function" of a spec, or "": as the source, or split at the colon by the command line."""
+    source, model = spec["source"], spec.get("model", "")
+    if ":" in source or source in SOURCES:
+        return source
+    return f"{source}:{model}" if model.isidentifier() else source
+
+
+def _yours(spec: dict) -> Built:
+    """function(**options) returns (net, preprocessing): net maps (b, 3, h, w) to (b, p), preprocessing a PIL picture to
+    (3, h, w). Modules are looked for below the repository root and the working folder too, and read anew each time.
+    """
+    path = _own(spec)
+    module, _, function = path.partition(":")
+    for folder in (str(root()), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    try:
+        loaded = sys.modules.get(module)
+        made = getattr(importlib.reload(loaded) if loaded else importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise GlocalError(f'encoder "{path}": cannot be imported ({error}); the form is package.module:function.') from None
+    net, transform, told = _three(made(**spec.get("options", {})), path)
+    weights = weights_digest(net) if isinstance(net, torch.nn.Module) else str(told)
+    code = Path(inspect.getsourcefile(made)).read_bytes()
+    digest = hashlib.sha256(f"{weights} {told}".encode() + code).hexdigest()
+    return Built(_text(spec | {"source": path}), net, transform, digest, _words(transform), "its output")
+
+
+def _three(found, path: str):
+    """(net, preprocessing, text or None) of what a user's function returned."""
+    if not (isinstance(found, tuple) and len(found) in (2, 3) and all(map(callable, found[:2]))):
+        raise GlocalError(f'encoder "{path}": must return (network, preprocessing), two things that can be called.')
+    if len(found) == 2 and not isinstance(found[0], torch.nn.Module):
+        raise GlocalError(f'encoder "{path}": a function hides its weights; return a third value, a text that changes with them.')
+    return (*found, None) if len(found) == 2 else found

@@ -1,0 +1,141 @@
+"""Features on disk: one format, checked when it is written and when it is read.
+
+A set of features is three files side by side:
+- `<stem>.npy`: (n, p) float16 or float32, plain npy, memory-mapped when read;
+- `<stem>.csv`: n rows that say what each row of the matrix is (names, labels, folds);
+- `<stem>.json`: the header: n, p, dtype, sha256 of the npy and the csv, versions, and what the extraction tells (encoder,
+  layer, preprocessing, source). It is written last, so a set without it is unfinished.
+`extraction.py` fills such a set batch by batch.
+"""
+
+import json
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from glocal.arrays import as_float32, as_table, finite
+from glocal.errors import GlocalError
+from glocal.system.files import seal, sha256, verify, write_array, write_text
+from glocal.system.paths import resolve
+
+SCALE = "raw features; transforms standardise them by one mean and one std over their training matrix"
+
+
+class Features(NamedTuple):
+    """x: (n, p) matrix, memory-mapped if it was read; rows: DataFrame of n rows; header: dict."""
+
+    x: np.ndarray
+    rows: Any
+    header: dict
+
+
+# -- reading, writing, checking --------------------------------------------------------------------------------------
+
+
+def write(stem, x, rows, **header) -> Path:
+    """Write x (n, p), its rows (DataFrame of n rows) and a header as the files of `stem`; returns the path of the npy.
+
+    float16 stays, everything else becomes float32. Each file is replaced in one step and the header comes last.
+    Raises GlocalError if x is not an (n, p) table of finite numbers, does not fit float32 or has not as many rows as `rows`.
+    """
+    stem = resolve(stem)
+    x = finite(as_table(np.asarray(x), len(rows), stem.name), stem.name)
+    part = side(stem, ".part.npy")
+    write_array(part, x if x.dtype == np.float16 else as_float32(x, stem.name))
+    return publish(stem, part, rows, header)
+
+
+def read(stem) -> Features:
+    """The features of `stem`, x memory-mapped (n, p). Files that changed since the last check are held against their sha256.
+
+    Raises GlocalError for a missing file, a damaged npy or csv (`files.Damaged`), a csv or header that does not fit it.
+    """
+    stem = resolve(stem)
+    npy, csv, _ = paths = [side(stem, end) for end in (".npy", ".csv", ".json")]
+    for path in paths:
+        if not path.exists():
+            raise GlocalError(f"{path}: no such file; features are a .npy, .csv and .json, so extract them again.")
+    header, x = _read_header(side(stem, ".json")), _map(npy)
+    rows = _read_rows(csv, header.get("columns", {}))
+    if x.ndim != 2 or len(rows) != len(x):
+        raise GlocalError(f"{csv}: {len(rows)} rows for features of shape {x.shape}; give each row of those one line.")
+    if (header.get("n"), header.get("p"), header.get("dtype")) != (*x.shape, str(x.dtype)):
+        raise GlocalError(f"{npy}: {x.dtype} of shape {x.shape} is not what the json says; extract the features again.")
+    for path, digest in ((npy, "sha256"), (csv, "rows_sha256")):
+        if header.get(digest):
+            verify(path, header[digest])
+    return Features(x, rows, header)
+
+
+# -- small things ----------------------------------------------------------------------------------------------------
+
+
+def publish(stem: Path, part: Path, rows, header: dict) -> Path:
+    """Give the finished matrix `part` its name, with its csv; the header goes first and comes last."""
+    x = _map(part)
+    facts = {"n": x.shape[0], "p": x.shape[1], "dtype": str(x.dtype), "sha256": sha256(part)}
+    columns = {str(name): str(kind) for name, kind in rows.dtypes.items()}
+    npy, csv, header_file = (side(stem, end) for end in (".npy", ".csv", ".json"))
+    header_file.unlink(missing_ok=True)
+    write_text(csv, csv_text(rows))
+    facts["rows_sha256"] = sha256(csv)
+    os.replace(part, npy)
+    for path, digest in ((npy, facts["sha256"]), (csv, facts["rows_sha256"])):
+        seal(path, digest=digest)
+    write_json(header_file, {"scale": SCALE, **header, **facts, "columns": columns, "versions": _versions()})
+    return npy
+
+
+def side(stem: Path, end: str) -> Path:
+    """The file of a set that ends in `end`."""
+    return stem.with_name(stem.name + end)  # with_suffix would eat the ".5" of "model-v1.5"
+
+
+def _map(npy: Path) -> np.ndarray:
+    try:
+        return np.load(npy, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise GlocalError(f"{npy}: damaged or cut short ({reason}); delete it and extract again.") from None
+
+
+def _read_header(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise GlocalError(f"{path}: not valid JSON ({error}); extract the features again.") from None
+
+
+def _read_rows(csv: Path, columns: dict):
+    """The csv with the types it was written with, so that the code "2600" stays text and the name "null" a name."""
+    import pandas as pd
+
+    missing = {name: [""] for name, kind in columns.items() if kind.startswith("float")}
+    try:
+        return pd.read_csv(csv, dtype=columns, keep_default_na=False, na_values=missing, low_memory=False)
+    except (ValueError, TypeError) as error:  # pandas' parser errors are ValueErrors
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise GlocalError(f"{csv}: not the table that was written ({reason}); extract the features again.") from None
+
+
+def csv_text(rows) -> str:
+    """The csv of a DataFrame, the same on every system."""
+    return rows.to_csv(index=False, lineterminator="\n")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("numpy", "torch", "torchvision", "timm"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_json(path: Path, value: dict) -> None:
+    """Replace `path` in one step."""
+    write_text(path, json.dumps(value, indent=1) + "\n")

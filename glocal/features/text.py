@@ -1,0 +1,121 @@
+"""Text weights: what the text tower of a CLIP makes of class names, in the space of its image features.
+
+    w = class_embeddings("open_clip:ViT-B-32-quickgelu:openai", ["cat", "apple_pie"])     # (2, p), unit norm
+    extract(experiment)                                     # the same for every few-shot and anomaly task of a config
+
+Each name is put into each template; the class is the mean direction of these texts (Radford et al. 2021). Zero-shot anomaly
+detection and Tip-Adapter compare images with it. Only encoders of source open_clip have a text tower.
+Cost: a pass of the tower per name and template: about a second a class on two busy cores for ViT-B/32.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from glocal.errors import GlocalError
+from glocal.features import extraction, sources
+from glocal.features.class_names import class_names, has_text, spoken, task_labels, text_set
+from glocal.features.encoders import parse, title
+from glocal.features.store import Features
+
+TEMPLATES = (
+    "{}.",
+    "a photo of a {}.",
+    "a photo of the {}.",
+    "a picture of a {}.",
+    "a close-up photo of a {}.",
+    "a photo of a small {}.",
+    "a photo of a large {}.",
+)
+BATCH = 32  # classes
+
+
+@dataclass(frozen=True)
+class Tower:
+    """net: has encode_text, (b, length) tokens -> (b, p). digest: sha256 of its weights. tokenizer: b texts -> (b, length)."""
+
+    name: str
+    net: torch.nn.Module
+    digest: str
+    tokenizer: Callable
+    device: str = "cpu"
+
+    def tokens(self, names, templates=TEMPLATES) -> np.ndarray:
+        """(K, t, length) tokens of K names in t templates. Raises GlocalError for no name, or a template without {}."""
+        if not len(names) or not len(templates):
+            raise GlocalError(f"{self.name}: {len(names)} class names, {len(templates)} templates; give at least one of each.")
+        if wrong := [t for t in templates if "{}" not in t]:
+            raise GlocalError(f'text template "{wrong[0]}": has no place for the class name; put {{}} there.')
+        texts = [t.replace("{}", spoken(name)) for name in names for t in templates]
+        return np.asarray(self.tokenizer(texts)).reshape(len(names), len(templates), -1)
+
+    def encode(self, tokens) -> torch.Tensor:
+        """(k, t, length) tokens -> (k, p) float32 on the CPU: the mean over templates of unit vectors, of unit norm again."""
+        x = torch.as_tensor(tokens, device=self.device)
+        with torch.inference_mode():
+            z = self.net.encode_text(x.flatten(0, 1)).float()  # (k * t, p)
+        z = normalize(z, dim=-1).view(*x.shape[:2], -1)  # (k, t, p)
+        return normalize(z.mean(1), dim=-1).cpu()
+
+
+def text_tower(spec: str | dict, device: str | None = None) -> Tower:
+    """The text half of the open_clip model that an encoder's `model:` names, with the same weights.
+
+    Raises GlocalError for another source, and for a model or tokenizer that cannot be had.
+    """
+    spec = parse(spec)
+    if spec["source"] != "open_clip":
+        raise GlocalError(f"encoder {title(spec)}: has no text tower; only models of source open_clip do.")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        name, net, digest, tokenizer = sources.clip_text(spec)
+    except GlocalError:
+        raise
+    except Exception as error:  # whatever the library says of its own models, in one sentence
+        reason = " ".join(str(error).split())[:300]
+        raise GlocalError(f"text of {title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
+    return Tower(name, net.eval().requires_grad_(False).to(device), digest, tokenizer, device)
+
+
+def class_embeddings(model: str | dict | Tower, names, templates=TEMPLATES) -> np.ndarray:
+    """(K, p) float32 of unit norm: K class names as the text tower of `model` sees them, in the order given.
+
+    model: a spec as in `encoders.encoder`, or a `Tower`. Underscores become spaces; equal names get equal rows. Raises
+    GlocalError for a model without text, no names, or a template without {}.
+    """
+    tower = model if isinstance(model, Tower) else text_tower(model)
+    tokens = tower.tokens(names, templates)
+    return torch.cat([tower.encode(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)]).numpy()
+
+
+def extract(experiment) -> None:
+    """Text features of the classes of each few-shot and anomaly task, in the set "text-<images>-<label>" beside the images'.
+
+    Rows: class (as in the images' rows), text. Nothing happens for an encoder without a text tower; what is already there is
+    kept; labels that are numbers without names are passed over, with a line that says so. The images come first.
+    """
+    if not has_text(experiment.settings):
+        return
+    tower = functools.cache(lambda: text_tower(experiment.settings["model"]))  # loaded if there is anything to write
+    rows = functools.cache(lambda images: experiment.features(images).rows)
+    at_hand = ("objects", *experiment.settings.get("sets", {}))
+    for images, label in (pair for pair in task_labels(experiment.config) if pair[0] in at_hand):
+        names = class_names(rows(images), label, images)
+        if names:
+            write(tower(), names, experiment.stem(text_set(images, label)), f"{images} {label}")
+        else:
+            print(f"{images}: no text for the label {label}: numbers that no column `name` names.")
+
+
+def write(tower: Tower, names: dict, stem, source: str, templates=TEMPLATES) -> Features:
+    """The text features of {class: name} at `stem`, in order; kept if they are there, of this tower, names and templates."""
+    import pandas as pd
+
+    rows = pd.DataFrame({"class": list(names), "text": list(names.values())})
+    about = dict(layer="text", templates=list(templates), source=source, scale="unit norm")
+    header = {"encoder": tower.name, "digest": tower.digest, **about}
+    return extraction.extract(tower.tokens(rows["text"], templates), tower.encode, stem, rows, header, BATCH)

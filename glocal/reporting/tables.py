@@ -1,0 +1,142 @@
+"""The results tables side by side: gathering the encoders' parts, and the headline table of a profile."""
+
+import shutil
+from pathlib import Path
+
+from glocal.errors import GlocalError
+from glocal.system.files import replacing, sha256, verify, write_table
+
+TABLES = {
+    "alignment": ["encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl",
+                  "neighbour_overlap"],
+    "few_shot": ["encoder", "task", "shots", "repetition", "transform", "classifier", "accuracy"],
+    "anomaly": ["encoder", "dataset", "mode", "normal_class", "transform", "auroc"],
+    "human": ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "ceiling"],
+    "few_shot_gains": ["encoder", "task", "shots", "classifier", "transform", "versus", "difference", "ci_low", "ci_high"],
+    "few_shot_tests": ["encoder", "shots", "transform", "versus", "tasks", "median_difference", "p", "p_holm"],
+    "few_shot_classes": ["encoder", "task", "fold", "transform", "class", "correct", "images"],
+    "anomaly_summary": ["encoder", "dataset", "mode", "transform", "auroc", "auroc_low", "auroc_high", "aupr", "fpr95"],
+    "anomaly_tests": ["encoder", "mode", "transform", "versus", "tasks", "median_difference", "p", "p_holm"],
+    "anomaly_oracle": ["encoder", "dataset", "mode", "objective", "settings", "chosen", "oracle", "oracle_setting"],
+    "structure": ["encoder", "transform", "measure", "value"],
+}  # fmt: skip
+
+
+def read(path):
+    """A results table as a DataFrame. Raises GlocalError if it is missing, damaged or lacks a column of its format."""
+    import pandas as pd
+
+    path = Path(path)
+    if not path.exists():
+        raise GlocalError(f"{path}: no such table yet; run `snakemake --cores 8` with the config of this profile.")
+    verify(path)
+    try:
+        table = pd.read_csv(path, dtype={"normal_class": str, "fold": str})
+    except ValueError as error:  # pandas' parser errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise GlocalError(f"{path}: cannot be read as a table ({reason}); delete the file and run snakemake again.") from None
+    missing = [c for c in TABLES.get(path.stem, []) if c not in table]
+    if missing:
+        raise GlocalError(f'{path}: lacks the column "{missing[0]}"; delete the file and run snakemake again.')
+    return table
+
+
+def gather(parts, out):
+    """Write the encoders' tables `parts` below one another to `out`. Raises GlocalError for a part that is missing or damaged."""
+    import pandas as pd
+
+    write_table(out, pd.concat([read(p) for p in parts], ignore_index=True))
+
+
+def publish(folder, target) -> list[str]:
+    """Copy the figures and tables of results/<profile> to `target`, the folder kept in git; returns the names of the copies.
+
+    `published.csv` lists them with their sha256. Of what it listed before, a file that is no longer made and that nobody
+    changed is removed; nothing else is.
+    """
+    import pandas as pd
+
+    folder, target = Path(folder), Path(target)
+    sources = {path.name: path for path in sorted((folder / "figures").glob("*.png"))}
+    sources |= {f"tables/{path.name}": path for path in sorted(folder.glob("*.csv"))}
+    for name, source in sources.items():
+        with replacing(target / name) as draft:
+            shutil.copyfile(source, draft)
+    for name, digest in _published(target).items():
+        if name not in sources and (old := target / name).is_file() and sha256(old) == digest:
+            old.unlink()
+    made = {"file": list(sources), "sha256": [sha256(target / name) for name in sources]}
+    with replacing(target / "published.csv") as draft:
+        pd.DataFrame(made).to_csv(draft, index=False, lineterminator="\n")
+    return list(sources)
+
+
+def _published(target: Path) -> dict[str, str]:
+    """{file: sha256} of an earlier `publish`; only names of the two places that it writes to."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(target / "published.csv", dtype=str)
+        found = dict(zip(table["file"], table["sha256"], strict=True))
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {name: digest for name, digest in found.items() if Path(name).parent.parts in ((), ("tables",))}
+
+
+def headline(folder, shots: int = 5):
+    """One row per measure, task, split and transform, with mean and sd: the numbers that tell the story (first encoder).
+
+    folder: results/<profile>. Each few-shot task is at its number of shots (`task_shots`), which its measure names. sd is over
+    folds for alignment, over folds and repetitions for few-shot, over folds for anomaly detection (nan where there is one).
+    """
+    import pandas as pd
+
+    folder = Path(folder)
+    a, f, d = (read(folder / f"{name}.csv") for name in ("alignment", "few_shot", "anomaly"))
+    first = a["encoder"].iloc[0]
+    a = a[(a["encoder"] == first) & a["chosen"]].rename(columns={"objective": "transform"})
+    f = f[(f["encoder"] == first) & (f["classifier"] == "logistic regression")]
+    f = at_shots(f, task_shots(f, shots)).rename(columns={"accuracy": "value"})
+    d = d[d["encoder"] == first].rename(columns={"dataset": "task", "auroc": "value"})
+    d = d.groupby(["task", "mode", "fold", "transform"], sort=False)["value"].mean().reset_index()
+    rows = [
+        a.assign(measure="odd-one-out accuracy, held out", task="", value=a["odd_one_out"]),
+        a.assign(measure="10-NN overlap with original", task="", value=a["neighbour_overlap"]),
+        f.assign(measure=f["shots"].map("{}-shot accuracy".format)),
+        d.assign(measure="anomaly AUROC, " + d["mode"]),
+    ]
+    table = pd.concat([r[["measure", "task", "fold", "transform", "value"]] for r in rows], ignore_index=True)
+    table["split"] = table["fold"].str.rsplit("-", n=1).str[0]
+    keys = ["measure", "task", "split", "transform"]
+    return table.groupby(keys, sort=False)["value"].agg(mean="mean", sd="std").reset_index()
+
+
+def task_shots(table, shots: int = 5) -> dict[str, int]:
+    """{task: the number of shots that it is reported at}: `shots`, or the largest smaller number that all its folds can give.
+
+    table: rows of few_shot.csv. A task that was run with larger numbers alone is reported at the smallest of them.
+    """
+    at_most = table["shots"].where(table["shots"] <= shots, table.groupby(["task", "fold"])["shots"].transform("min"))
+    most = at_most.groupby([table["task"], table["fold"]], sort=False).max()
+    return {task: int(n) for task, n in most.groupby(level="task", sort=False).min().items()}
+
+
+def at_shots(table, which: dict):
+    """The rows of a few-shot table (measurements, gains) at each task's own number of shots. which: see `task_shots`."""
+    return table[table["shots"] == table["task"].map(which)]
+
+
+def wide(table, digits: int = 3):
+    """The headline table for reading: transforms side by side."""
+    order = [t for t in ("original", "naive", "global", "glocal") if t in set(table["transform"])]
+    keys = ["measure", "task", "split"]
+    text = table.assign(text=table["mean"].map(f"{{:.{digits}f}}".format)).set_index(keys + ["transform"])["text"]
+    return text.unstack()[order].reindex(table[keys].drop_duplicates().itertuples(index=False, name=None))
+
+
+def show(config: dict, folder: Path) -> str:
+    """The headline table and where the figures are, as text for the terminal."""
+    table = wide(headline(folder)).reset_index().to_string(index=False)
+    note = "" if config["observer"] == "human" else f" ({config['observer']}: no human judgments)"
+    where = f"figures: {folder / 'figures'}\ntables:  {folder}\nnotebooks as run: {folder / 'logs'}"
+    return f"\n{config['profile']}{note}\n\n{table}\n\n{where}"

@@ -1,0 +1,75 @@
+"""The images of a feature set as small pixels for figures, opened when a figure asks for them.
+
+    t = thumbnails.of(experiment, "imagenet", rows)      # rows of that set; None where there are no images at hand
+    t[3]                                                 # uint8 (224, 224, 3), the whole image on white
+
+Where the images are depends on the profile: the demo draws its own, a profile with models has them in its image sets, and
+public features come without images. Nothing is downloaded for a figure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from glocal.datasets import image_sets, openmoji
+from glocal.errors import GlocalError
+
+SIZE = 224  # pixels, as demo.rasterise draws them
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """items: n things that `load` turns into uint8 (224, 224, 3); credit: the line that a figure with them must have."""
+
+    items: list
+    load: Callable
+    credit: str = ""
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.load(self.items[i])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def of(experiment, name: str, rows) -> Thumbnails | None:
+    """The images of `rows`, rows of the feature set `name` of an experiment, in order.
+
+    None if the set has features only, or if its images are not where they were: then a sentence is printed.
+    """
+    if experiment.config["source"] == "demo":
+        return Thumbnails(list(rows["picture"]), openmoji.rasterise, openmoji.ATTRIBUTION)
+    source = _source(experiment.settings, name)
+    if source is None:
+        return None
+    try:
+        found = image_sets.at_hand(source, experiment.config.get("images", {}))
+        items = _items(found, rows, source)
+    except (GlocalError, OSError) as error:  # OSError: a hub that cannot be reached
+        print(f"{name}: no thumbnails, since the images are not at hand ({error})")
+        return None
+    return Thumbnails(items, lambda item: small(found.open(item)))
+
+
+def small(picture) -> np.ndarray:
+    """A PIL picture of any size as uint8 (224, 224, 3): the whole of it, with white where it is not square."""
+    from PIL import ImageOps
+
+    return np.asarray(ImageOps.pad(picture, (SIZE, SIZE), color="white"))
+
+
+def _source(settings: dict, name: str) -> str | None:
+    """The image set that an encoder's features `name` are of; None if no model made them from images."""
+    if "model" not in settings:
+        return None
+    return settings["objects"] if name == "objects" else settings["sets"][name]["images"]
+
+
+def _items(found, rows, source: str) -> list:
+    """The item of each row. Raises GlocalError for a row whose image the set no longer has."""
+    known = dict(zip(found.rows["picture"].astype(str), found.items, strict=True))
+    pictures = rows["picture"].astype(str)
+    if lost := [p for p in pictures if p not in known]:
+        raise GlocalError(f'{source}: "{lost[0]}" is gone, and {len(lost) - 1} more of {len(pictures)}.')
+    return [known[p] for p in pictures]

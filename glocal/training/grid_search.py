@@ -1,0 +1,94 @@
+"""Trying settings: the grid, all of it in one call, what is measured on held-out objects, and the rule that picks one."""
+
+from itertools import product
+
+import numpy as np
+
+from glocal.errors import GlocalError
+from glocal.transform import GLocalTransform
+
+SETTINGS = ("lr", "lam", "alpha", "tau")
+COLUMNS = ("encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl", "neighbour_overlap",
+           "monitored", "iterations", "converged", "lr")  # fmt: skip
+RULES = ("triplet_loss", "triplet_loss + local_kl", "triplet_loss + local_loss")
+
+
+def grid(values: dict) -> list[dict]:
+    """Every combination of {setting: [values]}, in order: [{"lam": .., "alpha": .., "tau": ..}, ...]."""
+    named = {s: values[s] for s in SETTINGS if s in values}  # one order, whatever the order in the file
+    return [dict(zip(named, point, strict=True)) for point in product(*named.values())]
+
+
+def path(values: dict, objective: str = "glocal") -> list[dict]:
+    """The grid as a walk in which neighbours differ in one setting, by one step: lam from strong to weak in the outer loop,
+    temperatures and shares to and fro within it. Measured: other orders take twice as many iterations.
+
+    For naive lam goes from weak to strong. A strong ||W||^2 empties directions of W, and where W is empty the gradient is
+    zero, since dot products are quadratic in W: on CLIP, walks to weaker ones came back late and ended worse.
+    """
+    if "lr" in values:
+        raise GlocalError("grid: lr is no setting of recipe converged, which has no step size; leave it out.")
+    points, ordered = [{}], sorted(values.get("lam", []), reverse=objective != "naive")
+    for name, steps in ({"lam": ordered} | {s: sorted(values[s]) for s in ("tau", "alpha") if s in values}).items():
+        points = [p | {name: v} for i, p in enumerate(points) for v in (steps if i % 2 == 0 else steps[::-1])]
+    return [{s: p[s] for s in SETTINGS if s in p} for p in points]
+
+
+def fit(objective: str, point: dict, x, table, context, held_out=None, init=None) -> GLocalTransform:
+    """One transform: `point` has the settings and the solver's options. Made a function of its own so that it can be cached."""
+    return GLocalTransform(objective, **point).fit(x, table, context=context, held_out=held_out, init=init)
+
+
+def fit_stack(objective: str, points: list[dict], options: dict, x, table, context, held_out=None, checkpoint=None) -> list:
+    """Recipe `paper`: all settings as one batched problem; a transform for each."""
+    return GLocalTransform(objective, **options).fit_stack(points, x, table, context, held_out, checkpoint)
+
+
+def search(
+    objective: str, values: dict, options: dict, folds: dict, remember=lambda f: f, checkpoint=None, progress=lambda n: None
+):
+    """All settings of a grid on all folds: {fold: [(point, transform)] in the grid's order}.
+
+    folds: {name: (x, triplets, context, held_out)} as `GLocalTransform.fit` takes them. Recipe `converged` walks along
+    `path`, each fit from where the last one ended: on CLIP's grid a third of the time of as many cold starts. Recipe
+    `paper` trains a fold's settings as one stack. options: arguments of GLocalTransform that all share. remember: a cache
+    around the fits, so that a killed search goes on; checkpoint: a path for the stacks, which are long, to go on from
+    within. progress(n): called after n fits.
+    """
+    points, found = grid(values), {}
+    for name, (x, table, context, held_out) in folds.items():
+        if options.get("recipe") == "paper":
+            file = checkpoint and f"{checkpoint}-{name}-{objective}"
+            stack = remember(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=file)
+            found[name] = list(zip(points, stack, strict=True))
+            progress(len(points))
+            continue
+        fitted, last = {}, None
+        for point in path(values, objective):
+            last = remember(fit)(objective, point | options, x, table, context, held_out, init=last)
+            fitted[tuple(point.values())] = last
+            progress(1)
+        found[name] = [(point, fitted[tuple(point.values())]) for point in points]
+    return found
+
+
+def choose(table, rule: str) -> dict:
+    """objective -> its best setting {lam, alpha, tau}, by the mean over folds (table: rows of alignment.csv, a DataFrame).
+
+    rule "triplet_loss + ...": the lowest `monitored`; "triplet_loss": the lowest held-out triplet loss, for all objectives.
+    Ties go to the first setting of the grid.
+    """
+    column = rule if rule == "triplet_loss" else "monitored"
+    settings = [s for s in SETTINGS if s in table]
+    fitted = table[table["objective"] != "original"].fillna(dict.fromkeys(settings, -1))
+    means = fitted.groupby(["objective", *settings], sort=False)[column].mean().reset_index()
+    best = means.loc[means.groupby("objective", sort=False)[column].idxmin()]
+    return {row["objective"]: {s: float(row[s]) for s in settings if row[s] >= 0} for _, row in best.iterrows()}
+
+
+def is_chosen(table, best: dict) -> np.ndarray:
+    """(rows,) bool: the rows of the chosen settings, and those of the original features."""
+    return np.array([
+        row["objective"] == "original" or all(row[name] == value for name, value in best[row["objective"]].items())
+        for _, row in table.iterrows()
+    ])  # fmt: skip

@@ -1,0 +1,132 @@
+"""Paths and configuration.
+
+Every relative path in a config or on the command line is resolved from the repository root by `resolve`, because papermill,
+Jupyter, nbval and Snakemake each start in another folder.
+"""
+
+import os
+from pathlib import Path
+
+from glocal.errors import GlocalError, did_you_mean
+from glocal.system.paths import resolve, root
+from glocal.workflow import selection
+
+
+def load_config(path: str | os.PathLike) -> dict:
+    """Read a YAML config and check it, see `check_config`.
+
+    Raises GlocalError for a missing file, broken YAML, or the first field that does not fit.
+    """
+    import yaml
+
+    file = resolve(path)
+    if not file.is_file():
+        raise GlocalError(f"{path}: no such config file; the ones at hand are in {root() / 'config'}.")
+    try:
+        config = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise GlocalError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    return check_config(config, str(path))
+
+
+def check_config(config: dict, name: str = "config") -> dict:
+    """`config` itself if it fits `config/schema.yaml` and names only what there is.
+
+    Else a GlocalError that names the field, its value and the mend.
+    """
+    import jsonschema
+    import yaml
+
+    schema = yaml.safe_load((Path(__file__).resolve().parents[2] / "config" / "schema.yaml").read_text())
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    error = jsonschema.exceptions.best_match(errors)
+    if error is not None:
+        raise GlocalError(f"{name}: {_explain(error)}")
+    for field, value, known in _references(config):
+        if value not in known:
+            raise GlocalError(f'{name}: {field} is "{value}", which is not known here.{did_you_mean(value, known)}')
+    for field, where in _conditions(config):
+        selection.check(where, f"{name}: {field}")
+    return config
+
+
+def _conditions(part, field: str = ""):
+    """(field, condition) of each `where` in a config, however deep."""
+    for key, value in part.items():
+        here = f"{field}.{key}" if field else str(key)
+        if key == "where" and isinstance(value, str):
+            yield here, value
+        elif isinstance(value, dict):
+            yield from _conditions(value, here)
+
+
+def _references(config: dict):
+    """(field, value, what it may be) for each name in the config that stands for something defined elsewhere."""
+    from glocal.datasets.registry import embeddings, image_registry
+
+    demo = config["source"] == "demo"
+    splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
+    pictures = image_registry() | config.get("images", {})
+    things = [name for name, spec in pictures.items() if spec["kind"] == "things"]
+    for i, split in enumerate(config["alignment"]["splits"]):
+        yield f"alignment.splits.{i}", split, splits
+    steps = ["lr"] if config["alignment"]["fit"]["recipe"] == "paper" else []  # a converged solver has no step size
+    settings = ["lam", "alpha", "tau", *steps]
+    for objective, grid in config["alignment"]["grid"].items():
+        yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)
+    for i, reference in enumerate(config.get("references", [])):
+        yield f"references.{i}", reference, embeddings()
+    for encoder, its in config["encoders"].items():
+        sets = ["objects", *its.get("sets", {})]
+        yield f"encoders.{encoder}.objects", its["objects"], things if "model" in its else objects
+        for name, part in its.get("sets", {}).items():  # a model makes features of images; without one they come from caches
+            yield f"encoders.{encoder}.sets.{name}", "images" if "images" in part else "cache", [_kind_of_set(its)]
+            if "images" in part:
+                yield f"encoders.{encoder}.sets.{name}.images", part["images"], pictures
+        yield f"encoders.{encoder}.context.set", its["context"]["set"], sets
+        if its.get("downstream") or config["downstream"] == "folds":
+            yield from ((field, value, sets) for field, value in _task_sets(config))
+
+
+def _kind_of_set(encoder: dict) -> str:
+    return "images" if "model" in encoder else "cache"
+
+
+def _task_sets(config: dict):
+    """(field, name of an image set) for each part of a downstream task."""
+    tasks = [("few_shot.tasks", config["few_shot"]["tasks"])]
+    tasks += [(f"{stage}.sets", config[stage]["sets"]) for stage in ("anomaly", "structure")]
+    for stage, found in tasks:
+        for task, spec in found.items():
+            for part in sorted({"pool", "train", "test", "images", "against"} & set(spec)):
+                yield f"{stage}.{task}.{part}.set", spec[part]["set"]
+
+
+def _explain(error) -> str:
+    """A JSON schema error as one sentence for a person."""
+    field = ".".join(str(p) for p in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties":
+        known = set(error.schema.get("properties", {}))
+        extra = sorted(set(error.instance) - known)[0]
+        return f'unknown field "{extra}" in {field}.{did_you_mean(extra, known)}'
+    if error.validator == "pattern":
+        return f"{field}: the name {error.instance!r} is not allowed; use letters, digits, _ and -, with dots only between them."
+    if error.validator == "enum":
+        return f'{field} is "{error.instance}", which is not known.{did_you_mean(error.instance, error.validator_value)}'
+    if error.validator == "required":
+        missing = [k for k in error.validator_value if k not in error.instance]
+        return f'{field} lacks the field "{missing[0]}"; add it.'
+    if error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
+        return f'{field} is the text "{error.instance}", not a number; YAML wants a dot: write {float(error.instance):.1e}.'
+    if error.validator == "type":
+        kinds = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+        return f"{field} is {error.instance!r}, but must be of type {kinds}."
+    return f"{field} is {error.instance!r}: {error.message}."
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,231 @@
+"""What a config says, as things to work with: the features, triplets, folds and transforms of one profile and encoder.
+
+Notebooks open an `Experiment` and ask it; they never build a path. Two kinds of profile share all notebooks:
+- `downstream: all` (clip-b32): one transform per objective, fitted on all objects, meets sets of other images;
+- `downstream: folds` (demo): each fold's transform meets only the pictures held out of that fold.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from glocal.errors import GlocalError, did_you_mean
+from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
+from glocal.features.store import Features, read
+from glocal.system.files import write_table
+from glocal.system.paths import resolve
+from glocal.workflow.config import load_config
+from glocal.workflow.dependencies import code_digest
+from glocal.workflow.selection import rows_where
+
+
+class Experiment:
+    """One profile and one of its encoders. config: path of a YAML file; encoder: a name in it (default: the first)."""
+
+    def __init__(self, config: str, encoder: str | None = None):
+        self.config = load_config(config)
+        self.encoder = encoder or next(iter(self.config["encoders"]))
+        if self.encoder not in self.config["encoders"]:
+            known = did_you_mean(self.encoder, self.config["encoders"])
+            raise GlocalError(f'{config}: encoder "{self.encoder}" is not in it.{known}')
+        self.settings = self.config["encoders"][self.encoder]
+        self.profile, self.observer = self.config["profile"], self.config["observer"]
+        self.seed = self.config["seed"]
+        self.folder = resolve("results") / self.profile
+        self.threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # what Snakemake granted, or all
+
+    # -- where things are -------------------------------------------------------------------------------------------
+
+    def stem(self, name: str) -> Path:
+        return self.folder / "features" / self.encoder / name
+
+    def table(self, name: str) -> Path:
+        """Path of this encoder's part of a results table; the folder is made."""
+        path = self.folder / "tables" / self.encoder / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def save_table(self, name: str, table) -> None:
+        """Write a DataFrame as this encoder's part of a results table, in one step."""
+        write_table(self.table(name), table)
+
+    def figure(self, name: str) -> Path:
+        path = self.folder / "figures" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def transform_path(self, fold: str, objective: str) -> Path:
+        """transforms/<encoder>/<objective>.npz for the one fitted on all objects, a sub-folder for each fold."""
+        folder = self.folder / "transforms" / self.encoder
+        return (folder if fold == "all" else folder / fold) / f"{objective}.npz"
+
+    @property
+    def featured(self) -> str:
+        """The objective that figures put beside the original: glocal, or, where it is not fitted, the last of the config's."""
+        objectives = self.config["alignment"]["objectives"]
+        return "glocal" if "glocal" in objectives else objectives[-1]
+
+    def transform_paths(self, fold: str = "all") -> dict[str, Path]:
+        return {name: self.transform_path(fold, name) for name in self.config["alignment"]["objectives"]}
+
+    def remember(self, function):
+        """`function` with its results cached on disk: an interrupted or repeated run resumes where it was.
+
+        The key is its arguments and the source of its module and of what that imports, so changed code computes again. Each
+        result has its sha256 with it: a damaged one is computed again, with a warning.
+        """
+        from joblib import Memory
+
+        digest = code_digest(function.__module__)
+        cached = Memory(self.folder / "cache", verbose=0).cache(_sealed_call)
+        return partial(_unsealed, cached, function, digest)
+
+    # -- what is in them --------------------------------------------------------------------------------------------
+
+    def features(self, name: str = "objects") -> Features:
+        return read(self.stem(name))
+
+    def select(self, part: dict, fold: str = "all") -> Features:
+        """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
+        found = self.features(part["set"])
+        keep = rows_where(found.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(found.x), bool)
+        if part["set"] == "objects" and fold != "all":
+            keep = keep & self.held_out(fold)
+        return Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
+
+    def parts(self, spec: dict, fold: str = "all") -> list:
+        """The feature sets that a task names: its pool (or train) and, if it has one, its test.
+
+        Rows without a label are left out, and images of the pool that the test has, too (DTD and Flowers have one each).
+        """
+        found = []
+        for part in (spec.get("pool") or spec.get("train") or spec["images"], spec.get("test")):
+            if part is None:
+                found.append(None)
+                continue
+            chosen = self.select(part, fold)
+            keep = _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))
+            found.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
+        pool, test = found
+        if "per" in spec:
+            column(pool.rows, spec["per"], spec["pool"]["set"])  # it is there, or the error names it
+        if test is None:
+            return found
+        keep = ~also_in(pool.x, test.x)
+        return [Features(pool.x[keep], pool.rows[keep].reset_index(drop=True), pool.header), test]
+
+    def normals(self, spec: dict, fold: str = "all") -> tuple:
+        """An anomaly task's train x and labels, test x and labels, x of the set that it stands against or None, test rows.
+
+        A task without a test part is halved within each class.
+        """
+        train, test = self.parts(spec, fold)
+        labels = train.rows[spec["label"]]
+        first, second = halves(labels, self.seed) if test is None else (slice(None), slice(None))
+        test = test or train
+        rows = test.rows.iloc[second]
+        other = self.select(spec["against"], fold).x if "against" in spec else None
+        return train.x[first], labels.to_numpy()[first], test.x[second], rows[spec["label"]].to_numpy(), other, rows
+
+    def text(self, spec: dict, fold: str = "all") -> np.ndarray | None:
+        """(K, p) of unit norm: the text embeddings of the classes of a task's pool (or train), as np.unique sorts its labels.
+
+        None if the encoder has no text tower, or the labels are numbers without names. Raises GlocalError if the text is not
+        extracted, or lacks a class.
+        """
+        if not has_text(self.settings):
+            return None
+        images, label = (spec.get("pool") or spec["train"])["set"], spec["label"]
+        names = class_names(self.parts(spec, fold)[0].rows, label, images)
+        if names is None:
+            return None
+        name = text_set(images, label)
+        return rows_of(self.features(name), list(names), f"{self.encoder}, {name}")
+
+    def triplets(self) -> dict[str, np.ndarray]:
+        """(m, 3) tables, the odd one last: "all", and "<fold>-train", "<fold>-test" for each fold."""
+        path = self.folder / "triplets.npz"
+        if not path.exists():
+            raise GlocalError(f"{path}: no triplets yet; run `snakemake triplets` with this config.")
+        with np.load(path) as tables:
+            return {name: tables[name] for name in tables.files}
+
+    def noise_ceiling(self, table: str = "all") -> float:
+        """The best accuracy that any model can reach on a triplet table, because people do not always agree."""
+        known = json.loads((self.folder / "triplets.json").read_text())["noise_ceiling"]
+        return known.get(table, known["all"])
+
+    @property
+    def folds(self) -> list[str]:
+        return [f"{s}-{i}" for s in self.config["alignment"]["splits"] for i in range(self.config["alignment"]["folds"])]
+
+    @property
+    def downstream_folds(self) -> list[str]:
+        """The folds whose transforms the downstream tasks use: ["all"], or every fold."""
+        return self.folds if self.config["downstream"] == "folds" else ["all"]
+
+    def held_out(self, fold: str) -> np.ndarray:
+        """(n,) bool: the objects that `fold` keeps from its transform."""
+        split, i = fold.rsplit("-", 1)
+        return self.features().rows[f"{split}_fold"].to_numpy() == int(i)
+
+    def context(self, fold: str) -> tuple[np.ndarray, np.ndarray]:
+        """Images of the local loss, (q, p), and others that it never saw, to measure it on. Fixed by the seed.
+
+        Either a set of other images, or the objects themselves: those that the fold trains on, and those it holds out.
+        """
+        part = self.settings["context"]
+        if part["set"] == "objects":
+            x = self.features().x
+            held = self.held_out(fold) if fold != "all" else np.zeros(len(x), bool)
+            return np.asarray(x[~held]), np.asarray(x[held if held.any() else ~held])
+        x = self.select(part).x
+        order, n = np.random.default_rng(self.seed).permutation(len(x)), part["images"]
+        if len(x) < n + part["held_out"]:
+            raise GlocalError(
+                f"context of {self.encoder}: {len(x)} images fit, {n + part['held_out']} are asked for; lower images."
+            )
+        return x[order[:n]], x[order[n : n + part["held_out"]]]
+
+
+def _sealed_call(function, digest, args, options) -> tuple[str, bytes]:
+    """(sha256, pickle) of a function's result."""
+    content = pickle.dumps(function(*args, **options), protocol=5)
+    return hashlib.sha256(content).hexdigest(), content
+
+
+def _unsealed(cached, function, digest, *args, **options):
+    """The result of a cached `_sealed_call`, computed again if what is on disk is damaged."""
+    seal, content = cached(function, digest, args, options)
+    if hashlib.sha256(content).hexdigest() != seal:
+        warnings.warn(f"{cached.store_backend.location}: a cached result is damaged; it is computed again.", stacklevel=2)
+        (_, content), *_ = cached.call(function, digest, args, options)
+    return pickle.loads(content)
+
+
+def halves(labels, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
+    """Split every class in two, for a set that has no test part: indices of the training half and of the other."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    labels = np.asarray(labels)
+    first = [m[: (len(m) + 1) // 2] for m in (order[labels[order] == c] for c in np.unique(labels))]
+    train = np.sort(np.concatenate(first))
+    return train, np.setdiff1d(np.arange(len(labels)), train)
+
+
+def also_in(x, y) -> np.ndarray:
+    """(n,) bool: the rows of x (n, p) that stand in y (m, p), too: the same features, so the same image."""
+    known = {row.tobytes() for row in y}
+    return np.array([row.tobytes() in known for row in x], bool)
+
+
+def _usable(labels, least: int) -> np.ndarray:
+    """(n,) bool: rows with a label whose class has at least `least` rows."""
+    named = is_class(labels)
+    return (named & (labels.map(labels[named].value_counts()) >= least)).to_numpy()

@@ -1,0 +1,112 @@
+"""What a config needs before it can run: which image sets and weights are at hand, which the run downloads, which it cannot.
+
+    print(show(load_config("config/paper.yaml")))        # `snakemake -n` prints it too
+
+Nothing here opens a connection: sizes stand in data/registry.csv, data/image_sets.csv and the config.
+"""
+
+from pathlib import Path
+
+from glocal.datasets.registry import at_hand, embeddings, image_registry, registry
+from glocal.system import files
+from glocal.system.paths import resolve
+
+JUDGMENTS = ("triplets-", "noise-ceiling", "sortindex", "things-c", "breeds-")  # registry names of the public judgments
+
+
+def needs(config: dict):
+    """DataFrame with a row for each thing that the config reads: what, pictures, gb, get, where, source.
+
+    get: "at hand", "download" (by the run itself) or "by hand" (put it `where`; `source` says who gives it out).
+    """
+    import pandas as pd
+
+    rows = [*_public(config), *_images(config), *_weights(config)]
+    return pd.DataFrame(rows, columns=["what", "pictures", "gb", "get", "where", "source"]).astype({"pictures": "Int64"})
+
+
+def show(config: dict) -> str:
+    """The table as text, the sum of what is downloaded, and a line for each thing that must be fetched by hand."""
+    table = needs(config)
+    text = table[["what", "pictures", "gb", "get"]].to_string(index=False, na_rep="", float_format=lambda v: f"{v:.2f}")
+    once = table.drop_duplicates("where")  # training and test part of a set are often one file
+    by_hand = once[once["get"] == "by hand"]
+    lines = [text, f"To be downloaded by the run: {once.loc[once['get'] == 'download', 'gb'].sum():.1f} GB."]
+    for r in by_hand.itertuples():
+        lines.append(f"Fetch by hand: {r.what}{f' ({r.gb:.1f} GB)' if r.gb == r.gb else ''} from {r.source}: {r.where}.")
+    return "\n".join(lines)
+
+
+def _public(config: dict):
+    """The judgments, and the features that others made: files of data/registry.csv."""
+    if config["source"] != "public":
+        return
+    named = set(config.get("references", []))
+    for its in config["encoders"].values():
+        named |= {its["objects"]} if its["objects"] in embeddings() else set()
+        named |= {f"{part['cache']}-" for part in its.get("sets", {}).values() if "cache" in part}
+    groups = {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
+    for what, starts in groups.items():
+        rows = [row for name, row in registry().items() if name.startswith(starts)] if starts else []
+        missing = [row for row in rows if not at_hand(row["file"])]
+        if rows:
+            gb = sum(int(row["bytes"]) for row in missing or rows) / 1e9
+            yield what, None, gb, "download" if missing else "at hand", f"data ({what})", "data/registry.csv"
+
+
+def _images(config: dict):
+    """The image sets that models are run on."""
+    known = image_registry()
+    for name in _sets_used(config):
+        own = config.get("images", {}).get(name)
+        row = known.get(name, {}) if own is None else {}
+        folder = (own or row).get("folder") or (own or row).get("file", "")
+        there = resolve(folder).exists() and (resolve(folder).is_file() or any(resolve(folder).glob("[!.]*")))
+        pictures, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
+        by_library = "download" if (own or {}).get("kind") in ("torchvision", "huggingface") else "by hand"
+        get = "at hand" if there and folder else row.get("get", by_library)
+        yield name, pictures, gb, get, row.get("put") or folder, row.get("source", "its owner")
+
+
+def _sets_used(config: dict) -> list[str]:
+    used = {}  # a dict keeps the order
+    for its in config["encoders"].values():
+        if "model" in its:
+            used |= dict.fromkeys([its["objects"], *(part["images"] for part in its.get("sets", {}).values())])
+    return list(used)
+
+
+def _weights(config: dict):
+    """The weights of the networks; those of open_clip, timm and torchvision come into the library's own cache."""
+    for name, its in config["encoders"].items():
+        spec = its.get("model", {})
+        if spec.get("source") in ("open_clip", "timm", "torchvision") and spec.get("weights") != "random":
+            file = spec.get("weights", "") if "/" in spec.get("weights", "") else ""
+            get = "at hand" if file and resolve(file).is_file() else "download"
+            yield f"weights of {name}", None, its.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
+
+
+def set_aside_damaged(folder) -> list[Path]:
+    """Rename damaged results below `folder` (files.py) to <name>.damaged, so that they are made again; their former paths.
+
+    With features goes the summary of the step that makes them, so that the step runs again for sets that no rule names.
+    """
+    found = files.set_aside_damaged(folder)
+    for path in found:
+        encoder = path.parent.relative_to(folder).parts[1:] if path.parent.parent.name == "features" else ()
+        for name in encoder:
+            (Path(folder) / "tables" / name / "features.csv").unlink(missing_ok=True)
+    return found
+
+
+def named_files(encoder: dict, images: dict) -> list[str]:
+    """Files that an encoder's entry names: weights, its own module, lists and labels of its image sets. A change reruns it.
+
+    Folders of images are not watched here; `snakemake --forcerun extract_<encoder>` looks at every file's size and date.
+    """
+    model = encoder.get("model", {})
+    used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]
+    module = model.get("source", "").split(":")[0].replace(".", "/") + ".py"
+    values = [model.get("weights"), *model.get("options", {}).values(), module]
+    values += [v for name in used if name in images for v in images[name].values()]
+    return sorted({v for v in values if isinstance(v, str) and resolve(v).is_file()})

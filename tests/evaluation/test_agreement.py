@@ -1,0 +1,96 @@
+"""Agreement with people: intervals that cover, correlations that can be checked by hand."""
+
+import numpy as np
+import pytest
+from helpers import SCALES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import rankdata
+
+from glocal.evaluation import agreement
+
+
+def similarities(seed, n=12, p=4):
+    return agreement.similarity(np.random.default_rng(seed).normal(size=(n, p)))
+
+
+@pytest.mark.parametrize("kind", ["hits", "values"])
+def test_intervals_cover_as_often_as_they_say(kind):
+    rng, covered = np.random.default_rng(0), 0
+    for seed in range(400):
+        sample = rng.random(300) < 0.6 if kind == "hits" else rng.gamma(2, 0.3, 60)
+        mean, low, high = agreement.bootstrap_mean(sample, draws=300, seed=seed)
+        assert low <= mean <= high
+        covered += low <= 0.6 <= high
+    assert 0.90 < covered / 400 < 0.98
+
+
+def test_hits_are_drawn_as_the_resampling_would():
+    hits = (np.random.default_rng(0).random(500) < 0.4).astype(float)
+    fast = agreement.bootstrap_mean(hits, draws=20_000)
+    slow = agreement.bootstrap_mean(hits + np.where(np.arange(500) == 0, 1e-9, 0), draws=20_000)  # no longer all 0 and 1
+    np.testing.assert_allclose(fast, slow, atol=2e-3)
+
+
+def test_level_seed_and_limits():
+    values = np.random.default_rng(0).normal(size=100)
+    narrow, wide = agreement.bootstrap_mean(values, level=0.5), agreement.bootstrap_mean(values, level=0.99)
+    assert wide[1] < narrow[1] < narrow[2] < wide[2]
+    assert agreement.bootstrap_mean(values) == agreement.bootstrap_mean(values) != agreement.bootstrap_mean(values, seed=1)
+    assert agreement.bootstrap_mean(np.ones(9)) == (1.0, 1.0, 1.0)
+    assert np.isnan(agreement.bootstrap_mean([])).all()
+
+
+def test_similarity_is_the_cosine():
+    np.testing.assert_allclose(agreement.similarity([[3, 4], [0, 2], [0, 0]]), [[1, 0.8, 0], [0.8, 1, 0], [0, 0, 0]])
+
+
+@given(st.integers(0, 2**32 - 1), SCALES)
+@settings(max_examples=30, deadline=None)
+def test_similarity_is_the_same_at_any_scale(seed, scale):
+    x = np.random.default_rng(seed).normal(size=(12, 4))
+    np.testing.assert_allclose(agreement.similarity(scale * x), agreement.similarity(x), atol=1e-12)
+
+
+def test_rsa_by_hand():
+    def square(ab, ac, bc):
+        return np.array([[9, ab, ac], [ab, 9, bc], [ac, bc, 9]])  # the diagonal does not count
+
+    assert agreement.rsa(square(1, 2, 3), square(10, 20, 30)) == pytest.approx(1)
+    assert agreement.rsa(square(1, 2, 3), square(3, 2, 1)) == pytest.approx(-1)
+    assert agreement.rsa(square(1, 2, 3), square(1, 3, 2)) == pytest.approx(0.5)  # 1 - 6 (0 + 1 + 1) / (3 * 8)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_rsa_of_itself_and_of_monotone_maps(seed):
+    a, b = similarities(seed), similarities(seed + 1)
+    assert agreement.rsa(a, a) == pytest.approx(1) and agreement.rsa(a, b) == pytest.approx(agreement.rsa(b, a))
+    assert agreement.rsa(np.exp(a), b) == pytest.approx(agreement.rsa(a, b), abs=1e-12)
+
+
+def test_the_weighted_correlation_is_that_of_repeated_pairs():
+    rng = np.random.default_rng(0)
+    x, y, w = rng.normal(size=20), rng.normal(size=20), rng.integers(0, 4, 20)
+    assert agreement._weighted_correlation(x, y, w) == pytest.approx(np.corrcoef(np.repeat(x, w), np.repeat(y, w))[0, 1])
+
+
+def test_the_interval_of_rsa_is_that_of_resampled_objects():
+    a, b = similarities(0, n=15), similarities(0, n=15, p=5)
+    value, low, high = agreement.rsa_interval(a, b, draws=50, seed=3)
+    rng, found = np.random.default_rng(3), []
+    r, c = np.triu_indices(15, k=1)
+    rank_a, rank_b = np.zeros((15, 15)), np.zeros((15, 15))
+    rank_a[r, c] = rank_a[c, r] = rankdata(a[r, c])
+    rank_b[r, c] = rank_b[c, r] = rankdata(b[r, c])
+    for _ in range(50):
+        i = rng.integers(15, size=15)
+        pairs = [(i[s], i[t]) for s in range(15) for t in range(s) if i[s] != i[t]]
+        found.append(np.corrcoef([rank_a[p] for p in pairs], [rank_b[p] for p in pairs])[0, 1])
+    assert value == agreement.rsa(a, b)
+    np.testing.assert_allclose([low, high], np.quantile(found, [0.025, 0.975]), rtol=1e-9)
+    assert low < value < high
+
+
+def test_perfect_agreement_has_no_doubt():
+    assert agreement.rsa_interval(similarities(1), similarities(1)) == pytest.approx((1, 1, 1))

@@ -1,0 +1,128 @@
+"""Intervals and tests: cases by hand, coverage of what they promise, agreement with what is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glocal.evaluation import statistics
+
+
+def test_the_mean_is_weighted_by_test_images():
+    difference, weight = np.array([[0.1, 0.3], [0.2, 0.0]]), np.array([[10, 30], [10, 30]])
+    mean, low, high = statistics.paired_interval(difference, weight)
+    assert mean == pytest.approx((1 + 9 + 2 + 0) / 80) and low <= mean <= high
+    assert statistics.paired_interval(difference, np.ones((2, 2)))[0] == pytest.approx(0.15)
+
+
+def test_no_difference_has_no_interval():
+    assert statistics.paired_interval(np.zeros((5, 4)), np.ones((5, 4))) == (0, 0, 0)
+    assert statistics.paired_interval(np.full((5, 4), 0.2), np.ones((5, 4))) == pytest.approx((0.2, 0.2, 0.2))
+
+
+def test_a_class_without_images_counts_for_nothing():
+    difference, weight = np.array([[0.1, np.nan], [0.3, np.nan]]), np.array([[5, 0], [5, 0]])
+    assert statistics.paired_interval(difference, weight)[0] == pytest.approx(0.2)
+
+
+def test_the_interval_covers_the_truth():
+    """Effects of classes and noise of repetitions: the interval over both covers the mean effect about 19 times in 20."""
+    rng, covered = np.random.default_rng(0), 0
+    for i in range(200):
+        difference = 0.05 + 0.1 * rng.normal(size=(1, 40)) + 0.02 * rng.normal(size=(10, 1)) + 0.05 * rng.normal(size=(10, 40))
+        _, low, high = statistics.paired_interval(difference, np.ones((10, 40)), draws=400, seed=i)
+        covered += low < 0.05 < high
+    assert 178 <= covered <= 199
+
+
+def test_more_classes_and_repetitions_narrow_it():
+    rng = np.random.default_rng(0)
+    widths = []
+    for r, k in ((5, 10), (5, 200), (40, 200)):
+        _, low, high = statistics.paired_interval(rng.normal(size=(r, 1)) + 3 * rng.normal(size=(r, k)), np.ones((r, k)))
+        widths.append(high - low)
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_holm_by_hand():
+    """.01 x 4, .02 x 3, .03 x 2, .04 x 1, and none smaller than the one before it."""
+    np.testing.assert_allclose(statistics.holm([0.03, 0.01, 0.04, 0.02]), [0.06, 0.04, 0.06, 0.06])
+    np.testing.assert_allclose(statistics.holm([0.5, 0.9]), [1.0, 1.0])
+    np.testing.assert_allclose(statistics.holm([0.004]), [0.004])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_holm_lies_between_p_and_bonferroni(p):
+    adjusted = statistics.holm(p)
+    assert (adjusted >= np.array(p)).all() and (adjusted <= np.minimum(1, np.array(p) * len(p)) + 1e-12).all()
+
+
+def test_signed_rank_of_eight_gains():
+    assert statistics.signed_rank(np.arange(1, 9) / 100) == pytest.approx(2 / 2**8)
+    assert statistics.signed_rank([0.01, 0.02]) == 0.5
+    assert statistics.signed_rank([0.0, 0.0]) == 1.0
+
+
+def test_over_tasks_counts_each_task_once():
+    original = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
+    means = pd.DataFrame(
+        {"original": original, "naive": original - 0.1, "glocal": original + [0.03, 0.02, 0.01, 0.05, 0.04, -0.001]}
+    )
+    table = statistics.over_tasks(means).set_index(["transform", "versus"])
+    assert list(table.index) == [("naive", "original"), ("glocal", "original"), ("glocal", "naive")]
+    assert table.loc[("glocal", "original"), "better"] == 5 and (table["tasks"] == 6).all()
+    assert table.loc[("glocal", "original"), "median_difference"] == pytest.approx(0.025)
+    assert table.loc[("naive", "original"), "p_holm"] == pytest.approx(3 * 2 / 2**6)
+
+
+def records():
+    """Two folds of different classes, two repetitions, two transforms; fold 1 counts three images a class, fold 0 one."""
+    rows = []
+    for fold, images in (("s-0", [1, 1]), ("s-1", [3, 3])):
+        for transform, bonus in (("original", 0), ("glocal", 1)):
+            for n in range(2):
+                correct = np.array([bonus, 0]) if fold == "s-0" else np.array([1 + bonus, 1])
+                rows.append(dict(split="s", fold=fold, task="t", shots=5, classifier="1-NN", transform=transform, repetition=n,
+                                 correct=correct, images=np.array(images)))  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_gains_put_folds_side_by_side():
+    (row,) = statistics.gains(records()).to_dict("records")
+    assert row["transform"] == "glocal" and row["versus"] == "original" and row["shots"] == 5
+    assert row["difference"] == pytest.approx(2 / 8)  # one more of 2 images, one more of 6
+    (row,) = statistics.gains(records(), balanced=True).to_dict("records")
+    assert row["difference"] == pytest.approx((1 + 0 + 1 / 3 + 0) / 4)
+
+
+def test_by_class_sums_repetitions():
+    table = statistics.by_class(records(), {("s-0", "t"): ["ant", "bee"], ("s-1", "t"): ["cat", "dog"]})
+    found = table.set_index(["transform", "class"])[["correct", "images"]]
+    assert found.loc[("glocal", "cat")].tolist() == [4, 6] and found.loc[("original", "ant")].tolist() == [0, 2]
+    assert len(table) == 8
+
+
+def anomalies():
+    rows = [dict(split="s", fold="s-0", dataset="d", mode="shift", transform=t, normal_class=c, auroc=0.5 + c / 10 + gain,
+                 aupr=0.4, fpr95=0.2) for t, gain in (("original", 0), ("glocal", 0.1)) for c in range(3)]  # fmt: skip
+    drawn = {name: np.linspace(0.7, 0.9, 41) for name in ("auroc", "aupr", "fpr95")}
+    better = {name: values + 0.05 for name, values in drawn.items()}
+    whole = dict(split="s", fold="s-0", dataset="a-b", mode="set", normal_class="all", aupr=0.8, fpr95=0.8)
+    rows.append(whole | dict(transform="original", auroc=0.8, resampled=drawn))
+    return pd.DataFrame([*rows, whole | dict(transform="glocal", auroc=0.85, resampled=better)])
+
+
+def test_over_classes():
+    table = statistics.over_classes(anomalies()).set_index(["mode", "transform"])
+    shift = table.loc[("shift", "glocal")]
+    assert shift["auroc"] == pytest.approx(0.7) and shift["classes"] == 3
+    assert shift["difference"] == pytest.approx(0.1) and shift["ci_low"] == pytest.approx(0.1)  # the same gain in every class
+    assert 0.6 <= shift["auroc_low"] < 0.7 < shift["auroc_high"] <= 0.8 + 1e-9
+    assert (shift["aupr"], shift["aupr_low"], shift["aupr_high"]) == pytest.approx((0.4, 0.4, 0.4))
+    whole = table.loc[("set", "glocal")]
+    assert (whole["fpr95"], whole["fpr95_low"], whole["fpr95_high"]) == pytest.approx((0.8, 0.755, 0.945))  # over images
+    assert (whole["auroc_low"], whole["auroc_high"]) == pytest.approx((0.755, 0.945))
+    assert (whole["difference"], whole["ci_low"], whole["ci_high"]) == pytest.approx((0.05, 0.05, 0.05))  # paired by draw
+    assert table.loc[("shift", "original"), "difference"] == 0

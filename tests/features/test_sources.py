@@ -1,0 +1,276 @@
+"""Encoders of every source, without a network: real open_clip, timm and torchvision code on small or random weights."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from glocal.errors import GlocalError
+from glocal.features import encoders, sources
+from glocal.features.encoders import check_batches, encoder
+
+VISION = {"image_size": 32, "layers": 2, "width": 32, "patch_size": 8, "head_width": 16}
+TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return list(np.random.default_rng(0).integers(0, 256, (4, 40, 48, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory):
+    """A tiny CLIP of random weights, as open_clip saves one to disk."""
+    import open_clip
+
+    folder = tmp_path_factory.mktemp("clip")
+    torch.manual_seed(0)
+    net = open_clip.CLIP(16, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT))
+    torch.save(net.state_dict(), folder / "open_clip_pytorch_model.bin")
+    shape = {"model_cfg": {"embed_dim": 16, "vision_cfg": VISION, "text_cfg": TEXT}}
+    (folder / "open_clip_config.json").write_text(json.dumps(shape | {"preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}))
+    return folder
+
+
+def test_open_clip_from_a_folder_gives_what_open_clip_gives(clip_folder, noise):
+    import open_clip
+    from PIL import Image
+
+    e = encoder({"source": "open_clip", "model": f"local-dir:{clip_folder}", "layer": "visual"}, "cpu")
+    net, prepare = open_clip.create_model_from_pretrained(f"local-dir:{clip_folder}")
+    with torch.inference_mode():
+        theirs = net.eval().encode_image(torch.stack([prepare(Image.fromarray(x)) for x in noise]))
+    torch.testing.assert_close(e(noise), theirs)
+    assert "mean=[0.5, 0.5, 0.5]" in e.preprocessing and "0x" not in e.preprocessing  # the folder's own, the same each time
+    assert e.header() == encoder(f"open_clip:local-dir:{clip_folder}", "cpu").header() | {
+        "layer": "visual",
+        "encoder": e.name,
+    }
+
+
+def test_any_layer_by_name(clip_folder, noise):
+    spec = {"source": "open_clip", "model": f"local-dir:{clip_folder}"}
+    last = encoder(spec | {"layer": "visual.ln_post", "token": "cls"}, "cpu")(noise)
+    block = encoder(spec | {"layer": "visual.transformer.resblocks.0", "token": "mean"}, "cpu")(noise)
+    assert last.shape == block.shape == (4, 32) and not torch.allclose(last, block)
+
+
+def test_missing_weights_are_an_error(clip_folder, tmp_path):
+    (tmp_path / "open_clip_config.json").write_text((clip_folder / "open_clip_config.json").read_text())
+    with pytest.raises(GlocalError, match="cannot be built"):  # open_clip itself would go on with random ones
+        encoder(f"open_clip:local-dir:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        ("open_clip:ViT-L-14:openai", "the model to name is ViT-L-14-quickgelu"),
+        ("open_clip:ViT-L-14", "lacks the field weights; give a file or one of: .*laion2b_s32b_b82k"),
+        ("open_clip:ViT-L-14:opnai", 'neither a file nor a tag. Did you mean "openai"'),
+        ("open_clip:ViT-L-41:openai", 'Did you mean "ViT-L-1.*ViT-L-14'),
+        ("timm:resnet81", 'timm has no model "resnet81". Did you mean "resnet'),
+        ("timm:resnet18:nothing/here.pt", 'weights "nothing/here.pt": no such file'),
+        ("torchvision:alexnett", 'Did you mean "alexnet"'),
+        ("torchvision:alexnet:IMAGENET1K_V3", 'no weights "IMAGENET1K_V3".*IMAGENET1K_V1'),
+        ({"source": "timm"}, "lacks the field model"),
+        ({"source": "timm", "modle": "x"}, 'unknown field "modle". Did you mean "model"'),
+        ("tim:resnet18", "cannot be imported"),
+        ("efficientnet-lite", 'Did you mean "efficientnet-lite0"'),
+        (
+            {"source": "torchvision", "model": "alexnet", "weights": "random", "layer": "classifier.9"},
+            "no layer.*classifier.4",
+        ),
+        ({"source": "torchvision", "model": "alexnet", "weights": "random", "layer": "features"}, "gives .*not .b, p.; name"),
+    ],
+)
+def test_faults_are_named(spec, words, noise):
+    with pytest.raises(GlocalError, match=words) as error:
+        encoder(spec, "cpu")(noise[:1])
+    assert "\n" not in str(error.value) and len(str(error.value)) < 900
+
+
+def test_fc7_is_taken_before_the_relu_that_works_in_place(noise):
+    e = encoder({"source": "torchvision", "model": "alexnet", "weights": "random", "layer": "classifier.4"}, "cpu")
+    z = e(noise)
+    assert z.shape == (4, 4096) and (z < 0).any() and e.layer == "classifier.4"
+    x = torch.from_numpy(np.stack([e.prepare(p) for p in noise]))
+    net = sources.build({"source": "torchvision", "model": "alexnet", "weights": "random"}).net.eval()
+    with torch.inference_mode():
+        by_hand = net.classifier[:5](net.avgpool(net.features(x)).flatten(1))
+    torch.testing.assert_close(z, by_hand)
+
+
+def test_avgpool_and_the_cls_token(noise):
+    pooled = encoder({"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"}, "cpu")
+    assert pooled(noise[:2]).shape == (2, 512) and "resize_size=[256]" in pooled.preprocessing
+    spec = {"source": "timm", "model": "vit_tiny_patch16_224", "weights": "random", "layer": "norm", "token": "cls"}
+    e = encoder(spec | {"options": {"img_size": 32, "crop_pct": 0.5}}, "cpu")
+    net = sources.build(spec | {"options": {"img_size": 32}}).net.eval()
+    x = torch.from_numpy(np.stack([e.prepare(p) for p in noise]))
+    assert x.shape == (4, 3, 32, 32) and "64" in e.preprocessing  # 32 of 64 pixels are kept
+    with torch.inference_mode():
+        torch.testing.assert_close(e(noise), net.forward_features(x)[:, 0])
+
+
+def test_weights_of_a_file_count_in_the_digest(tmp_path, noise):
+    import timm
+
+    net = timm.create_model("resnet10t", pretrained=False)
+    torch.save(net.state_dict(), tmp_path / "a.pt")
+    net.conv1[0].weight.data[0, 0, 0, 0] += 1
+    torch.save(net.state_dict(), tmp_path / "b.pt")
+    a, again, b = (encoder(f"timm:resnet10t:{tmp_path / name}.pt", "cpu") for name in ("a", "a", "b"))
+    assert a.digest == again.digest != b.digest
+    assert torch.equal(a(noise), again(noise)) and not torch.equal(a(noise), b(noise))
+
+
+OWN = """
+import torch
+from torchvision.transforms import v2
+
+class Mean(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.out = torch.nn.Linear(3, p)
+        torch.nn.init.constant_(self.out.weight, 0.5)
+        torch.nn.init.zeros_(self.out.bias)
+    def forward(self, x):
+        return self.out(x.mean((2, 3)))
+
+def make(p=5):
+    return Mean(p), v2.Compose([v2.Resize((8, 8)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+
+def crowd():
+    return (lambda x: x.flatten(1) - x.flatten(1).mean(0)), make()[1], "1"
+
+def untold():
+    return (lambda x: x.flatten(1)), make()[1]
+
+NET = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4), torch.nn.Linear(4, 3))
+
+def shared():
+    return NET, make()[1]
+
+def bad():
+    return Mean(3)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "my_model.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("my_model", None)
+
+
+def test_your_own_network(own, noise):
+    z = encoder({"source": "my_model:make", "options": {"p": 7}}, "cpu")(noise)
+    assert z.shape == (4, 7)
+    e = encoder("my_model:make", "cpu")
+    grey = np.full((10, 12, 3), 102, np.uint8)
+    torch.testing.assert_close(e([grey]), torch.full((1, 5), 0.6))
+    assert encoder({"source": "my_model:make", "layer": "out"}, "cpu")([grey]).shape == (1, 5)
+    with pytest.raises(GlocalError, match="must return"):
+        encoder("my_model:bad")
+    with pytest.raises(GlocalError, match="return a third value"):
+        encoder("my_model:untold")
+    with pytest.raises(GlocalError, match=r"cannot be imported .*nothing"):
+        encoder("my_model:nothing")
+
+
+def test_an_edited_module_is_read_anew(own, tmp_path, noise):
+    before = encoder("my_model:make", "cpu")
+    (tmp_path / "my_model.py").write_text(OWN.replace("0.5", "0.25").replace("import torch\n", "import torch  # edited\n", 1))
+    after = encoder("my_model:make", "cpu")
+    assert before.digest != after.digest
+    torch.testing.assert_close(after(noise), before(noise) / 2)
+
+
+def test_taps_on_one_network_do_not_meet(own, noise):
+    import my_model
+
+    net, prepare = my_model.shared()
+    x = torch.stack([prepare(zoo_picture(p)) for p in noise])
+    first, second = encoders.tap(net, "1"), encoders.tap(net, "2")
+    assert first(x).shape == (4, 4) and second(x).shape == (4, 3) == net(x).shape
+    torch.testing.assert_close(second(x), net(x))
+
+
+def zoo_picture(array):
+    from PIL import Image
+
+    return Image.fromarray(array)
+
+
+def test_a_file_of_clip_weights_needs_the_tag_whose_pictures_it_saw(tmp_path):
+    import open_clip
+
+    (tmp_path / "w.pt").touch()
+    check = lambda model, like: sources._check_clip(open_clip, model, str(tmp_path / "w.pt"), like)
+    with pytest.raises(GlocalError, match=r"a file does not say how pictures are prepared; add options.*laion400m_e32"):
+        check("ViT-L-14", None)
+    file, how = check("ViT-L-14", "laion2b_s32b_b82k")  # trained on colours centred otherwise than all the others
+    assert file == str(tmp_path / "w.pt") and how["image_mean"] == how["image_std"] == (0.5, 0.5, 0.5)
+    with pytest.raises(GlocalError, match="the model to name is ViT-L-14-quickgelu"):
+        check("ViT-L-14", "openai")
+    assert check("roberta-ViT-B-32", "laion2b_s12b_b32k")[0] == file  # has one name only, whatever its activation
+
+
+def test_what_a_network_is_counts_in_the_digest(clip_folder, tmp_path):
+    config = json.loads((clip_folder / "open_clip_config.json").read_text())
+    for quick in (False, True):  # the same weights under another activation are another encoder
+        folder = tmp_path / str(quick)
+        folder.mkdir()
+        (folder / "open_clip_pytorch_model.bin").write_bytes((clip_folder / "open_clip_pytorch_model.bin").read_bytes())
+        config["model_cfg"]["quick_gelu"] = quick
+        (folder / "open_clip_config.json").write_text(json.dumps(config))
+    plain, quick = (encoder(f"open_clip:local-dir:{tmp_path / name}", "cpu") for name in ("False", "True"))
+    assert plain.digest != quick.digest
+
+
+@pytest.mark.parametrize(
+    "shape, token, ends",
+    [((2, 5, 7), "cls", (2, 7)), ((2, 5, 7), "mean", (2, 7)), ((2, 9, 4, 4), "mean", (2, 9)), ((2, 4, 4, 9), "mean", (2, 9)),
+     ((2, 9, 1, 1), None, (2, 9)), ((2, 9), None, (2, 9))],
+)  # fmt: skip
+def test_layers_of_every_shape_become_rows(shape, token, ends):
+    z = torch.arange(float(np.prod(shape))).view(shape)
+    assert encoders.rows(z, token, "x").shape == ends == encoders.rows((z, None), token, "x").shape
+    if token is None and len(shape) == 2:
+        for bad in (z[None], "text", ()):
+            with pytest.raises(GlocalError, match="name another layer"):
+                encoders.rows(bad, None, "x")
+
+
+def test_a_layer_that_looks_at_the_whole_batch_is_refused(own, noise):
+    e = encoder("my_model:crowd", "cpu")
+    with pytest.raises(GlocalError, match="other features beside other pictures"):
+        check_batches(e, np.stack([e.prepare(p) for p in noise]))
+    steady = encoder({"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"}, "cpu")
+    check_batches(steady, np.stack([steady.prepare(p) for p in noise]))
+
+
+def test_a_layer_is_reached_from_several_threads(noise):
+    from concurrent.futures import ThreadPoolExecutor
+
+    e = encoder({"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"}, "cpu")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda p: e([p]), noise * 3))
+    torch.testing.assert_close(torch.cat(found[:4]), torch.cat(found[4:8]))
+    torch.testing.assert_close(torch.cat(found[:4]), torch.cat([e([p]) for p in noise]))
+
+
+def test_a_layer_that_is_never_reached():
+    class Odd(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Linear(2, 2)
+
+        def forward(self, x):
+            return x.flatten(1)
+
+    with pytest.raises(GlocalError, match='never comes to the layer "unused"'):
+        encoders.tap(Odd(), "unused", "odd")(torch.zeros(1, 2))

@@ -1,0 +1,135 @@
+"""Choosing settings: the whole grid, honest measurements, and a rule that picks what it says."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import observed
+
+from glocal.errors import GlocalError
+from glocal.training import grid_search, sgd
+
+
+def test_the_grid_is_every_combination():
+    found = grid_search.grid({"lam": [1, 2], "alpha": [0.1], "tau": [3, 4, 5]})
+    assert found == [{"lam": a, "alpha": 0.1, "tau": c} for a, c in itertools.product([1, 2], [3, 4, 5])]
+    assert grid_search.grid({"lam": [7]}) == [{"lam": 7}]
+
+
+@pytest.fixture
+def table():
+    """Two folds of five settings; the triplet loss and the monitored sum disagree about the best glocal one."""
+    rows = [
+        ("original", np.nan, np.nan, np.nan, 0.1, 0.1),
+        ("naive", 1.0, np.nan, np.nan, 0.9, 0.9),
+        ("naive", 2.0, np.nan, np.nan, 0.7, 0.7),
+        ("glocal", 1.0, 0.1, 0.5, 0.5, 2.0),
+        ("glocal", 1.0, 0.2, 0.5, 0.6, 1.5),
+    ]
+    names = ["objective", "lam", "alpha", "tau", "triplet_loss", "monitored"]
+    found = pd.concat([pd.DataFrame(rows, columns=names).assign(fold=f"object-{i}") for i in range(2)], ignore_index=True)
+    found.loc[1, ["triplet_loss", "monitored"]] = 0.65  # the best single fold, but not the best mean
+    return found
+
+
+@pytest.mark.parametrize("rule, alpha", [("triplet_loss", 0.1), ("triplet_loss + local_kl", 0.2)])
+def test_the_rule_picks_the_lowest_mean(table, rule, alpha):
+    best = grid_search.choose(table, rule)
+    assert best == {"naive": {"lam": 2.0}, "glocal": {"lam": 1.0, "alpha": alpha, "tau": 0.5}}
+    chosen = table[grid_search.is_chosen(table, best)]
+    assert chosen.groupby("objective").size().to_dict() == {"original": 2, "naive": 2, "glocal": 2}
+    assert set(chosen["alpha"].dropna()) == {alpha} and set(chosen["lam"].dropna()) == {1.0, 2.0}
+
+
+def test_a_tie_goes_to_the_first_of_the_grid():
+    names = ["objective", "lam", "alpha", "tau", "triplet_loss"]
+    tied = pd.DataFrame([("naive", lam, np.nan, np.nan, 0.5) for lam in (3.0, 1.0, 2.0)], columns=names)
+    assert grid_search.choose(tied, "triplet_loss") == {"naive": {"lam": 3.0}}
+
+
+def test_grid_has_one_order_whatever_the_config_has():
+    assert [list(point) for point in grid_search.grid({"tau": [1.0], "alpha": [0.1], "lam": [0.3]})] == [["lam", "alpha", "tau"]]
+
+
+def test_the_path_is_the_grid_in_small_steps():
+    values = {"lam": [0.1, 10.0, 1.0], "alpha": [0.5, 0.1], "tau": [1.0, 0.1, 0.5]}
+    walk = grid_search.path(values)
+    assert sorted(map(str, walk)) == sorted(map(str, grid_search.grid(values))) and walk[0]["lam"] == 10.0
+    steps = [sum(a[s] != b[s] for s in a) for a, b in itertools.pairwise(walk)]
+    assert set(steps) == {1}
+    lams = [point["lam"] for point in walk]
+    assert lams == sorted(lams, reverse=True)
+    assert grid_search.path({"lam": [1, 2]}) == [{"lam": 2}, {"lam": 1}]
+
+
+def test_naive_walks_from_weak_to_strong_and_ends_where_cold_starts_do():
+    x, t = observed(n=40, p=12, m=3000)
+    values = {"lam": [1.0, 0.01, 0.1]}
+    assert [point["lam"] for point in grid_search.path(values, "naive")] == [0.01, 0.1, 1.0]
+    (found,) = grid_search.search("naive", values, {"tol": 1e-8}, {"a": (x, t, None, None)}).values()
+    for point, made in found:
+        alone = grid_search.fit("naive", point | {"tol": 1e-8}, x, t, None)
+        assert made.history_[-1]["objective"] == pytest.approx(alone.history_[-1]["objective"], rel=2e-3)
+
+
+@pytest.mark.parametrize("recipe", ["converged", "paper"])
+def test_a_search_is_every_setting_fitted_alone(recipe):
+    x, t = observed(n=40, p=6, m=1500)
+    values = {"lam": [0.1, 1.0], "alpha": [0.1, 0.5], "tau": [0.5]}
+    options = {"recipe": recipe, "tol": 1e-9, "schedule": {"epochs": 2, "images": 20}, "bias": True}
+    if recipe == "paper":
+        values["lr"] = [0.01]
+    remembered = []
+
+    def remember(function):
+        return lambda *a, **o: remembered.append(function.__name__) or function(*a, **o)
+
+    folds, counted = {"a": (x, t, x, t[:100]), "b": (x, t[:700], x, None)}, []
+    found = grid_search.search("glocal", values, options, folds, remember, progress=counted.append)
+    assert list(found) == ["a", "b"] and sum(counted) == 8
+    assert all([point for point, _ in fits] == grid_search.grid(values) for fits in found.values())
+    assert remembered == (["fit_stack"] * 2 if recipe == "paper" else ["fit"] * 8)
+    for fold, point, made in ((f, p, m) for f, fits in found.items() for p, m in fits):
+        alone = grid_search.fit("glocal", point | options, x, folds[fold][1], x)
+        assert (made.lam, made.alpha, made.tau) == (point["lam"], point["alpha"], point["tau"])
+        ends = [f.history_[-1]["objective"] for f in (made, alone)]
+        assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+        if recipe == "paper":
+            np.testing.assert_allclose(made.transform(x), alone.transform(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_killed_stack_goes_on(tmp_path, monkeypatch):
+    """Recipe paper with a checkpoint: the second slice is killed, the first is not trained again."""
+    x, t = observed(n=40, p=6, m=600)
+    values, options = {"lr": [0.01], "lam": [0.1, 1.0]}, {"recipe": "paper", "schedule": {"epochs": 3}}
+    monkeypatch.setattr(sgd, "STACK", 1)
+    epochs, real = [], sgd._Stack.epoch
+
+    def epoch(stack, seed):
+        epochs.append(stack.settings[0]["lam"])
+        if len(epochs) == 5:
+            raise KeyboardInterrupt
+        real(stack, seed)
+
+    how = dict(folds={"a": (x, t, None, None)}, checkpoint=tmp_path / "fold")
+    whole = grid_search.search("global", values, options, how["folds"])
+    monkeypatch.setattr(sgd._Stack, "epoch", epoch)
+    with pytest.raises(KeyboardInterrupt):
+        grid_search.search("global", values, options, **how)
+    again = grid_search.search("global", values, options, **how)
+    assert epochs == [0.1] * 3 + [1.0] * 2 + [1.0] * 2 and not list(tmp_path.iterdir())
+    for (_, a), (_, b) in zip(whole["a"], again["a"], strict=True):
+        assert np.array_equal(a.weights_, b.weights_)
+
+
+def test_a_step_size_is_no_setting_of_the_converged_recipe():
+    with pytest.raises(GlocalError, match="grid: lr is no setting of recipe converged"):
+        grid_search.search("global", {"lr": [0.1], "lam": [1.0]}, {}, {"a": (None, None, None, None)})
+
+
+def test_learning_rates_are_settings_too(table):
+    with_rates = table.assign(lr=np.where(table["objective"] == "original", np.nan, 0.01))
+    best = grid_search.choose(with_rates, "triplet_loss")
+    assert best["glocal"] == {"lr": 0.01, "lam": 1.0, "alpha": 0.1, "tau": 0.5}
+    assert grid_search.is_chosen(with_rates, best).sum() == 6
