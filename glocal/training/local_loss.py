@@ -5,7 +5,7 @@ What is saved over autograd on the reading copy, none of which changes the resul
 - the gradient of the softmax is (Q - P) / q, so nothing is kept for a backward pass; and because the cosines are
   symmetric, Q + Q^T = E_ij (1 / t_i + 1 / t_j) with E = exp((cos - 1) / tau) and t its row sums: one buffer, no transpose;
 - with many images only a panel of rows is in memory at a time, against the columns from its diagonal on: what is left of
-  the diagonal is known by symmetry. On CUDA `kernels.py` fuses what happens inside a panel.
+  the diagonal is known by symmetry. On CUDA `cuda.py` fuses what happens inside a panel.
 """
 
 import torch
@@ -207,7 +207,7 @@ def _panel(u, y, rate, rate_y, rows, tau, precision):
     if u.is_cuda and u.dtype != torch.float64:
         from glocal.training import cuda
 
-        return cuda.panel(u, y, rate, rate_y, rows, tau, precision)
+        return cuda.panel(u, y, rate, rate_y, rows.start, rows.stop, tau, precision)
     p, e = _both_ways(_exponentials(_logits(y, rows, tau)), rate_y, rows), _logits(u, rows, tau)
     cross = _cross(p, e)
     return _both_ways(_exponentials(e), rate, rows).sub_(p), cross

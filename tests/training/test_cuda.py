@@ -1,7 +1,12 @@
 """The Triton kernels against the float64 reading copy: on the GPU if there is one, else through Triton's interpreter."""
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,10 +14,10 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are defined
 triton = pytest.importorskip("triton", reason="Triton is not made for this platform")
 
-from helpers import world  # noqa: E402
+from helpers import observed, world  # noqa: E402
 
-from glocal import losses  # noqa: E402
-from glocal.training import cuda, local_loss  # noqa: E402
+from glocal import GLocalTransform, losses  # noqa: E402
+from glocal.training import cuda, local_loss, objective  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LIMITS = {"fp32": 2e-5, "tf32": 3e-3, "bf16": 3e-2}
@@ -61,7 +66,7 @@ def test_panel(q, rows, precision, poisoned):
     p, s = (losses.neighbour_log_probabilities(a, 0.3).exp() for a in (y, mapped))
     expected = ((s + s.T) - (p + p.T))[rows, rows.start :]
     rates = (1 / cuda.row_sums(a, 0.3) for a in (u, u_y))
-    g, cross = cuda.panel(u, u_y, *rates, rows, 0.3, precision)
+    g, cross = cuda.panel(u, u_y, *rates, rows.start, rows.stop, 0.3, precision)
     assert relative(g, expected) < 10 * LIMITS[precision]
     logits = (torch.nn.functional.normalize(mapped, dim=1) @ torch.nn.functional.normalize(mapped, dim=1).T - 1) / 0.3
     pairs = ((p + p.T) * logits)[rows, rows.start :].clone()
@@ -69,12 +74,32 @@ def test_panel(q, rows, precision, poisoned):
     assert cross.item() == pytest.approx(pairs.sum().item(), rel=10 * LIMITS[precision])
 
 
-@pytest.mark.parametrize("precision", local_loss.PRECISIONS)
-def test_local_loss_through_the_kernels(precision, monkeypatch, poisoned):
-    """Value and gradient as `local.local_loss` puts them together, several panels."""
+def through_the_kernels(monkeypatch):
+    """As on a GPU: every place that would call a kernel there calls it here."""
     monkeypatch.setattr(local_loss, "DENSE", 0)
     monkeypatch.setattr(local_loss, "_row_sums", cuda.row_sums)
-    monkeypatch.setattr(local_loss, "_panel", cuda.panel)
+    monkeypatch.setattr(local_loss, "_panel", lambda *a: cuda.panel(*a[:4], a[4].start, a[4].stop, *a[5:]))
+    monkeypatch.setattr(objective, "_triplet_terms", cuda.triplet_terms)
+
+
+def test_a_whole_fit_through_the_kernels(monkeypatch):
+    """GLocalTransform.fit with the kernels ends where it ends without them."""
+    x, triplets = observed(n=24, p=6, d=2, m=200)
+    how = dict(lam=0.1, alpha=0.3, tau=0.3, max_iter=4)
+    expected = GLocalTransform(**how).fit(x, triplets, context=x)
+    calls, real = [], cuda.triplet_terms
+    monkeypatch.setattr(cuda, "triplet_terms", lambda *a: calls.append(1) or real(*a))
+    through_the_kernels(monkeypatch)
+    found = GLocalTransform(**how).fit(x, triplets, context=x)
+    assert len(calls) >= 4 and len(found.history_) == len(expected.history_)
+    np.testing.assert_allclose(found.weights_, expected.weights_, rtol=1e-4, atol=1e-5)
+    assert found.history_[-1]["objective"] == pytest.approx(expected.history_[-1]["objective"], rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", local_loss.PRECISIONS)
+def test_local_loss_through_the_kernels(precision, monkeypatch, poisoned):
+    """Value and gradient as `local_loss.local_loss` puts them together, several panels."""
+    through_the_kernels(monkeypatch)
     monkeypatch.setattr(local_loss, "_panels", lambda q: [slice(i, min(i + 20, q)) for i in range(0, q, 20)])
     y, mapped, _, _ = inputs(3, 53, 11)
     expected = mapped.clone().requires_grad_()
@@ -99,6 +124,46 @@ def test_triplets(n, m, dtype):
     loss, gradient = cuda.triplet_terms(gram.detach().to(DEVICE, dtype), pairs)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert relative(gradient, gram.grad) < 1e-5
+
+
+@pytest.mark.parametrize("precision", local_loss.PRECISIONS)
+def test_the_kernels_are_operators_of_torch(precision):
+    """Schema, fake versions and dispatch as torch.library checks them, so that torch.compile and graphs can use them."""
+    _, _, u_y, u = inputs(5, 40, 7)
+    rates = [1 / cuda.row_sums(a, 0.3) for a in (u, u_y)]
+    pairs = torch.tensor([[1, 2], [3, 4], [5, 6]], device=DEVICE)
+    for operator, arguments in (
+        (torch.ops.glocal.row_sums.default, (u, 0.3, precision)),
+        (torch.ops.glocal.panel.default, (u, u_y, *rates, 16, 40, 0.3, precision)),
+        (torch.ops.glocal.triplet_terms.default, (torch.randn(4, 4, device=DEVICE), pairs)),
+    ):
+        torch.library.opcheck(operator, arguments, atol=1e-3, rtol=1e-3)
+
+
+def test_every_tile_of_the_triangle_is_visited_once():
+    for n in (1, 2, 7, 20):
+        tiles = cuda._tiles(n, torch.device("cpu"))
+        assert tiles.dtype == torch.int32 and sorted(map(tuple, tiles.tolist())) == [
+            (i, j) for i in range(n) for j in range(i, n)
+        ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "shared"), [(80, 163), (90, 227)])  # KiB that a block of threads may have there
+def test_compiled_for_a_card_nothing_leaves_the_registers(architecture, shared):
+    """And tf32 and bf16 run on tensor cores: wgmma on sm_90, mma on sm_80."""
+    script = Path(__file__).resolve().parents[1] / "support" / "compile_kernels.py"
+    env = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    env["PYTHONPATH"] = os.pathsep.join([str(script.parents[2]), env.get("PYTHONPATH", "")])
+    run = subprocess.run([sys.executable, script, str(architecture)], env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    found = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(found) == 14  # two kernels in three precisions and one in one, each with aligned sizes and without
+    for kernel in found:
+        assert kernel["stack"] == kernel["local"] == 0 and kernel["reg"] < 255, kernel
+        assert kernel["shared"] <= shared * 1024, kernel
+        if kernel["precision"] != "fp32":
+            assert kernel["wgmma" if architecture == 90 else "mma"] > 0, kernel
 
 
 def test_no_triplets():
