@@ -23,6 +23,7 @@ from glocal import arrays, transform_io
 from glocal import triplets as triplet_tables
 from glocal.arrays import unit_rows
 from glocal.errors import GlocalError
+from glocal.system import devices
 from glocal.training import lbfgs, parameters, scaling, sgd, validation
 
 
@@ -32,18 +33,20 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     objective: "naive", "global" or "glocal" (see `losses.py`). lam: weight of the regulariser. alpha: share of the local
     loss, tau: its temperature (glocal only). bias: learn one; it is not regularised, and on THINGS it lowers the training loss
     without helping held-out objects (hence off). squared: square the regulariser's norm, as the paper does.
-    recipe: "converged" (`solvers.py`; start: W begins as start * I; max_iter, tol: when it stops; precision: fp32, tf32 or
-    bf16, of the local loss's products) or "paper" (`paper.py`; lr; schedule: fields of `paper.Schedule` to change;
+    recipe: "converged" (`training/lbfgs.py`; start: W begins as start * I; max_iter, tol: when it stops; precision: fp32, tf32 or
+    bf16, of the local loss's products) or "paper" (`training/sgd.py`; lr; schedule: fields of `sgd.Schedule` to change;
     random_state: the seed, None is 42, the authors'). The recipe converged has no randomness.
     keep: weights of the "best" iteration on held-out data, if the fit is given any, or of the "last"; None is "best" for
-    converged, "last" for paper. verbose: show a progress line. The other names: see the top of this file.
+    converged, "last" for paper. device: where the fit runs: "auto" (where x is, if that is a tensor on a GPU; else the GPU, if
+    there is one), "cpu", "cuda", "cuda:<number>". verbose: show a progress line. The other names: see the top of this file.
 
     After `fit`: weights_ (p, p), bias_ (p,), mean_, std_ (floats), history_ (one dict an iteration), converged_.
     """
 
     def __init__(self, objective="glocal", lam=0.1, alpha=0.1, tau=0.1, *, recipe="converged", bias=False, squared=True,
                  start=0.05, max_iter=150, tol=1e-5, lr=1e-3, schedule=None, keep=None, local_features="standardised",
-                 statistics="training", monitor="kl", precision="fp32", random_state=None, verbose=False):  # fmt: skip
+                 statistics="training", monitor="kl", precision="fp32", device="auto", random_state=None,
+                 verbose=False):  # fmt: skip
         self.objective = objective
         self.lam = lam
         self.alpha = alpha
@@ -61,6 +64,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.statistics = statistics
         self.monitor = monitor
         self.precision = precision
+        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
@@ -70,7 +74,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         mean_ and std_ are taken over the rows of x that occur in a triplet, so objects held out of `triplets` stay unseen.
         held_out: triplets (m', 3) among other rows of x, or (triplets, images (q', p)): measured at every iteration, used
         for keep="best" and for early stopping. init: a fitted transform to start from (recipe converged). checkpoint: a
-        file that a killed fit goes on from. On CUDA if x is there.
+        file that an interrupted fit resumes from.
         Raises GlocalError for bad features (NaN, constant column, a spread lost in rounding, a context on another scale), bad
         triplets, settings out of range (`parameters.py`), a missing context, and an objective that is not finite.
         """
@@ -101,15 +105,15 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self
 
     def _data(self, x, triplets, context, held_out):
-        """Everything checked and standardised: x, triplets, y as tensors on x's device, and a HeldOut or None."""
-        device = x.device if isinstance(x, torch.Tensor) else torch.device("cpu")
+        """Everything checked and standardised: x, triplets, y as tensors on the device, and a HeldOut or None."""
+        device = devices.device(self.device, like=x)
         x = arrays.check(_numpy(x), name="features")
         triplets = triplet_tables.check(_numpy(triplets), len(x))
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
         seen = x if self.statistics == "all" else x[np.unique(triplets)]
         self.mean_, self.std_ = scaling.fit_moments(seen)
-        z = self._standardise(x, "features").to(device)
+        z = self._standardise(x, "features", device)
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
         if held_out is not None:
             table, images = held_out if isinstance(held_out, tuple) else (held_out, None)
@@ -123,11 +127,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         y = arrays.check(_numpy(images), name=name)
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
-        z = self._standardise(y, name)  # (q, p)
+        z = self._standardise(y, name, device)  # (q, p)
         if self.local_features == "raw":
             scaling.refuse_float32(self.mean_, self.std_, 'local_features: "raw"')
-            z = torch.as_tensor(y.astype(np.float32))
-        return z.to(device)
+            z = torch.as_tensor(y.astype(np.float32), device=device)
+        return z
 
     def _settings(self):
         return dict(lr=self.lr, lam=self.lam, tau=self.tau) | (dict(alpha=self.alpha) if self.objective == "glocal" else {})
@@ -232,10 +236,10 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """images (q, p) as the local loss sees them: standardised, or (local_features="raw") as they are. (q, p) float32."""
         check_is_fitted(self, "weights_")
         images = _numpy(images)
-        return images.astype(np.float32) if self.local_features == "raw" else self._standardise(images, "images").numpy()
+        return images.astype(np.float32) if self.local_features == "raw" else self._standardise(images, "images", "cpu").numpy()
 
-    def _standardise(self, x, name) -> torch.Tensor:
-        return torch.as_tensor(scaling.standardise_for_fit(x, self.mean_, self.std_, name))
+    def _standardise(self, x, name, device) -> torch.Tensor:
+        return torch.as_tensor(scaling.standardise_for_fit(x, self.mean_, self.std_, name), device=device)
 
 
 @contextmanager

@@ -521,3 +521,22 @@ def test_unit_norm_at_any_scale(seed, scale):
     x = np.random.default_rng(seed).normal(size=(6, 5))
     np.testing.assert_allclose(unit_norm(scale * x), unit_norm(x), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(unit_norm(scale * x), axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", ["converged", "paper"])
+@pytest.mark.parametrize("objective", ["naive", "glocal"])
+def test_every_tensor_of_a_fit_is_on_the_device_asked_for(recipe, objective):
+    """As on a GPU: a tensor made without saying where lands elsewhere, here on a device that holds nothing, and fails."""
+    x, triplets = observed(n=40, p=12, d=3, m=600)
+    held_out, how = (triplets[:90], x[:15]), dict(recipe=recipe, max_iter=3, schedule={"epochs": 1, "images": 16})
+    expected = GLocalTransform(objective, device="cpu", **how).fit(x, triplets, context=x, held_out=held_out)
+    with torch.device("meta"):
+        found = GLocalTransform(objective, device="cpu", **how).fit(x, triplets, context=x, held_out=held_out)
+    np.testing.assert_array_equal(found.weights_, expected.weights_)
+    assert found.history_ == expected.history_
+
+
+def test_a_device_that_is_not_there_is_one_sentence():
+    x, triplets = observed(n=10, p=4, m=30)
+    with pytest.raises(GlocalError, match="device: "):
+        GLocalTransform("naive", device=f"cuda:{torch.cuda.device_count()}").fit(x, triplets)

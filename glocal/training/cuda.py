@@ -97,7 +97,8 @@ def _tiles(n: int, device) -> Tensor:
 def _cosines(u, i, j, q, p, HOW: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr):
     """u_r . u_c for the rows from i on and the columns from j on, zero beyond row q. (TILE, TILE) float32.
 
-    The first row's place is a 64-bit scalar, and places inside a tile are 32-bit: 64-bit ones for each thread do not fit its registers.
+    The first row's place is a 64-bit scalar, and places inside a tile are 32-bit: 64-bit ones in every thread do not fit its
+    registers.
     """
     r, k = tl.arange(0, TILE), tl.arange(0, DEPTH)
     rows = u + i.to(tl.int64) * p + (r[:, None] * p + k[None, :])  # (TILE, DEPTH)

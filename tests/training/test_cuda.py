@@ -143,9 +143,8 @@ def test_the_kernels_are_operators_of_torch(precision):
 def test_every_tile_of_the_triangle_is_visited_once():
     for n in (1, 2, 7, 20):
         tiles = cuda._tiles(n, torch.device("cpu"))
-        assert tiles.dtype == torch.int32 and sorted(map(tuple, tiles.tolist())) == [
-            (i, j) for i in range(n) for j in range(i, n)
-        ]
+        triangle = [(i, j) for i in range(n) for j in range(i, n)]
+        assert tiles.dtype == torch.int32 and sorted(map(tuple, tiles.tolist())) == triangle
 
 
 @pytest.mark.slow

@@ -1,0 +1,26 @@
+"""Where tensors live: one word of the user, one device."""
+
+import torch
+
+from glocal.errors import GlocalError
+
+
+def device(word: str | torch.device = "auto", like=None) -> torch.device:
+    """The device that "auto", "cpu", "cuda" or "cuda:<number>" means.
+
+    "auto": where `like` is, if that is a tensor on a GPU; else the GPU, if there is one; else the CPU. Raises GlocalError for
+    another word and for a GPU that is not there.
+    """
+    if str(word) == "auto":
+        if isinstance(like, torch.Tensor) and like.is_cuda:
+            return like.device
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(word)
+    except (RuntimeError, TypeError):
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise GlocalError(f'device: "{word}" is not known; it must be auto, cpu, cuda or cuda:<number>.')
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise GlocalError(f'device: "{word}" is asked for, and PyTorch sees {torch.cuda.device_count()} GPUs; use auto or cpu.')
+    return found
