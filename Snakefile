@@ -19,8 +19,23 @@ include: "rules/evaluate.smk"
 include: "rules/figures.smk"
 
 
+localrules:
+    all,
+    extract,
+    align,
+    human,
+    few_shot,
+    anomaly,
+    structure,
+    tables,
+    figures,
+    publish,
+
+
 rule all:
     default_target: True
     input:
         rules.figures.input,
         rules.tables.input,
+    message:
+        f"All results of {config['profile']}"

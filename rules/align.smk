@@ -12,15 +12,22 @@ rule align_encoder:
         TRANSFORMS,
         table=f"{RESULTS}/tables/{{encoder}}/alignment.csv",
         history=f"{RESULTS}/tables/{{encoder}}/history.csv",
-        figure=f"{RESULTS}/figures/alignment-{{encoder}}.png",
-        training=f"{RESULTS}/figures/training-{{encoder}}.png",
+        figures=[report_figure("alignment", figure) for figure in FIGURES["alignment"]],
     log:
         notebook=f"{RESULTS}/logs/02_align-{{encoder}}.ipynb",
+    benchmark:
+        f"{RESULTS}/benchmarks/02_align-{{encoder}}.tsv"
     conda:
         "../environment.yml"
     threads: 4
+    resources:
+        mem_mb=memory(6000),
+        runtime=240,
+        gpu=1 if config.get("device") == "cuda" else 0,
     params:
         settings=config["alignment"],
+        seed=config["seed"],
+        observer=OBSERVER,
     message:
         "Align {wildcards.encoder}"
     shell:
@@ -30,4 +37,6 @@ rule align_encoder:
 rule align:
     """All encoders aligned, and the table of them."""
     input:
-        stage("alignment"),
+        results_of("alignment"),
+    message:
+        f"All encoders aligned of {config['profile']}"

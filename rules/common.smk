@@ -44,15 +44,31 @@ OBJECTIVES = config["alignment"]["objectives"]
 DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or config["downstream"] == "folds"]
 # The config as it is after --config overrides: what the notebooks read, and a record of what was run.
 EFFECTIVE = f"{RESULTS}/config.yaml"
+OBSERVER = config["observer"]  # stands in every figure
 # The transforms of an encoder: one per objective fitted on all objects, and one per fold and objective.
 TRANSFORMS = [
     f"{RESULTS}/transforms/{{encoder}}/{place}{o}.npz" for place in ["", *(f"{f}/" for f in FOLDS)] for o in OBJECTIVES
 ]
 TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
-# What a stage leaves beside its table of measurements: intervals, tests, classes.
-MORE = {"few_shot": ["gains", "tests", "classes"], "anomaly": ["summary", "tests", "oracle"]}
+# What a step leaves for an encoder: its table of measurements, what follows from it (intervals, tests, classes), and figures.
+TABLES = {
+    "alignment": ["alignment"],
+    "human": ["human"],
+    "few_shot": ["few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes"],
+    "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
+    "structure": ["structure"],
+}
+MODES = {mode for spec in config["anomaly"]["sets"].values() for mode in spec["modes"]}
+FIGURES = {
+    "alignment": ["alignment", "training"],
+    "human": ["human"],
+    "few_shot": ["few_shot", "few_shot_curves", "few_shot_classes"],
+    "anomaly": ["anomaly"] + (["anomaly_classes"] if MODES - {"set"} else []),
+    "structure": ["structure", "similarity"],
+}
 RUN = f"python -m glocal run-notebook {{input.notebook:q}} {{log.notebook:q}} -p config {shlex.quote(EFFECTIVE)} --threads {{threads}}"
 RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder:q}}"
+RUN_PARAMS = f"{RUN} -p encoder {{params.encoder:q}}"  # where rules are made in a loop, whose variable is its last one
 
 
 wildcard_constraints:
@@ -65,21 +81,49 @@ def feature_files(encoder):
     return [f"{RESULTS}/features/{encoder}/{name}{end}" for name in sets for end in (".npy", ".csv", ".json")]
 
 
+def extraction_figures(encoder):
+    return [f"{RESULTS}/figures/features-{encoder}.png"] + (
+        [f"{RESULTS}/figures/pictures.png"] if config["source"] == "demo" else []
+    )
+
+
 def features_of(wildcards):
     """What a step of an encoder reads: its features and their summary."""
     return [*feature_files(wildcards.encoder), f"{RESULTS}/tables/{wildcards.encoder}/features.csv"]
 
 
-def parts(table):
-    """The encoders' parts of a results table."""
-    encoders = ENCODERS if table in ("alignment", "human") else DOWNSTREAM
-    return [f"{RESULTS}/tables/{encoder}/{table}.csv" for encoder in encoders]
+def report_figure(step, figure):
+    return report(
+        f"{RESULTS}/figures/{figure}-{{encoder}}.png", category="Figures", caption=f"../figures/captions/{step}.rst"
+    )
 
 
-def stage(name):
-    """A stage's tables and the encoders' parts of them: parts that a killed run took away are made anew, not left out."""
-    names = [name, *(f"{name}_{table}" for table in MORE.get(name, []))]
-    return [path for table in names for path in (f"{RESULTS}/{table}.csv", *parts(table))]
+def gather_commands(step):
+    """One command a table: the encoders' parts below one another."""
+    of = lambda table: [f"{RESULTS}/tables/{encoder}/{table}.csv" for encoder in encoders_of(step)]
+    return " && ".join(
+        shlex.join(["python", "-m", "glocal", "gather", *of(t), "--out", f"{RESULTS}/{t}.csv"]) for t in TABLES[step]
+    )
+
+
+def memory(mb):
+    """Memory that doubles when a step is tried again, as on a cluster that ended it for too much of it."""
+    return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
+
+
+def encoders_of(step):
+    return ENCODERS if step in ("alignment", "human") else DOWNSTREAM
+
+
+def parts(step):
+    """The encoders' tables of a step."""
+    return [f"{RESULTS}/tables/{encoder}/{table}.csv" for table in TABLES[step] for encoder in encoders_of(step)]
+
+
+def results_of(step):
+    """All that a step leaves, so that whatever of it is deleted is made again."""
+    figures = [f"{RESULTS}/figures/{figure}-{encoder}.png" for figure in FIGURES[step] for encoder in encoders_of(step)]
+    return [*(f"{RESULTS}/{table}.csv" for table in TABLES[step]), *parts(step), *figures]
 
 
 def write_config():

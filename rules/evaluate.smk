@@ -1,7 +1,6 @@
 # Stages 3 to 6: people, few-shot, anomaly detection, structure. Each is one notebook per encoder and its tidy tables.
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
-TABLES = ["alignment", *EVALUATIONS, *(f"{name}_{table}" for name in MORE for table in MORE[name])]
 
 for name, number in EVALUATIONS.items():
 
@@ -15,70 +14,85 @@ for name, number in EVALUATIONS.items():
             triplets=TRIPLETS,
             features=features_of,
         output:
-            [f"{RESULTS}/tables/{{encoder}}/{name}_{table}.csv" for table in MORE.get(name, [])],
-            table=f"{RESULTS}/tables/{{encoder}}/{name}.csv",
-            figure=report(
-                f"{RESULTS}/figures/{name}-{{encoder}}.png",
-                category="Figures",
-                caption=f"../figures/captions/{name}.rst",
-            ),
+            [f"{RESULTS}/tables/{{encoder}}/{table}.csv" for table in TABLES[name]],
+            [report_figure(name, figure) for figure in FIGURES[name]],
         log:
             notebook=f"{RESULTS}/logs/{number}-{{encoder}}.ipynb",
+        benchmark:
+            f"{RESULTS}/benchmarks/{number}-{{encoder}}.tsv"
         conda:
             "../environment.yml"
         threads: 4
+        resources:
+            mem_mb=memory(6000),
+            runtime=240,
         params:
             settings=config.get(name, config.get("references")),
             seed=config["seed"],
+            observer=OBSERVER,
         message:
             f"Evaluate {{wildcards.encoder}}: {name}"
         shell:
             RUN_ENCODER
 
 
-rule gather:
-    """One tidy table from the encoders' parts."""
-    input:
-        lambda wildcards: parts(wildcards.table),
-    output:
-        f"{RESULTS}/{{table}}.csv",
-    log:
-        f"{RESULTS}/logs/gather-{{table}}.log",
-    wildcard_constraints:
-        table="|".join(TABLES),
-    conda:
-        "../environment.yml"
-    message:
-        "Gather {output}"
-    shell:
-        "python -m glocal gather {input:q} --out {output:q} 2>&1 | tee {log:q}"
+for name in TABLES:
+
+    rule:
+        name:
+            f"gather_{name}"
+        input:
+            parts(name),
+        output:
+            [f"{RESULTS}/{table}.csv" for table in TABLES[name]],
+        log:
+            f"{RESULTS}/logs/gather-{name}.log",
+        localrule: True
+        conda:
+            "../environment.yml"
+        params:
+            commands=gather_commands(name),
+        message:
+            f"Gather the tables of {name}"
+        shell:
+            "({params.commands}) 2>&1 | tee {log:q}"
 
 
 rule human:
     """Agreement with human odd-one-out choices."""
     input:
-        stage("human"),
+        results_of("human"),
+    message:
+        f"Agreement with people of {config['profile']}"
 
 
 rule few_shot:
     """Few-shot classification."""
     input:
-        stage("few_shot"),
+        results_of("few_shot"),
+    message:
+        f"Few-shot classification of {config['profile']}"
 
 
 rule anomaly:
     """Anomaly detection."""
     input:
-        stage("anomaly"),
+        results_of("anomaly"),
+    message:
+        f"Anomaly detection of {config['profile']}"
 
 
 rule structure:
     """Neighbours and superclasses before and after."""
     input:
-        stage("structure"),
+        results_of("structure"),
+    message:
+        f"Neighbours and superclasses of {config['profile']}"
 
 
 rule tables:
-    """All tables."""
+    """All tables, and the figures of every step."""
     input:
-        [stage(name) for name in ["alignment", *EVALUATIONS]],
+        [results_of(name) for name in TABLES],
+    message:
+        f"All tables of {config['profile']}"

@@ -6,7 +6,8 @@ rule triplets:
     input:
         files_of("datasets.observer" if config["source"] == "demo" else "datasets.judgments"),
     output:
-        TRIPLETS,
+        table=TRIPLETS[0],
+        about=TRIPLETS[1],
     log:
         f"{RESULTS}/logs/triplets.log",
     conda:
@@ -16,9 +17,9 @@ rule triplets:
         folds=config["alignment"]["folds"],
         seed=config["seed"],
     message:
-        "Odd-one-out triplets -> {output}"
+        "Odd-one-out triplets -> {output.table}"
     shell:
-        f"python -m glocal triplets --config {shlex.quote(EFFECTIVE)} --out {{output[0]:q}} 2>&1 | tee {{log:q}}"
+        f"python -m glocal triplets --config {shlex.quote(EFFECTIVE)} --out {{output.table:q}} 2>&1 | tee {{log:q}}"
 
 
 for encoder, settings in config["encoders"].items():
@@ -34,14 +35,18 @@ for encoder, settings in config["encoders"].items():
             # `update`: sets that are whole and of the same key are kept, not made again.
             [update(path) for path in feature_files(encoder)],
             table=f"{RESULTS}/tables/{encoder}/features.csv",
-            figure=f"{RESULTS}/figures/features-{encoder}.png",
+            figures=extraction_figures(encoder),
         log:
             notebook=f"{RESULTS}/logs/01_extract-{encoder}.ipynb",
+        benchmark:
+            f"{RESULTS}/benchmarks/01_extract-{encoder}.tsv"
         conda:
             "../environment.yml"
         threads: 4
         resources:
             gpu=int("model" in settings),
+            mem_mb=memory(8000),
+            runtime=720,
         params:
             encoder=encoder,
             settings=settings,
@@ -54,10 +59,13 @@ for encoder, settings in config["encoders"].items():
         message:
             f"Extract {encoder}"
         shell:
-            RUN + " -p encoder {params.encoder:q}"  # not the loop's variable: commands are put together when all rules are read
+            RUN_PARAMS
 
 
 rule extract:
     """Features of all encoders."""
     input:
-        [path for encoder in ENCODERS for path in (*feature_files(encoder), f"{RESULTS}/tables/{encoder}/features.csv")],
+        [f"{RESULTS}/tables/{encoder}/features.csv" for encoder in ENCODERS],
+        [path for encoder in ENCODERS for path in (*feature_files(encoder), *extraction_figures(encoder))],
+    message:
+        f"Features of all encoders of {config['profile']}"

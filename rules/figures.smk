@@ -16,12 +16,20 @@ rule figures_profile:
         notebook="notebooks/07_figures.ipynb",
     output:
         report(f"{RESULTS}/figures/overview.png", category="Figures", caption="../figures/captions/overview.rst"),
+        teaser=[f"{RESULTS}/figures/teaser.png"] if config["source"] == "demo" else [],
         table=f"{RESULTS}/headline.csv",
     log:
         notebook=f"{RESULTS}/logs/07_figures.ipynb",
+    benchmark:
+        f"{RESULTS}/benchmarks/07_figures.tsv"
     conda:
         "../environment.yml"
     threads: 4
+    resources:
+        mem_mb=memory(4000),
+        runtime=60,
+    params:
+        observer=OBSERVER,
     message:
         f"Figures of {config['profile']}"
     shell:
@@ -31,7 +39,10 @@ rule figures_profile:
 rule figures:
     """Every figure of the profile."""
     input:
-        f"{RESULTS}/figures/overview.png",
+        rules.figures_profile.output,
+        rules.extract.input,
+    message:
+        f"All figures of {config['profile']}"
 
 
 rule publish:
