@@ -135,8 +135,16 @@ def wide(table, digits: int = 3):
 
 
 def show(config: dict, folder: Path) -> str:
-    """The headline table and where the figures are, as text for the terminal."""
+    """The headline table, the figures to open first and the next command, as text for the terminal."""
     table = wide(headline(folder)).reset_index().to_string(index=False)
     note = "" if config["observer"] == "human" else f" ({config['observer']}: no human judgments)"
-    where = f"figures: {folder / 'figures'}\ntables:  {folder}\nnotebooks as run: {folder / 'logs'}"
-    return f"\n{config['profile']}{note}\n\n{table}\n\n{where}"
+    encoder, figures = next(iter(config["encoders"])), folder / "figures"
+    first = [
+        figures / f"{name}.png" for name in ("overview", f"few_shot-{encoder}", f"anomaly-{encoder}", f"similarity-{encoder}")
+    ]
+    look = "\n".join(["look at:", *(f"  {path}" for path in first if path.exists())])
+    where = f"tables: {folder} · notebooks as run: {folder / 'logs'}"
+    step = "snakemake --cores 8 --configfile config/clip-b32.yaml     # human judgments, CLIP features"
+    own = "jupyter lab notebooks/00_your_own_encoder.ipynb           # your own encoder and images"
+    following = [f"  {step}"] * (config["source"] == "demo") + [f"  {own}"]
+    return "\n".join(["", f"{config['profile']}{note}", "", table, "", look, where, "next:", *following])

@@ -51,6 +51,8 @@ def run(notebook: str, executed: str, parameters: dict, threads: int = 0) -> Non
         raise GlocalError(f'{notebook}: has no parameter "{name}".{did_you_mean(name, known)}')
     target.parent.mkdir(parents=True, exist_ok=True)
     _limit_threads(threads)
+    if not sys.stderr.isatty():  # a progress bar in a log file: a line every half minute, not every tenth of a second
+        os.environ.setdefault("TQDM_MININTERVAL", "30")
     try:
         papermill.execute_notebook(
             str(source), str(target), parameters, kernel_name="python3", cwd=str(root()), progress_bar=False,

@@ -30,6 +30,9 @@ def folder(tmp_path):
     return tmp_path
 
 
+HUMAN = {"profile": "x", "observer": "human", "source": "public", "encoders": {"first": {}}}
+
+
 def row(table, measure, transform):
     found = table[(table["measure"] == measure) & (table["transform"] == transform)]
     assert len(found) == 1
@@ -83,16 +86,20 @@ def test_a_task_with_a_small_pool_is_in_the_headline_at_its_own_shots(folder):
     assert few[["measure", "task"]].to_numpy().tolist() == [["1-shot accuracy", "small"], ["5-shot accuracy", "t"]]
     assert row(headline, "5-shot accuracy", "naive")["mean"] == pytest.approx(0.6)
     assert row(headline, "1-shot accuracy", "naive")["mean"] == pytest.approx(0.25)
-    assert "1-shot accuracy" in tables.show({"profile": "x", "observer": "human"}, folder)
+    assert "1-shot accuracy" in tables.show(HUMAN, folder)
 
 
 def test_wide_and_show(folder):
     wide = tables.wide(tables.headline(folder), digits=2)
     assert list(wide.columns) == ["original", "naive"]
     assert wide.loc[("odd-one-out accuracy, held out", "", "object"), "naive"] == "0.65"
-    text = tables.show({"profile": "demo", "observer": "simulated observer"}, folder)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "overview.png").touch()
+    text = tables.show(HUMAN | {"profile": "demo", "observer": "simulated observer", "source": "demo"}, folder)
     assert "simulated observer: no human judgments" in text and "0.650" in text and str(folder) in text
-    assert "no human judgments" not in tables.show({"profile": "x", "observer": "human"}, folder)
+    assert f"look at:\n  {folder}/figures/overview.png\n" in text and "few_shot-first" not in text
+    assert "--configfile config/clip-b32.yaml" in text and "--configfile" not in tables.show(HUMAN, folder)
+    assert "no human judgments" not in tables.show(HUMAN, folder)
 
 
 def test_gather_puts_parts_below_one_another_and_keeps_names_text(folder, tmp_path):
