@@ -1,6 +1,11 @@
 # Two commands do all the set-up: `make demo` and `make test`. Both need Python >= 3.11 and the package index, nothing else.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+# PyTorch's wheels. Empty: those of the package index, on Linux with 4 GB of CUDA libraries. cpu: without them; auto: those that fit
+# the driver. The latter two are uv's --torch-backend, which asks PyTorch's own index (not tested against it yet); where that is not
+# reached, the wheels of the package index are installed. To choose again: make clean.
+TORCH ?=
+INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo clip-b32 test lint notebooks bench env clean
@@ -34,8 +39,11 @@ env: .venv/installed
 	  { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet "uv==0.13.9"
-	.venv/bin/uv pip install --python .venv/bin/python --quiet --requirement requirements.lock
-	.venv/bin/uv pip install --python .venv/bin/python --quiet --no-deps --editable .
+	@if [ -z "$(TORCH)" ]; then $(INSTALL) --requirement requirements.lock; else \
+	  $(INSTALL) --torch-backend "$(TORCH)" --constraint requirements.lock --requirement pyproject.toml --extra pipeline --extra test || \
+	  { echo "TORCH=$(TORCH): these wheels cannot be had here; installing those of the package index."; \
+	    $(INSTALL) --requirement requirements.lock; }; fi
+	$(INSTALL) --no-deps --editable .
 	@touch $@
 
 clean:  ## results and environment; data/ and figures/ stay

@@ -1,161 +1,235 @@
-"""The command line: python -m glocal <command>.
+"""The command line: glocal <command>, or python -m glocal <command>. `glocal --help` lists the commands.
 
-extract     pictures through an encoder           python -m glocal extract pictures/ --encoder timm:resnet18 --out features
-fit         learn a transform from files          python -m glocal fit features.npy triplets.csv --out t.npz
-transform   apply one                             python -m glocal transform t.npz features.npy --out aligned.npy
-score       odd-one-out accuracy of features      python -m glocal score features.npy triplets.csv
-export      features as HDF5 or safetensors       python -m glocal export features --out features.h5
-data        list the public files, fetch them     python -m glocal data --fetch
-plan        what a config downloads and needs     python -m glocal plan --config config/paper.yaml
-replication our numbers beside the paper's        python -m glocal replication results/clip-b32 --encoder clip-b32 --out page.md
-triplets, run-notebook, gather, publish, report   steps of the pipeline, called by Snakemake
+Paths start where the command is typed. Each command loads what it needs when it runs, so that help is immediate and fit,
+transform, score and data need no more than numpy, scipy, scikit-learn and torch. The pipeline's own steps: workflow/steps.py.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
-import numpy as np
+import click
 
+from glocal import __version__
 from glocal.errors import GlocalError
-from glocal.system.files import refuse_overwriting, replacing, seal, write_array, write_text
-from glocal.system.paths import resolve
-from glocal.workflow.config import load_config
+from glocal.workflow.steps import STEPS, config_option
 
 
 def main(argv=None) -> int:
-    """Run one command. Returns the exit code: 0, or 2 after printing one sentence about what to mend."""
-    args = _parser().parse_args(argv)
+    """Run one command. Returns the exit code: 0, or 2 after one sentence on stderr that says what to fix."""
     try:
-        args.command(args)
-    except GlocalError as error:
-        print(f"glocal: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return commands.main(argv, "glocal", standalone_mode=False) or 0
+    except click.Abort:
+        return 130  # interrupted from the keyboard
+    except (GlocalError, click.ClickException) as error:
+        reason = _usage(error) if isinstance(error, click.UsageError) else str(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "glocal").split(".")[0] == "glocal":
+            raise
+        reason = f'this command needs the package {error.name}; run `pip install "glocal[pipeline]"`.'
+    print(f"glocal: {reason}", file=sys.stderr)
+    return 2
 
 
-def extract(args):
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with a command as it was typed, in one line."""
+    where = error.ctx.command_path if error.ctx else "glocal"
+    return f"{' '.join(error.format_message().split()).rstrip('.')}; see `{where} --help`."
+
+
+class Sections(click.Group):
+    """A group that lists its commands in the order of the file, the steps of the pipeline in a section of their own."""
+
+    def format_commands(self, ctx, formatter):
+        own = [name for name in self.commands if name not in STEPS]
+        for title, names in {"Commands": own, "Steps of the pipeline, run by Snakemake": STEPS}.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(80)) for name in names])
+
+
+@click.group(
+    cls=Sections,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120},
+)
+@click.version_option(__version__, prog_name="glocal")
+@click.pass_context
+def commands(ctx):
+    """Align a network's features with human odd-one-out judgments, and keep their neighbourhoods.
+
+    \b
+    glocal extract my/images --encoder timm:resnet18 --out features
+    glocal fit features.npy triplets.csv --context features.npy --out transform.npz
+    glocal transform transform.npz features.npy --out aligned
+    glocal score aligned.npy triplets.csv
+
+    Features are .npy files of shape (n, p). Triplets are .npy, .csv or .txt files with one triplet a row: the two objects
+    that were kept, then the odd one out, counted from 0. `glocal COMMAND --help` explains a command.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@commands.command()
+@click.argument("images")
+@click.option("--out", metavar="STEM", required=True, help="Where to write: STEM.npy, STEM.csv and STEM.json.")
+@click.option(
+    "--encoder", metavar="NAME", default="efficientnet-lite0",
+    help="efficientnet-lite0, timm:MODEL, torchvision:MODEL, open_clip:MODEL:WEIGHTS, or my_module:function.",
+)  # fmt: skip
+@click.option("--layer", metavar="NAME", show_default="the last before the classifier", help="Module of the network to read.")
+@click.option("--token", type=click.Choice(["cls", "mean"]), show_default="none", help="Which token of a layer of tokens.")
+@click.option("--labels", metavar="CSV", show_default="none", help="Labels of the images, by the column `picture`.")
+@click.option("--skip-broken", is_flag=True, show_default="off", help="Leave out images that cannot be read, and list them.")
+@click.option("--batch", type=click.IntRange(min=1), metavar="N", default=32, help="Images at a time.")
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", help="Type of the stored numbers.")
+@click.option("--device", metavar="DEVICE", show_default="cuda if there is one, else cpu", help="Where the network runs.")
+def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtype, device):
+    """Features of images by an encoder.
+
+    IMAGES: a folder, a csv that lists images in its column `picture`, or an image set of data/image_sets.csv. An interrupted
+    extraction resumes with the same command.
+    """
     from glocal.datasets import image_sets
-    from glocal.features import jobs
-    from glocal.features.encoders import encoder
+    from glocal.features import encoders, jobs
 
-    spec = image_sets.named(args.images, args.labels, args.skip_broken)
-    e = encoder(args.encoder, args.device, args.layer, args.token)
-    images, stem = image_sets.image_set(spec, args.images), Path(args.out).absolute()
-    found = jobs.image_features(e, images, stem, batch=args.batch, dtype=args.dtype)
-    print(f"{args.out}.npy, .csv, .json: {found.x.shape[0]} pictures x {found.x.shape[1]} features")
+    spec = image_sets.named(images, labels, skip_broken)
+    e = encoders.encoder(encoder, device, layer, token)
+    found = jobs.image_features(e, image_sets.image_set(spec, images), Path(out).absolute(), batch=batch, dtype=dtype)
+    print(f"{out}.npy, .csv, .json: {found.x.shape[0]} pictures x {found.x.shape[1]} features")
 
 
-def fit(args):
+@commands.command()
+@click.argument("features")
+@click.argument("triplets")
+@click.option("--out", metavar="FILE", required=True, help="The transform: .npz or .safetensors.")
+@click.option("--context", metavar="NPY", show_default="none", help="Features of other images, for the local loss of glocal.")
+@click.option("--objective", metavar="NAME", default="glocal", help="naive, global or glocal.")
+@click.option("--lam", type=float, default=0.1, help="Weight of the regulariser.")
+@click.option("--alpha", type=float, default=0.1, help="Share of the local loss; glocal only.")
+@click.option("--tau", type=float, default=0.1, help="Temperature of the local loss; glocal only.")
+@click.option("--lr", type=float, default=1e-3, help="Learning rate; recipe paper only.")
+@click.option(
+    "--recipe", type=click.Choice(["converged", "paper"]), default="converged",
+    help="Full-batch L-BFGS until it converges, or the authors' schedule.",
+)  # fmt: skip
+@click.option("--held-out", metavar="FILE", show_default="none", help="Triplets to watch while fitting; the best are kept.")
+@click.option("--checkpoint", metavar="FILE", show_default="none", help="An interrupted fit resumes from this file.")
+@click.option("--verbose", is_flag=True, show_default="off", help="Show a line of progress.")
+def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe, held_out, checkpoint, verbose):
+    """Learn a transform from features and triplets."""
+    from glocal.system.files import refuse_overwriting
     from glocal.transform import GLocalTransform
 
-    if Path(args.out).suffix not in (".npz", ".safetensors"):  # before the fit, not after it
-        raise GlocalError(f"{args.out}: transforms are saved as .npz or .safetensors; change the suffix.")
-    inputs = (args.features, args.triplets, args.context, args.held_out)
-    for written in filter(None, (args.out, args.checkpoint)):
-        refuse_overwriting(written, *inputs)
-    t = GLocalTransform(args.objective, args.lam, args.alpha, args.tau, recipe=args.recipe, lr=args.lr, verbose=args.verbose)
-    context = _features(args.context, training=True) if args.context else None
-    held_out = _triplets(args.held_out) if args.held_out else None
-    x, table = _features(args.features, training=True), _triplets(args.triplets)
-    t.fit(x, table, context=context, held_out=held_out, checkpoint=args.checkpoint)
+    if Path(out).suffix not in (".npz", ".safetensors"):  # before the fit, not after it
+        raise GlocalError(f"{out}: transforms are saved as .npz or .safetensors; change the suffix.")
+    for written in filter(None, (out, checkpoint)):
+        refuse_overwriting(written, features, triplets, context, held_out)
+    t = GLocalTransform(objective, lam, alpha, tau, recipe=recipe, lr=lr, verbose=verbose)
+    context = _features(context, training=True) if context else None
+    held_out = _triplets(held_out) if held_out else None
+    x, table = _features(features, training=True), _triplets(triplets)
+    t.fit(x, table, context=context, held_out=held_out, checkpoint=checkpoint)
     last = t.history_[-1]
-    print(f"{t.save(args.out)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}")
+    print(f"{t.save(out)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}")
 
 
-def transform(args):
+@commands.command()
+@click.argument("transform")
+@click.argument("features")
+@click.option("--out", metavar="NPY", required=True, help="The aligned features.")
+@click.option("--any-scale", is_flag=True, show_default="off", help="Accept features on another scale than those of the fit.")
+def transform(transform, features, out, any_scale):
+    """Apply a transform to features.
+
+    TRANSFORM: a file, or one of the authors' by its name in data/registry.csv, such as published-clip_ViT-L-14. Features of
+    another model are refused.
+    """
     from glocal.features import published
+    from glocal.system.files import refuse_overwriting, write_array
 
-    out = Path(args.out if args.out.endswith(".npy") else f"{args.out}.npy")
-    refuse_overwriting(out, args.transform, args.features)
-    z = published.align(args.transform, _features(args.features), args.any_scale, _header(args.features))
+    out = Path(out if out.endswith(".npy") else f"{out}.npy")
+    refuse_overwriting(out, transform, features)
+    z = published.align(transform, _features(features), any_scale, _header(features))
     write_array(out, z)
     print(f"{out}: {z.shape[0]} x {z.shape[1]}")
 
 
-def score(args):
-    from glocal import triplets
+@commands.command()
+@click.argument("features")
+@click.argument("triplets")
+@click.option("--similarity", type=click.Choice(["dot", "cosine"]), default="dot", help="How alike two objects are.")
+def score(features, triplets, similarity):
+    """Odd-one-out accuracy of features."""
+    from glocal.triplets import accuracy, check
 
-    x = _features(args.features)
-    rows = triplets.check(_triplets(args.triplets), len(x))
-    print(f"odd-one-out accuracy {triplets.accuracy(x, rows, args.similarity):.4f} on {len(rows)} triplets (chance 0.3333)")
+    x = _features(features)
+    rows = check(_triplets(triplets), len(x))
+    print(f"odd-one-out accuracy {accuracy(x, rows, similarity):.4f} on {len(rows)} triplets (chance 0.3333)")
 
 
-def export(args):
+@commands.command()
+@click.argument("features")
+@click.option("--out", metavar="FILE", required=True, help=".h5, .hdf5 or .safetensors.")
+def export(features, out):
+    """Extracted features as HDF5 or safetensors."""
     from glocal.features.export import export
+    from glocal.system.files import refuse_overwriting
 
-    refuse_overwriting(args.out, args.features)
-    print(export(Path(args.features.removesuffix(".npy")).absolute(), args.out))
-
-
-def plan(args):
-    from glocal.workflow import plan
-
-    print(plan.show(load_config(args.config)))
+    refuse_overwriting(out, features)
+    print(export(Path(features.removesuffix(".npy")).absolute(), out))
 
 
-def data(args):
+@commands.command()
+@click.argument("names", nargs=-1)
+@click.option("--fetch", is_flag=True, show_default="off", help="Download them to data/, and show where they are.")
+def data(names, fetch):
+    """List the public files, or download them.
+
+    NAMES: of data/registry.csv; none stands for all. Downloads are verified, and land in data/ of the repository, or of the
+    current folder outside it; files below the folder that GLOCAL_MIRROR names are not downloaded.
+    """
     from glocal.datasets import registry
 
-    for name in args.names or registry.registry():
+    for name in names or registry.registry():
         row = registry.entry(name)
-        where = registry.fetch(name) if args.fetch else ""
+        where = registry.fetch(name) if fetch else ""
         print(f"{name:28} {int(row['bytes']):>10,} bytes  {row['licence']:.40}  {where}")
 
 
-def triplets(args):
-    config = load_config(args.config)
-    if config["source"] == "demo":
-        from glocal.datasets import observer as source
-    else:
-        from glocal.datasets import judgments as source
-    tables, about = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
-    out = Path(args.out)
-    write_text(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
-    seal(out.with_suffix(".json"))
-    with replacing(out) as draft:
-        np.savez_compressed(draft, **{k: v.astype(np.int32) for k, v in tables.items()})
-        seal(draft, out)
-    for name, table in tables.items():
-        print(f"{name:18} {len(table):>8,} triplets")
+@commands.command()
+@config_option
+def plan(config):
+    """What a config downloads, and what must be fetched by hand."""
+    from glocal.workflow import plan
+    from glocal.workflow.config import load_config
+
+    print(plan.show(load_config(config)))
 
 
-def run_notebook(args):
-    from glocal.workflow import notebooks
+@commands.command()
+@click.argument("folder")
+@click.option("--encoder", metavar="NAME", required=True, help="An encoder of the tables.")
+@click.option("--out", metavar="FILE", required=True, help="The page, as Markdown.")
+def replication(folder, encoder, out):
+    """The numbers of a run beside the paper's.
 
-    notebooks.run(args.notebook, args.executed, {k: _value(v) for k, v in args.parameter or []}, args.threads)
-
-
-def gather(args):
-    from glocal.reporting import tables
-
-    tables.gather(args.parts, args.out)
-
-
-def replication(args):
+    FOLDER: with the tables of the run, such as results/clip-b32.
+    """
     from glocal.reporting import comparison
+    from glocal.system.files import write_text
 
-    write_text(args.out, comparison.page(resolve(args.folder), args.encoder))
-
-
-def publish(args):
-    from glocal.reporting import tables
-
-    print(f"{args.target}: {len(tables.publish(resolve(args.folder), resolve(args.target)))} figures and tables")
+    write_text(out, comparison.page(Path(folder), encoder))
 
 
-def report(args):
-    from glocal.reporting import tables
-
-    config = load_config(args.config)
-    folder = resolve("results") / config["profile"]
-    if all((folder / f"{name}.csv").exists() for name in tables.TABLES):
-        print(tables.show(config, folder))
+for step in STEPS.values():
+    commands.add_command(step)
 
 
 def _features(path, training: bool = False):
     """(n, p) of a .npy file, memory-mapped. For training no column may be constant; for use that does no harm."""
+    import numpy as np
+
     from glocal import arrays
 
     try:
@@ -178,61 +252,4 @@ def _header(path) -> dict:
 def _triplets(path):
     from glocal import triplets
 
-    return triplets.read(Path(path).absolute())  # like the features: from where the command is typed
-
-
-def _value(text: str):
-    """A parameter from the command line: a number if it is one, else text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-def _positive(text: str) -> int:
-    if not (text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
-    return int(text)
-
-
-def _parser():
-    parser = argparse.ArgumentParser(prog="glocal", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="command")
-
-    def command(function, *arguments, name=None):
-        p = commands.add_parser(name or function.__name__)
-        p.set_defaults(command=function)
-        for flags, options in arguments:
-            p.add_argument(*flags, **options)
-
-    out = (["--out"], dict(required=True))
-    config = (["--config"], dict(default="config/demo.yaml"))
-    command(
-        extract, (["images"], {}), out, (["--encoder"], dict(default="efficientnet-lite0")), (["--layer"], {}),
-        (["--token"], dict(choices=["cls", "mean"])), (["--labels"], {}), (["--skip-broken"], dict(action="store_true")),
-        (["--batch"], dict(type=_positive, default=32)), (["--dtype"], dict(default="float32", choices=["float32", "float16"])),
-        (["--device"], {}),
-    )  # fmt: skip
-    command(export, (["features"], {}), out)
-    command(plan, config)
-    command(
-        fit, (["features"], {}), (["triplets"], {}), out, (["--context"], {}),
-        (["--objective"], dict(default="glocal")), (["--verbose"], dict(action="store_true")),
-        *((["--" + n], dict(type=float, default=d)) for n, d in dict(lam=0.1, alpha=0.1, tau=0.1, lr=1e-3).items()),
-        (["--recipe"], dict(default="converged", choices=["converged", "paper"])), (["--held-out"], {}), (["--checkpoint"], {}),
-    )  # fmt: skip
-    command(transform, (["transform"], {}), (["features"], {}), out, (["--any-scale"], dict(action="store_true")))
-    command(score, (["features"], {}), (["triplets"], {}), (["--similarity"], dict(default="dot", choices=["dot", "cosine"])))
-    command(data, (["names"], dict(nargs="*")), (["--fetch"], dict(action="store_true")))
-    command(triplets, config, out)
-    command(
-        run_notebook, (["notebook"], {}), (["executed"], {}), (["--threads"], dict(type=int, default=0)),
-        (["-p", "--parameter"], dict(nargs=2, action="append", metavar=("NAME", "VALUE"))), name="run-notebook",
-    )  # fmt: skip
-    command(gather, (["parts"], dict(nargs="+")), out)
-    command(replication, (["folder"], {}), (["--encoder"], dict(required=True)), out)
-    command(publish, (["folder"], {}), (["target"], {}))
-    command(report, config)
-    return parser
+    return triplets.read(path)

@@ -20,7 +20,6 @@ import numpy as np
 
 from glocal.arrays import relative_lengths, unit_rows
 from glocal.errors import GlocalError
-from glocal.system.paths import resolve
 
 TABLE_OBJECTS = 8192  # up to here `score` looks similarities up in one (n, n) table (512 MiB of float64)
 BLOCK = 1 << 18  # triplets at a time
@@ -71,7 +70,7 @@ def read(path, n: int | None = None) -> np.ndarray:
 
     Raises GlocalError for a missing or unreadable file and for what `check` refuses.
     """
-    file = resolve(path)
+    file = Path(path)
     if not file.is_file():
         raise GlocalError(f"{path}: no such file; give a .npy, .csv or .txt with one triplet a row: kept, kept, ODD.")
     try:

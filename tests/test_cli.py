@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -9,11 +11,13 @@ import pytest
 import yaml
 from helpers import observed
 
-from glocal import GLocalTransform
-from glocal.cli import _value, main
+from glocal import GLocalTransform, __version__
+from glocal.cli import commands, main
 from glocal.datasets import observer
 from glocal.reporting import tables
+from glocal.system.paths import shipped
 from glocal.workflow import notebooks
+from glocal.workflow.steps import value_of
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,7 @@ def test_run_notebook_passes_its_parameters_on(monkeypatch):
     assert main(["run-notebook", "a.ipynb", "b.ipynb", "-p", "n", "3", "-p", "lam", "1e-3", "-p", "name", "x y"]) == 0
     assert main(["run-notebook", "a.ipynb", "b.ipynb", "--threads", "2"]) == 0
     assert seen == [("a.ipynb", "b.ipynb", {"n": 3, "lam": 0.001, "name": "x y"}, 0), ("a.ipynb", "b.ipynb", {}, 2)]
-    assert [type(_value(text)) for text in ("3", "3.0", "all")] == [int, float, str]
+    assert [type(value_of(text)) for text in ("3", "3.0", "all")] == [int, float, str]
 
 
 def test_gather_and_report(here, tmp_path, monkeypatch, capsys):
@@ -142,7 +146,7 @@ def test_gather_and_report(here, tmp_path, monkeypatch, capsys):
     pd.DataFrame([{"encoder": "a", "transform": "naive", "measure": "cka", "value": 0.5}]).to_csv(part, index=False)
     assert main(["gather", str(part), str(part), "--out", str(tmp_path / "out.csv")]) == 0
     assert len(pd.read_csv(tmp_path / "out.csv")) == 2
-    config = yaml.safe_load(open_shipped()) | {"profile": "tiny"}
+    config = yaml.safe_load(shipped("config/demo.yaml").read_text()) | {"profile": "tiny"}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setenv("GLOCAL_ROOT", str(tmp_path))
     monkeypatch.setattr(tables, "show", lambda config, folder: f"shown {folder}")
@@ -152,12 +156,6 @@ def test_gather_and_report(here, tmp_path, monkeypatch, capsys):
         (tmp_path / "results" / "tiny" / f"{name}.csv").touch()
     assert main(["report", "--config", "tiny.yaml"]) == 0
     assert capsys.readouterr().out == f"shown {tmp_path / 'results' / 'tiny'}\n"
-
-
-def open_shipped():
-    from glocal.system.paths import resolve
-
-    return resolve("config/demo.yaml").read_text()
 
 
 FAULTS = {
@@ -189,6 +187,69 @@ FAULTS = {
     "run-notebook absent.ipynb new.ipynb": ("absent.ipynb: no such notebook", "they are in"),
     "report --config typo.yaml": ('typo.yaml: unknown field "profle"', 'Did you mean "profile"'),
 }
+
+
+USAGE = {
+    "fitt": ("No such command", "see `glocal --help`"),
+    "fit x.npy t.csv --out o.npz --lamb 3": ("No such option", "see `glocal fit --help`"),
+    "fit x.npy t.csv --out o.npz --lam much": ("'--lam': 'much' is not a valid float", "see `glocal fit --help`"),
+    "fit x.npy t.csv --out o.npz --recipe slow": ("'--recipe'", "'converged', 'paper'"),
+    "fit x.npy": ("Missing argument 'TRIPLETS'", "see `glocal fit --help`"),
+    "transform t.npz x.npy": ("Missing option '--out'", "see `glocal transform --help`"),
+    "extract my --out f --batch 0": ("'--batch'", "see `glocal extract --help`"),
+}
+
+
+@pytest.mark.parametrize("line", USAGE)
+def test_a_line_that_does_not_fit_is_one_line_and_exit_code_2(here, capsys, line):
+    assert main(line.split()) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("glocal: ") and told.err.count("\n") == 1
+    assert all(words in told.err for words in USAGE[line]), told.err
+    assert not (here / "o.npz").exists()
+
+
+def test_help_has_a_line_for_every_command(capsys):
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert main([]) == 0 and capsys.readouterr().out == told
+    own, steps = told.split("Commands:\n")[1].split("Steps of the pipeline, run by Snakemake:\n")
+    listed = [re.findall(r"^  ([a-z-]+)  +\S.*\.$", part, re.M) for part in (own, steps)]
+    assert listed[0] == ["extract", "fit", "transform", "score", "export", "data", "plan", "replication"]
+    assert listed[1] == ["triplets", "run-notebook", "gather", "publish", "report"]
+
+
+@pytest.mark.parametrize("name", commands.commands)
+def test_help_explains_every_option_with_its_default(name, capsys):
+    assert main([name, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for parameter in commands.commands[name].params:
+        if parameter.param_type_name == "option":
+            assert parameter.help, parameter.name
+            line = told.split(f" {parameter.opts[-1]} ")[-1].split(" --")[0]
+            assert "[required]" in line or "[default: " in line, line
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0 and capsys.readouterr().out == f"glocal, version {__version__}\n"
+
+
+def test_a_missing_package_is_named(here, monkeypatch, capsys):
+    def absent(*arguments):
+        raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
+
+    monkeypatch.setattr("glocal.datasets.image_sets.named", absent)
+    assert main(["extract", "my", "--out", "f"]) == 2
+    assert capsys.readouterr().err == 'glocal: this command needs the package pandas; run `pip install "glocal[pipeline]"`.\n'
+
+
+def test_help_is_immediate():
+    """It loads no package that takes time."""
+    code = (
+        "import sys; from glocal.cli import main; main(['fit', '--help']); print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("line", FAULTS)

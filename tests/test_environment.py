@@ -1,7 +1,11 @@
 """Three files that name packages must agree: pyproject.toml, environment.yml and requirements.lock."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -41,7 +45,7 @@ def lock():
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
-def test_environment_names_the_packages_of_pyproject_with_the_same_pins(environment, project, wanted):
+def test_environment_names_the_packages_of_pyproject_with_the_same_versions(environment, project, wanted):
     conda = [line for line in environment["dependencies"] if isinstance(line, str)]
     (pip,) = (line["pip"] for line in environment["dependencies"] if isinstance(line, dict))
     found = by_name([*conda, *(line for line in pip if not line.startswith("-e"))])
@@ -49,6 +53,12 @@ def test_environment_names_the_packages_of_pyproject_with_the_same_pins(environm
     assert "pip" in found and not found.pop("pip")
     assert found == wanted
     assert "-e ." in pip  # glocal itself
+
+
+def test_what_the_library_shares_with_other_projects_is_bounded_and_not_pinned(project, wanted):
+    for name in [*by_name(project["dependencies"]), "torchvision"]:
+        assert {s.operator for s in wanted[name]} in ({">="}, {">=", "<"}), name
+    assert all("<" in {s.operator for s in wanted[name]} for name in ("torch", "torchvision", "scikit-learn"))
 
 
 def test_channels(environment):
@@ -71,6 +81,55 @@ def test_exact_pins_of_pyproject_are_those_of_the_lock(lock, wanted):
     exact = {name: str(specifier) for name, specifier in wanted.items() if str(specifier).startswith("==")}
     assert len(exact) > 10
     assert exact == {name: str(specifier) for name, specifier in by_name(lock).items() if name in exact}
+
+
+CORE = """
+import importlib.abc, sys
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in sys.argv[1].split():
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+import glocal
+from glocal import GLocalTransform
+from glocal.cli import main
+
+rng = np.random.default_rng(0)
+np.save("x.npy", rng.normal(size=(20, 6)))
+np.savetxt("t.csv", [rng.choice(20, 3, replace=False) for _ in range(50)], fmt="%d", delimiter=",")
+for line in ("fit x.npy t.csv --context x.npy --out t.npz", "transform t.npz x.npy --out z", "score z.npy t.csv", "data"):
+    assert main(line.split()) == 0, line
+assert main(["plan"]) == 2
+"""
+
+
+def test_the_core_needs_its_few_dependencies_and_nothing_else(project, tmp_path):
+    """Estimator, fit, transform, score and data, with every package blocked that is no dependency of a core dependency."""
+    core, todo = set(), [Requirement(line) for line in project["dependencies"]]
+    while todo:
+        name = canonicalize_name(todo.pop().name)
+        if name not in core and (known := installed(name)) is not None:
+            core.add(name)
+            needed = [Requirement(line) for line in known.requires or []]
+            todo += [r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    owners = metadata.packages_distributions()
+    others = {top for top, names in owners.items() if not {canonicalize_name(n) for n in names} & {*core, "glocal"}}
+    assert {"pandas", "yaml", "PIL", "timm", "tqdm", "safetensors"} <= others and not {"torch", "sklearn"} & others
+    command = [sys.executable, "-c", CORE, " ".join(others)]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout and "this command needs the package" in done.stderr
+
+
+def installed(name: str):
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None  # not for this system
 
 
 def test_no_file_holds_an_address(lock):

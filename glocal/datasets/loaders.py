@@ -16,7 +16,7 @@ import numpy as np
 from glocal.datasets import archives, imagenet, things
 from glocal.datasets.images import SUFFIXES, checked, read_picture
 from glocal.errors import GlocalError, did_you_mean
-from glocal.system.paths import resolve
+from glocal.system.paths import located, shipped
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def folder_set(name, folder, labels=None, only=None, label="first") -> ImageSet:
 def list_set(name, file, folder=None) -> ImageSet:
     """The pictures that a csv names in its column `picture`, below `folder` or the csv's own; other columns are labels."""
     rows = _table(file)
-    top = _there(folder, name) if folder else resolve(file).parent
+    top = _there(folder, name) if folder else located(file).parent
     missing = next((p for p in rows["picture"] if not (top / p).is_file()), None)
     if missing is not None:
         raise GlocalError(f'{file}: names the picture "{missing}", which is not below {folder or "its folder"}.')
@@ -65,7 +65,7 @@ def list_set(name, file, folder=None) -> ImageSet:
 def imagenet_set(name, folder, split=None) -> ImageSet:
     """A folder of 1,000 sub-folders named by WordNet number; class is the usual number 0 to 999. If it is not there but the
     official archives lie beside it, torchvision unpacks them (split: train or val)."""
-    top = resolve(folder)
+    top = located(folder)
     if split and not top.is_dir() and list(top.parent.glob("ILSVRC2012_*.tar*")):
         archives.unpack_imagenet(top, split, name)
     found = folder_set(name, folder)
@@ -85,8 +85,8 @@ def things_set(name, folder) -> ImageSet:
 
     folder: theirs, or the official zip; a zip of the folder's name beside it serves as well.
     """
-    archive = resolve(folder if str(folder).endswith(".zip") else f"{folder}.zip")
-    asked = str(folder).endswith(".zip") or (archive.is_file() and not resolve(folder).is_dir())
+    archive = located(folder if str(folder).endswith(".zip") else f"{folder}.zip")
+    asked = str(folder).endswith(".zip") or (archive.is_file() and not located(folder).is_dir())
     top = archives.unzip_things(archive) if asked else _there(folder, name)
     top = top if top.is_dir() else _there(top, name)  # a zip without object images leaves none
     rows = things.things_objects()
@@ -110,7 +110,7 @@ def torchvision_set(name, dataset, folder, download=True, label="class", **optio
 
     if not hasattr(library, dataset):
         raise GlocalError(f'{name}: torchvision has no data set "{dataset}".{did_you_mean(dataset, library.__all__)}')
-    found = _loaded(getattr(library, dataset), resolve(folder), options, download, f"{name}: {folder}")
+    found = _loaded(getattr(library, dataset), located(folder), options, download, f"{name}: {folder}")
     number = _numbers(found)
     names = getattr(found, "classes", None) or getattr(found, "categories", None)
     rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))]})
@@ -143,9 +143,9 @@ def flickr30k_set(name, folder, captions) -> ImageSet:
     """Flickr30k: a folder of pictures and the file of captions that comes with them (picture.jpg#0<tab>A man ...)."""
     import pandas as pd
 
-    if not resolve(captions).is_file():
+    if not located(captions).is_file():
         raise GlocalError(f"{name}: {captions} is no file; put the captions (results_20130124.token) there.")
-    lines = [line.split("\t", 1) for line in resolve(captions).read_text(encoding="utf-8").splitlines() if "\t" in line]
+    lines = [line.split("\t", 1) for line in located(captions).read_text(encoding="utf-8").splitlines() if "\t" in line]
     told = pd.DataFrame([(*key.split("#"), text.strip()) for key, text in lines], columns=["picture", "number", "caption"])
     table = told.pivot(index="picture", columns="number", values="caption").add_prefix("caption_").fillna("").reset_index()
     found = folder_set(name, folder)
@@ -163,7 +163,7 @@ def huggingface_set(name, dataset, split, image="image", label="label", folder=N
         import datasets as library
     except ImportError:
         raise GlocalError(f"{name}: needs the package datasets; run `pip install datasets`.") from None
-    found = library.load_from_disk(str(resolve(folder)))[split] if folder else library.load_dataset(dataset, split=split)
+    found = library.load_from_disk(str(located(folder)))[split] if folder else library.load_dataset(dataset, split=split)
     value = found.features[label]
     names = [value.int2str(i) for i in found[label]] if hasattr(value, "int2str") else found[label]
     rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))], "class": list(names)})
@@ -194,7 +194,7 @@ def _files(top: Path, rows) -> ImageSet:
 
 
 def _there(folder, name: str) -> Path:
-    path = resolve(folder)
+    path = located(folder)
     if not path.is_dir():
         raise GlocalError(f"{name}: {folder} is no folder; put the pictures there, or change `folder` in the config.")
     return path
@@ -202,9 +202,9 @@ def _there(folder, name: str) -> Path:
 
 def _only(paths: list, only: str, name: str) -> list:
     """The paths that a text file lists, one a line: an official partition."""
-    if not resolve(only).is_file():
+    if not located(only).is_file():
         raise GlocalError(f"{name}: {only}: no such file; it lists the pictures of an official partition, one path a line.")
-    wanted = {line.strip().lstrip("/") for line in resolve(only).read_text().splitlines() if line.strip()}
+    wanted = {line.strip().lstrip("/") for line in located(only).read_text().splitlines() if line.strip()}
     absent = wanted - {p.as_posix() for p in paths}
     if absent:
         raise GlocalError(f'{only}: lists "{min(absent)}", which is not among the pictures of {name}.')
@@ -214,10 +214,10 @@ def _only(paths: list, only: str, name: str) -> list:
 def _table(file):
     import pandas as pd
 
-    if not resolve(file).is_file():
+    if not located(file).is_file():
         raise GlocalError(f"{file}: no such file; give a csv with a column picture.")
     try:
-        rows = pd.read_csv(resolve(file), dtype={"picture": str}, keep_default_na=False)
+        rows = pd.read_csv(located(file), dtype={"picture": str}, keep_default_na=False)
     except ValueError as error:  # pandas' own errors are ValueErrors
         raise GlocalError(f"{file}: not a table ({' '.join(str(error).split())}); give a csv with a column picture.") from None
     if "picture" not in rows:
@@ -249,5 +249,5 @@ def superclasses(table: str):
     """DataFrame of class, superclass and part (source or target: the halves of a shift task) from data/superclasses.csv."""
     import pandas as pd
 
-    known = pd.read_csv(Path(__file__).resolve().parents[2] / "data" / "superclasses.csv", keep_default_na=False, dtype=str)
+    known = pd.read_csv(shipped("data/superclasses.csv"), keep_default_na=False, dtype=str)
     return known[known["table"] == table].drop(columns="table")

@@ -5,7 +5,8 @@
 
 `data/registry.csv` has one row a file: name, url (pinned to a commit), archive (the Software Heritage address of the
 same bytes, tried second; not every file need be archived there), sha256, bytes, licence, citation, file, order. A file
-is looked for below $GLOCAL_MIRROR, then below `data/`, and is used only if its sha256 is right.
+is looked for below $GLOCAL_MIRROR, then below `data/` of the repository root (without a repository: of the current folder),
+and is used only if its sha256 is right.
 """
 
 import csv
@@ -19,26 +20,20 @@ import time
 from pathlib import Path
 
 from glocal.errors import GlocalError, did_you_mean
-from glocal.system.paths import resolve
+from glocal.system.paths import resolve, shipped
 
 STALE_SECONDS = 3600  # a running download writes every few seconds: an older unfinished file was left by a killed run
 
 
 def registry() -> dict[str, dict]:
-    """The rows of `data/registry.csv` by name: of the repository root, else of the folder this module lies in."""
-    file = resolve("data/registry.csv")
-    if not file.exists():
-        file = Path(__file__).resolve().parents[2] / "data" / "registry.csv"
-    if not file.exists():
-        raise GlocalError(f"{file}: no such file; run from the repository, or set GLOCAL_ROOT to it.")
-    with open(file, newline="", encoding="utf-8") as lines:
+    """The rows of `data/registry.csv` by name."""
+    with open(shipped("data/registry.csv"), newline="", encoding="utf-8") as lines:
         return {row["name"]: row for row in csv.DictReader(lines)}
 
 
 def image_registry() -> dict[str, dict]:
     """The rows of data/image_sets.csv by name: the paper's image sets, their sizes, where they come from; see image_sets.py."""
-    file = Path(__file__).resolve().parents[2] / "data" / "image_sets.csv"
-    with open(file, newline="", encoding="utf-8") as lines:
+    with open(shipped("data/image_sets.csv"), newline="", encoding="utf-8") as lines:
         return {r["name"]: r | {"options": json.loads(r["options"] or "{}")} for r in csv.DictReader(lines)}
 
 

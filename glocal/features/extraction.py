@@ -17,7 +17,6 @@ import torch
 from glocal.arrays import as_table, finite
 from glocal.errors import GlocalError
 from glocal.features.store import Features, csv_text, publish, read, side, write_json
-from glocal.system.paths import resolve
 
 
 def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: str = "float32") -> Features:
@@ -28,7 +27,7 @@ def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: st
     with rows and dtype it is the key. A killed run goes on where it stopped; of two at once the second waits.
     Raises GlocalError for unequal lengths, features that are not finite, or batches of another shape.
     """
-    stem = resolve(stem)
+    stem = Path(stem)
     if len(images) != len(rows) or not len(rows):
         raise GlocalError(f"{stem}: {len(images)} images and {len(rows)} rows; give at least one image, and a row for each.")
     stem.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ same encoder must be near.
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from glocal.arrays import moments
 from glocal.errors import GlocalError
 from glocal.features import diagnostics
 from glocal.features.store import Features
+from glocal.system.paths import shipped
 from glocal.transform import GLocalTransform
 
 FAR = 2.0  # ratio of standard deviations, and half of it the distance of means in them: pictures differ, models differ more
@@ -54,7 +54,7 @@ def _same_model(transform, header: dict) -> None:
         return
     import yaml
 
-    known = yaml.safe_load((Path(__file__).resolve().parents[2] / "config" / "paper.yaml").read_text())["encoders"]
+    known = yaml.safe_load(shipped("config/paper.yaml").read_text())["encoders"]
     wanted = {its["published"]["transform"]: its["model"] for its in known.values() if "published" in its}.get(transform)
     found = json.loads(header["encoder"])
     fields = ["source", "model", "weights", *(["layer"] if found.get("layer") else [])]

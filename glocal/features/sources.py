@@ -25,7 +25,7 @@ import torch
 
 from glocal.errors import GlocalError, did_you_mean
 from glocal.features import lite0
-from glocal.system.paths import resolve, root
+from glocal.system.paths import located, root
 
 WITH_WEIGHTS = ("hf-hub:", "hf_hub:", "local-dir:")  # model names that say where the weights are
 
@@ -113,9 +113,9 @@ def _clip(model: str, weights: str | None, **options):
 
 
 def _place(model: str) -> str:
-    """The name of an open_clip model; a folder's from the repository root."""
+    """The name of an open_clip model; a folder's path made whole."""
     local = "local-dir:"
-    return f"{local}{resolve(model.removeprefix(local))}" if model.startswith(local) else model
+    return f"{local}{located(model.removeprefix(local))}" if model.startswith(local) else model
 
 
 class _Visual(torch.nn.Module):
@@ -139,7 +139,7 @@ def _check_clip(open_clip, model: str, weights: str | None, like: str | None):
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not weights:
         raise GlocalError(f"open_clip {model}: lacks the field weights; give a file or one of: {', '.join(tags)}.")
-    file = resolve(weights) if resolve(weights).is_file() else None
+    file = located(weights) if located(weights).is_file() else None
     told = open_clip.get_pretrained_cfg(model, (like or "") if file else weights)
     if file and not told:
         raise GlocalError(f"open_clip {model}: a file does not say how pictures are prepared; add options: {{like: tag}}, the "
@@ -205,9 +205,9 @@ def _seeded(make):
 
 
 def _file(path: str, name: str) -> Path:
-    if not resolve(path).is_file():
+    if not located(path).is_file():
         raise GlocalError(f'{name}: weights "{path}": no such file.')
-    return resolve(path)
+    return located(path)
 
 
 # -- your own ----------------------------------------------------------------------------------------------------------

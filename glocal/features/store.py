@@ -19,7 +19,6 @@ import numpy as np
 from glocal.arrays import as_float32, as_table, finite
 from glocal.errors import GlocalError
 from glocal.system.files import seal, sha256, verify, write_array, write_text
-from glocal.system.paths import resolve
 
 SCALE = "raw features; transforms standardise them by one mean and one std over their training matrix"
 
@@ -41,7 +40,7 @@ def write(stem, x, rows, **header) -> Path:
     float16 stays, everything else becomes float32. Each file is replaced in one step and the header comes last.
     Raises GlocalError if x is not an (n, p) table of finite numbers, does not fit float32 or has not as many rows as `rows`.
     """
-    stem = resolve(stem)
+    stem = Path(stem)
     x = finite(as_table(np.asarray(x), len(rows), stem.name), stem.name)
     part = side(stem, ".part.npy")
     write_array(part, x if x.dtype == np.float16 else as_float32(x, stem.name))
@@ -53,7 +52,7 @@ def read(stem) -> Features:
 
     Raises GlocalError for a missing file, a damaged npy or csv (`files.Damaged`), a csv or header that does not fit it.
     """
-    stem = resolve(stem)
+    stem = Path(stem)
     npy, csv, _ = paths = [side(stem, end) for end in (".npy", ".csv", ".json")]
     for path in paths:
         if not path.exists():

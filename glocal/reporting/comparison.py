@@ -9,6 +9,7 @@ from pathlib import Path
 
 from glocal.reporting.style import NAMES
 from glocal.reporting.tables import read
+from glocal.system.paths import shipped
 
 SOURCES = {"paper": "paper", "notebook": "authors' notebook", "prototype": "prototype"}
 IMAGENET = ("AlexNet", "VGG-16")  # trained on ImageNet's labels: another family than ours, which gLocal does not help
@@ -27,7 +28,7 @@ def reasons() -> dict:
 def _data(name):
     import pandas as pd
 
-    return pd.read_csv(Path(__file__).resolve().parents[2] / "data" / f"{name}.csv")
+    return pd.read_csv(shipped(f"data/{name}.csv"))
 
 
 def here(folder, encoder: str) -> dict:

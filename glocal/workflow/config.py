@@ -1,14 +1,13 @@
-"""Paths and configuration.
+"""Configs: read, and checked against the schema and against what is known here.
 
-Every relative path in a config or on the command line is resolved from the repository root by `resolve`, because papermill,
-Jupyter, nbval and Snakemake each start in another folder.
+A config's path starts where the user stands, else at the repository root (papermill, Jupyter, nbval and Snakemake each start in
+another folder); the configs that come with the package, such as config/paper.yaml, are found from anywhere.
 """
 
 import os
-from pathlib import Path
 
 from glocal.errors import GlocalError, did_you_mean
-from glocal.system.paths import resolve, root
+from glocal.system.paths import located, shipped
 from glocal.workflow import selection
 
 
@@ -19,9 +18,9 @@ def load_config(path: str | os.PathLike) -> dict:
     """
     import yaml
 
-    file = resolve(path)
+    file = located(path) if located(path).exists() else shipped(os.fspath(path))
     if not file.is_file():
-        raise GlocalError(f"{path}: no such config file; the ones at hand are in {root() / 'config'}.")
+        raise GlocalError(f"{path}: no such config file; the ones at hand are in {shipped('config/demo.yaml').parent}.")
     try:
         config = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -37,7 +36,7 @@ def check_config(config: dict, name: str = "config") -> dict:
     import jsonschema
     import yaml
 
-    schema = yaml.safe_load((Path(__file__).resolve().parents[2] / "config" / "schema.yaml").read_text())
+    schema = yaml.safe_load(shipped("config/schema.yaml").read_text())
     errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
     error = jsonschema.exceptions.best_match(errors)
     if error is not None:

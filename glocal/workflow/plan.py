@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glocal.datasets.registry import at_hand, embeddings, image_registry, registry
 from glocal.system import files
-from glocal.system.paths import resolve
+from glocal.system.paths import located
 
 JUDGMENTS = ("triplets-", "noise-ceiling", "sortindex", "things-c", "breeds-")  # registry names of the public judgments
 
@@ -61,7 +61,7 @@ def _images(config: dict):
         own = config.get("images", {}).get(name)
         row = known.get(name, {}) if own is None else {}
         folder = (own or row).get("folder") or (own or row).get("file", "")
-        there = resolve(folder).exists() and (resolve(folder).is_file() or any(resolve(folder).glob("[!.]*")))
+        there = located(folder).exists() and (located(folder).is_file() or any(located(folder).glob("[!.]*")))
         pictures, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
         by_library = "download" if (own or {}).get("kind") in ("torchvision", "huggingface") else "by hand"
         get = "at hand" if there and folder else row.get("get", by_library)
@@ -82,7 +82,7 @@ def _weights(config: dict):
         spec = its.get("model", {})
         if spec.get("source") in ("open_clip", "timm", "torchvision") and spec.get("weights") != "random":
             file = spec.get("weights", "") if "/" in spec.get("weights", "") else ""
-            get = "at hand" if file and resolve(file).is_file() else "download"
+            get = "at hand" if file and located(file).is_file() else "download"
             yield f"weights of {name}", None, its.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
 
 
@@ -109,4 +109,4 @@ def named_files(encoder: dict, images: dict) -> list[str]:
     module = model.get("source", "").split(":")[0].replace(".", "/") + ".py"
     values = [model.get("weights"), *model.get("options", {}).values(), module]
     values += [v for name in used if name in images for v in images[name].values()]
-    return sorted({v for v in values if isinstance(v, str) and resolve(v).is_file()})
+    return sorted({v for v in values if isinstance(v, str) and located(v).is_file()})

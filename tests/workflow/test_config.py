@@ -155,17 +155,6 @@ def test_yaml_reads_an_exponent_without_a_dot_as_text():
     assert yaml.safe_load("x: 1e-3")["x"] == "1e-3"  # why the message about it exists
 
 
-def test_root_is_found_from_below_and_can_be_named(tmp_path, monkeypatch):
-    (tmp_path / "Snakefile").touch()
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    monkeypatch.delenv("GLOCAL_ROOT", raising=False)
-    monkeypatch.chdir(tmp_path / "a" / "b")
-    assert paths.root() == tmp_path and paths.resolve("x/y") == tmp_path / "x" / "y"
-    assert paths.resolve(tmp_path / "z") == tmp_path / "z"
-    monkeypatch.setenv("GLOCAL_ROOT", str(tmp_path / "a"))
-    assert paths.root() == tmp_path / "a"
-
-
 def test_did_you_mean():
     assert errors.did_you_mean("glocla", ["naive", "glocal"]) == ' Did you mean "glocal"? Known: glocal, naive.'
     assert errors.did_you_mean("zzz", ["naive"]) == " Known: naive."

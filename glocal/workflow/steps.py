@@ -1,0 +1,102 @@
+"""The pipeline's own steps as commands of the command line: Snakemake's rules call them, `glocal --help` lists them apart."""
+
+import json
+from pathlib import Path
+
+import click
+
+config_option = click.option(
+    "--config", metavar="YAML", default="config/demo.yaml",
+    help="From where you stand, else of the repository, else of those that come with the package.",
+)  # fmt: skip
+
+
+@click.command()
+@config_option
+@click.option("--out", metavar="NPZ", required=True, help="The tables; what is known of them is written beside it as .json.")
+def triplets(config, out):
+    """The triplet tables of a config: all, and each fold's."""
+    import numpy as np
+
+    from glocal.system.files import replacing, seal, write_text
+    from glocal.workflow.config import load_config
+
+    config, out = load_config(config), Path(out)
+    if config["source"] == "demo":
+        from glocal.datasets import observer as source
+    else:
+        from glocal.datasets import judgments as source
+    tables, about = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
+    write_text(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
+    seal(out.with_suffix(".json"))
+    with replacing(out) as draft:
+        np.savez_compressed(draft, **{k: v.astype(np.int32) for k, v in tables.items()})
+        seal(draft, out)
+    for name, table in tables.items():
+        print(f"{name:18} {len(table):>8,} triplets")
+
+
+@click.command("run-notebook")
+@click.argument("notebook")
+@click.argument("executed")
+@click.option("-p", "--parameter", type=(str, str), multiple=True, metavar="NAME VALUE", show_default="the notebook's own",
+              help="Set a parameter of the notebook; may be repeated.")  # fmt: skip
+@click.option("--threads", type=int, metavar="N", default=0, help="Threads that it may use; 0: as many as there are.")
+def run_notebook(notebook, executed, parameter, threads):
+    """Run a notebook with parameters.
+
+    NOTEBOOK, EXECUTED: the notebook and the copy with its outputs, from the repository root.
+    """
+    from glocal.workflow import notebooks
+
+    notebooks.run(notebook, executed, {name: value_of(text) for name, text in parameter}, threads)
+
+
+@click.command()
+@click.argument("parts", nargs=-1, required=True)
+@click.option("--out", metavar="CSV", required=True, help="One table of all parts.")
+def gather(parts, out):
+    """Join the encoders' parts of a results table."""
+    from glocal.reporting import tables
+
+    tables.gather(parts, out)
+
+
+@click.command()
+@click.argument("folder")
+@click.argument("target")
+def publish(folder, target):
+    """Copy a run's figures and tables to where they are committed.
+
+    FOLDER, TARGET: such as results/clip-b32 and figures/clip-b32.
+    """
+    from glocal.reporting import tables
+
+    print(f"{target}: {len(tables.publish(Path(folder), Path(target)))} figures and tables")
+
+
+@click.command()
+@config_option
+def report(config):
+    """Print the headline table of a finished run."""
+    from glocal.reporting import tables
+    from glocal.system.paths import resolve
+    from glocal.workflow.config import load_config
+
+    config = load_config(config)
+    folder = resolve("results") / config["profile"]
+    if all((folder / f"{name}.csv").exists() for name in tables.TABLES):
+        print(tables.show(config, folder))
+
+
+STEPS = {step.name: step for step in (triplets, run_notebook, gather, publish, report)}
+
+
+def value_of(text: str):
+    """A parameter from the command line: a number if it is one, else text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
