@@ -6,6 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 from glocal import __version__
 
 project = "glocal"
@@ -18,6 +21,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"glocal {release}"
 html_copy_source = False
+html_show_copyright = False
+html_math_renderer = "mathml"  # MathJax would be fetched from the network when a page is opened
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 
@@ -37,5 +42,12 @@ def plain_text(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = written
 
 
+def mathml(translator, node) -> None:
+    """Write a formula as MathML, which browsers show by themselves."""
+    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
     app.connect("autodoc-process-docstring", plain_text)
