@@ -8,7 +8,7 @@ TORCH ?=
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test lint notebooks bench env clean
+.PHONY: demo clip-b32 test lint notebooks bench docs env clean help
 
 demo: env  ## the paper's story on embedded pictures, no download
 	snakemake --cores $(CORES)
@@ -20,7 +20,7 @@ test: env  ## every test: units, properties, notebooks, pipeline
 	pytest -q
 	pytest -q --nbval-lax --nbval-current-env notebooks
 
-lint: env
+lint: env  ## the linters
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
@@ -32,7 +32,10 @@ bench: env  ## what is fast, how fast, against what: benchmarks/results; about a
 	snakemake --cores $(CORES) extract triplets --configfile config/clip-b32.yaml
 	python benchmarks/run.py
 
-env: .venv/installed
+docs: .venv/docs  ## the documentation as HTML: docs/_build/html/index.html
+	python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+env: .venv/installed  ## the environment alone: .venv
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,5 +49,12 @@ env: .venv/installed
 	$(INSTALL) --no-deps --editable .
 	@touch $@
 
+.venv/docs: .venv/installed pyproject.toml
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --editable ".[docs]"
+	@touch $@
+
 clean:  ## results and environment; data/ and figures/ stay
-	rm -rf .venv results .snakemake
+	rm -rf .venv results .snakemake docs/_build
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -128,7 +128,7 @@ def test_triplets_writes_tables_and_what_is_known_of_them(tmp_path, monkeypatch,
     with np.load(tmp_path / "new" / "t.npz") as found:
         assert {name: found[name].tolist() for name in found.files} == {k: v.tolist() for k, v in tables.items()}
     assert json.loads((tmp_path / "new" / "t.json").read_text()) == {"observer": "simulated observer"}
-    assert asked == [(["subgroup", "picture"], 3, 42)]
+    assert asked == [(["subgroup"], 3, 42)]
     assert re.search(r"picture-0-test +2 triplets", capsys.readouterr().out)
 
 
