@@ -3,7 +3,28 @@
 import numpy as np
 
 from glocal.evaluation.frames import first_split
+from glocal.evaluation.odd_one_out import ACCURACY, ALL
 from glocal.reporting import panels, style
+
+
+def human(table):
+    """Odd-one-out accuracy with chance, noise ceiling and references, and RSA; error bars: 95 % intervals. table: human."""
+    fig, (left, right) = style.figure(2, height=2.8, width_ratios=[3, 2])
+    accuracy, rsa = table[table["metric"] == ACCURACY], table[table["metric"] != ACCURACY]
+    references, accuracy = accuracy[accuracy["transform"] == "reference"], accuracy[accuracy["dataset"] != ALL]
+    panels.bars(left, accuracy, "dataset", "value", "ci_low", "ci_high")
+    names = [t.get_text().replace(" (", "\n(").replace("-ceiling ", "-ceiling\n") for t in left.get_xticklabels()]
+    left.set_xticks(left.get_xticks(), names)
+    panels.reference(left, 1 / 3, "chance", ":")
+    panels.reference(left, accuracy["ceiling"].iloc[0], "noise ceiling")
+    if len(references):
+        panels.reference(left, references["value"].min(), "VICE, SPoSE", "-.")
+    left.set(ylabel=ACCURACY, ylim=(0.3, None))
+    panels.bars(right, rsa, "dataset", "value", "ci_low", "ci_high")
+    right.set(ylabel="Spearman correlation", title=rsa["metric"].iloc[0])
+    right.set_xticks([])
+    panels.legend(fig, left)
+    return fig
 
 
 def few_shot(summary, measure: str):

@@ -118,3 +118,17 @@ def test_structure_and_similarity():
     axes = drawn(figures.similarity({"original": matrix, "glocal": matrix}))
     assert [ax.get_title() for ax in axes[:2]] == ["original", "gLocal"]
     assert [t.get_text() for t in axes[0].get_yticklabels()] == ["a", "b"] and len(axes[1].get_yticklabels()[0].get_text()) == 0
+
+
+@pytest.mark.parametrize("references", [0, 2])
+def test_human_agreement_between_chance_and_ceiling(references):
+    interval = dict(encoder="net", ci_low=0.4, ci_high=0.6, ceiling=0.67)
+    rows = [interval | dict(dataset=d, transform=t, metric="odd-one-out accuracy", value=0.5)
+            for d in ("held-out objects (object)", "all triplets") for t in TRANSFORMS]  # fmt: skip
+    rows += [rows[-1] | dict(encoder=f"r{i}", transform="reference", value=0.6 + i / 50) for i in range(references)]
+    rows += [rows[0] | dict(metric="RSA with SPoSE-66", value=0.3, ci_low=0.2, ci_high=0.4)]
+    left, right = drawn(figures.human(pd.DataFrame(rows)))
+    assert [t.get_text() for t in left.get_xticklabels()] == ["held-out objects\n(object)"]
+    levels = [line.get_ydata()[0] for line in left.lines if len(line.get_ydata()) == 2 and line.get_linestyle() != "None"]
+    assert levels == pytest.approx([1 / 3, 0.67] + ([0.6] if references else []))
+    assert right.get_title() == "RSA with SPoSE-66"
