@@ -12,8 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from glocal.evaluation import few_shot, logistic_path
+from glocal.evaluation import logistic_path
+from glocal.evaluation.classifiers import logistic_regression
 from glocal.evaluation.logistic_fits import Fits
+from glocal.evaluation.shots import draw
 from glocal.transform import aligners
 from glocal.workflow.experiment import Experiment
 
@@ -35,7 +37,7 @@ class Case:
         pool, test = experiment.parts(spec)
         align = aligners(experiment.transform_paths())[transform]
         labels = pool.rows[spec["label"]].to_numpy()
-        drawn = few_shot.draw(labels, 5, np.random.default_rng([experiment.seed, number]))
+        drawn = draw(labels, 5, np.random.default_rng([experiment.seed, number]))
         self.x, self.y = align(pool.x)[drawn], labels[drawn]
         self.test_x, self.test_y = align(test.x), test.rows[spec["label"]].to_numpy()
         self.values = experiment.config["few_shot"]["c"]
@@ -52,7 +54,7 @@ class Case:
 
     def choice(self):
         """Ours."""
-        predicted, c = few_shot.logistic_regression(self.x, self.y, self.test_x, self.values, 5)
+        predicted, c = logistic_regression(self.x, self.y, self.test_x, self.values, 5)
         return c, (predicted == self.test_y).mean()
 
 

@@ -28,7 +28,7 @@ from yardstick import Step
 from glocal import losses, triplets
 from glocal.datasets import image_sets, openmoji
 from glocal.errors import GlocalError
-from glocal.evaluation import anomaly, nearest
+from glocal.evaluation import anomaly_scores, nearest
 from glocal.features import extraction as extraction_module
 from glocal.features import jobs
 from glocal.features.encoders import encoder
@@ -257,7 +257,7 @@ def _directions(n, seed, p=768):
 
 
 def _search(x, y, labels=None, mode="set"):
-    return anomaly.scores(y, labels, x, mode=mode)
+    return anomaly_scores.scores(y, labels, x, mode=mode)
 
 
 def _search_anew(n):

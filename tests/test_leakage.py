@@ -8,7 +8,8 @@ from helpers import needs_data
 
 from glocal import triplets
 from glocal.datasets import clip_caches, imagenet, things
-from glocal.evaluation import few_shot
+from glocal.evaluation.classifiers import CLASSIFIERS
+from glocal.evaluation.repetition import repetition
 from glocal.workflow.config import load_config
 from glocal.workflow.experiment import also_in
 
@@ -83,8 +84,8 @@ def test_shuffled_labels_give_chance():
     """DTD with its training labels shuffled: 5 shots of 47 textures, within four standard errors of 1/47."""
     (x, rows), (test_x, test_rows) = (selected(TASKS["dtd"][part]) for part in ("pool", "test"))
     labels = np.random.default_rng(0).permutation(rows["class"].to_numpy())
-    how = dict(shots=[5], values=[10.0], folds=5, classifiers=few_shot.CLASSIFIERS[:3])
-    found = few_shot.repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **how)
+    how = dict(shots=[5], values=[10.0], folds=5, classifiers=CLASSIFIERS[:3])
+    found = repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **how)
     for record in found:  # answers to images of a class go together: the standard error is over classes
         share = record["correct"] / record["images"]
         assert abs(record["accuracy"] - 1 / 47) < 4 * share.std() / np.sqrt(47), record["classifier"]

@@ -1,168 +1,108 @@
-"""Anomaly detection (paper, section 4.3): how near are the k nearest normal training images?
+"""Anomaly detection (paper, section 4.3) on the image sets of an experiment.
 
-Score = - mean cosine to the k = 5 nearest normals; AUROC per normal class, then the mean over classes. Modes:
-- one-vs-rest: one class is normal, all others are anomalies;
-- reverse: all classes but one are normal, that one is the anomaly (the authors call it leave-one-out);
-- shift: one-vs-rest where normals are trained on some subclasses and tested on others (BREEDS): call it with those sets;
-- set: a whole set is normal, another set is the anomaly (CIFAR-10 against CIFAR-100): see `against`.
+    tables = anomaly.evaluate(experiment)      # {name: DataFrame}
 
-`knn_score` is the definition. `scores` gives the same numbers without ever holding all similarities (`neighbours.py`).
+A set without a test part is halved within each class. `anomaly_scores` has the score and the modes, `detection` the measures.
 """
 
+from itertools import product
+from typing import NamedTuple
+
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from glocal.errors import GlocalError, did_you_mean
-from glocal.evaluation.nearest import mean_similarity
+from glocal.evaluation import anomaly_scores, detection, oracle, statistics
+from glocal.evaluation.frames import first_split, with_split
+from glocal.transform import aligners
 
-MODES = ("one-vs-rest", "reverse", "shift", "set")
-DISTANCES = ("cosine", "euclidean", "dot")
+TABLES = ("anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle")  # what is written
+COLUMNS = ["encoder", "dataset", "mode", "normal_class", "transform", "auroc", "fold", "aupr", "fpr95", "normals", "anomalies"]
 
 
-def knn_score(similarity: np.ndarray, k: int = 5) -> np.ndarray:
-    """Anomaly score, (t,): minus the mean of the k largest values in each row of similarity (t, n), cosines to normals.
+def evaluate(experiment) -> dict:
+    """The tables of an experiment (workflow.experiment.Experiment): {name: DataFrame}.
 
-    Fewer than k normals: all of them are taken. None: GlocalError.
+    anomaly: one row a normal class; anomaly_summary: means over classes with intervals; anomaly_tests: tests over sets;
+    anomaly_oracle: what choosing by test score would give. Raises GlocalError for a label or a set that is not there.
     """
-    n = similarity.shape[1]
-    if n == 0:
-        raise GlocalError("anomaly detection: a normal class has no training image; drop the class or add images.")
-    k = min(k, n)
-    return -np.partition(similarity, n - k, axis=1)[:, n - k :].mean(axis=1)
+    records = measurements(experiment)
+    summary = statistics.over_classes(records)
+    derived = dict(anomaly_summary=summary, anomaly_tests=tests(summary), anomaly_oracle=oracle.evaluate(experiment))
+    table = records[COLUMNS].assign(**anomaly_scores.options(experiment.config["anomaly"]))
+    return dict(anomaly=table) | {name: part.assign(encoder=experiment.encoder) for name, part in derived.items()}
 
 
-def scores(train_x, train_y, test_x, *, mode="one-vs-rest", k=5, distance="cosine", classes=None) -> np.ndarray:
-    """Anomaly scores (C, t) of test_x (t, p), a row for each normal class (the anomalous one in `reverse`), higher = stranger.
+def measurements(experiment):
+    """One row a fold, set, transform, mode and normal class: the measures of `anomaly_scores.measure`, a DataFrame."""
+    import pandas as pd
+    from tqdm import tqdm
 
-    train_x: (n, p), train_y: (n,) labels; classes: (C,) of them, default all in sorted order. Mode `set`: (1, t), no labels.
-    distance: cosine (rows are normalised here), dot, or euclidean (mean distance to the k nearest; an expanded square, so
-    that in float32 a distance near zero is off by up to 1e-3 of the features' spread: give float64 where that matters).
-    Raises GlocalError for an unknown mode, distance or class, k < 1, no normals, and features or labels that do not fit.
+    jobs = list(product(experiment.downstream_folds, experiment.config["anomaly"]["sets"]))
+    rows = [row for job in tqdm(jobs, desc=f"anomaly {experiment.encoder}") for row in _of_set(experiment, *job)]
+    return with_split(pd.DataFrame(rows))
+
+
+def _of_set(experiment, fold: str, name: str):
+    """The rows of one fold and set, under all transforms."""
+    settings = experiment.config["anomaly"]
+    spec, options = settings["sets"][name], anomaly_scores.options(settings)
+    train, train_y, test, test_y, other, _ = experiment.normals(spec, fold)
+    text = experiment.text(spec, fold)
+    text = None if text is None else text * np.linalg.norm(train, axis=1).mean()  # transforms expect the length of images
+    for transform, align in aligners(experiment.transform_paths(fold)).items():
+        about = dict(encoder=experiment.encoder, dataset=name, transform=transform, fold=fold)
+        train_x, test_x, other_x = (None if x is None else align(x) for x in (train, test, other))
+        for mode in spec["modes"]:
+            results = anomaly_scores.measure(train_x, train_y, test_x, test_y, other_x, mode=mode, **options)
+            yield from (about | dict(mode=mode) | row for row in results)
+        if text is not None and "one-vs-rest" in spec["modes"]:
+            classes = np.unique(train_y)
+            scores = anomaly_scores.zero_shot(align(text), test_x, classes)
+            yield from (about | dict(mode="zero-shot") | row for row in anomaly_scores.rows(scores, classes, test_y))
+
+
+def tests(summary):
+    """Wilcoxon's test over the sets of each mode in the first split, each set counted once. summary: anomaly_summary."""
+    import pandas as pd
+
+    rows = first_split(summary)
+    means = rows.pivot_table(index=["mode", "dataset"], columns="transform", values="auroc", sort=False)
+    parts = [statistics.over_tasks(part).assign(mode=mode) for mode, part in means.groupby(level="mode", sort=False)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def by_class(table, transforms: list[str]):
+    """AUROC by normal class in the first split, a column for the original and each of `transforms`. table: anomaly."""
+    rows, keys = first_split(table), ["mode", "dataset", "normal_class", "fold"]
+    shown = [t for t in dict.fromkeys(["original", *transforms]) if t in set(rows["transform"])]
+    rows = rows[(rows["mode"] != "set") & rows["transform"].isin(shown)]
+    return rows.pivot_table(index=keys, columns="transform", values="auroc", sort=False)[shown if len(rows) else []].reset_index()
+
+
+class Moved(NamedTuple):
+    """Test images of the set `dataset`: images, their rows with the columns change (`detection.moved`) and normal (bool)."""
+
+    dataset: str
+    normal_class: str
+    images: object
+
+
+def moved(experiment, table) -> Moved | None:
+    """How far the test images of the first set move for the normal class that gains most from the featured transform.
+
+    table: anomaly. None if the first mode is not one where a class is normal.
     """
-    for what, word, known in (("mode", mode, MODES), ("distance", distance, DISTANCES)):
-        if word not in known:
-            raise GlocalError(f'anomaly detection: {what} is "{word}", which is not known.{did_you_mean(word, known)}')
-    labels = None if mode == "set" else train_y
-    return -mean_similarity(train_x, labels, test_x, k=k, distance=distance, classes=classes, others=mode == "reverse")
-
-
-def zero_shot(text, test_x, classes, *, mode="one-vs-rest") -> np.ndarray:
-    """Anomaly scores (C, t) without a training image: - cosine of test_x (t, p) and the text embedding of the normal class.
-
-    text: (C, p), one row for each of `classes` (C,), from an encoder with a text tower; images and text mapped by the same
-    transform. Mode `reverse`: the nearest text among all classes but one counts.
-    """
-    return scores(text, classes, test_x, mode=mode, k=1, classes=classes)
-
-
-def metrics(score, anomalous) -> dict:
-    """How well a score (t,) tells anomalies, anomalous (t,) bool, from normal images; 1, 1 and 0 are perfect.
-
-    auroc; aupr: average precision, anomalies being what is to be found; fpr95: the share of anomalies that pass as normal,
-    score <= s, where s is the least score that lets at least 95 % of the normal images pass (ties pass, so they count against
-    us). Raises GlocalError when one of the two kinds is missing.
-    """
-    score, anomalous = _two_kinds(score, anomalous)
-    normal = np.sort(score[~anomalous])
-    threshold = normal[-(-95 * len(normal) // 100) - 1]
-    return dict(
-        auroc=float(roc_auc_score(anomalous, score)),
-        aupr=float(average_precision_score(anomalous, score)),
-        fpr95=float((score[anomalous] <= threshold).mean()),
+    settings, transform = experiment.config["anomaly"], experiment.featured
+    fold, (name, spec) = experiment.downstream_folds[0], next(iter(settings["sets"].items()))
+    if (mode := spec["modes"][0]) not in ("one-vs-rest", "shift"):
+        return None
+    wide = by_class(table, [transform])
+    wide = wide[(wide["mode"] == mode) & (wide["dataset"] == name) & (wide["fold"] == fold)]
+    normal = wide.loc[(wide[transform] - wide["original"]).idxmax(), "normal_class"]
+    train, train_y, test, test_y, _, rows = experiment.normals(spec, fold)
+    align, options = aligners(experiment.transform_paths(fold)), anomaly_scores.options(settings)
+    scores = (
+        anomaly_scores.scores(align[t](train), train_y, align[t](test), classes=[normal], **options)[0]
+        for t in ("original", transform)
     )
-
-
-def resampled(score, anomalous, draws: int = 1000, seed: int = 42) -> dict[str, np.ndarray]:
-    """`metrics` of a score (t,) under redrawn test images, normal ones and anomalies each with replacement: (draws,) each.
-
-    Quantiles are bootstrap intervals over images. One seed redraws the same images for every score of the same test set, so
-    differences of two scores' values, draw by draw, are paired. Raises GlocalError when one of the two kinds is missing.
-    """
-    score, odd = _two_kinds(score, anomalous)
-    rng, counts = np.random.default_rng(seed), np.empty((draws, len(score)), np.int32)
-    for kind in (odd, ~odd):
-        counts[:, kind] = rng.multinomial(kind.sum(), np.full(kind.sum(), 1 / kind.sum()), draws)
-    values, group = np.unique(score, return_inverse=True)
-    order, starts = np.argsort(group, kind="stable"), np.searchsorted(np.sort(group), np.arange(len(values)))
-    a, n = (np.add.reduceat((counts * kind)[:, order], starts, axis=1) for kind in (odd, ~odd))  # (draws, distinct scores)
-    upto_a, upto_n = a.cumsum(1), n.cumsum(1)
-    anomalies, normals = odd.sum(), (~odd).sum()
-    found, wrong = anomalies - upto_a + a, normals - upto_n + n  # anomalies and normals at this score or above
-    threshold = (upto_n < -(-95 * normals // 100)).sum(1)  # as in `metrics`: the least score that lets 95 % pass
-    return dict(
-        auroc=(a * (upto_n - n / 2)).sum(1) / (anomalies * normals),
-        aupr=(a * found / np.maximum(found + wrong, 1)).sum(1) / anomalies,
-        fpr95=upto_a[np.arange(draws), threshold] / anomalies,
-    )
-
-
-def _two_kinds(score, anomalous) -> tuple[np.ndarray, np.ndarray]:
-    score, anomalous = np.asarray(score, np.float64), np.asarray(anomalous, bool)
-    if score.shape != anomalous.shape:
-        raise GlocalError(f"anomaly detection: {len(score)} scores for {len(anomalous)} test images; give one for each.")
-    for name, count in (("anomalies", anomalous.sum()), ("normal images", (~anomalous).sum())):
-        if count < 1:
-            raise GlocalError(f"anomaly detection: 0 {name} in the test set, at least 1 needed; add some.")
-    return score, anomalous
-
-
-def by_class(train_x, train_y, test_x, test_y, *, mode="one-vs-rest", k=5, distance="cosine") -> list[dict]:
-    """`rows` of `scores`: train_x (n, p) with labels (n,), test_x (t, p) with labels (t,).
-
-    Classes absent from either side are left out.
-    """
-    if mode == "set":
-        raise GlocalError("anomaly detection: mode set has no classes; use anomaly.against for a set against another.")
-    classes = np.intersect1d(train_y, test_y)
-    found = scores(train_x, train_y, test_x, mode=mode, k=k, distance=distance, classes=classes)
-    return rows(found, classes, test_y, mode=mode)
-
-
-def rows(score, classes, test_y, *, mode="one-vs-rest") -> list[dict]:
-    """One dict a class: normal_class, auroc, aupr, fpr95, normals and anomalies (test images). score: (C, t), classes: (C,).
-
-    In `reverse` normal_class is the class that is the anomaly. Classes without a test image are left out.
-    """
-    found = []
-    for c, its in zip(classes, score, strict=True):
-        own = np.asarray(test_y) == c
-        if not own.any():
-            continue
-        anomalous = own if mode == "reverse" else ~own
-        counts = dict(normals=int((~anomalous).sum()), anomalies=int(anomalous.sum()))
-        found.append(dict(normal_class=c, **metrics(its, anomalous), **counts))
-    return found
-
-
-def against(train_x, test_x, other_x, *, k=5, distance="cosine") -> dict:
-    """One set against another: auroc, aupr, fpr95, normals and anomalies (test images), and their `resampled` values.
-
-    train_x: (n, p), all of them normal; test_x: (t, p), of the same set; other_x: (o, p), the anomalies.
-    """
-    normal, odd = (scores(train_x, None, x, mode="set", k=k, distance=distance)[0] for x in (test_x, other_x))
-    score, anomalous = np.concatenate([normal, odd]), np.repeat([False, True], [len(normal), len(odd)])
-    counts = dict(normals=len(normal), anomalies=len(odd))
-    return metrics(score, anomalous) | counts | dict(resampled=resampled(score, anomalous))
-
-
-def measure(train_x, train_y, test_x, test_y, other_x=None, *, mode, k=5, distance="cosine") -> list[dict]:
-    """`by_class`, or in mode `set` the one row of `against`, its normal_class "all"; other_x: (o, p), the anomalies."""
-    if mode != "set":
-        return by_class(train_x, train_y, test_x, test_y, mode=mode, k=k, distance=distance)
-    return [dict(normal_class="all") | against(train_x, test_x, other_x, k=k, distance=distance)]
-
-
-def percentiles(score) -> np.ndarray:
-    """The percentage of test images that are less anomalous than each by this score (t,); ties, itself too, count half."""
-    return 100 * (rankdata(score) - 0.5) / len(score)
-
-
-def moved(before, after, anomalous) -> np.ndarray:
-    """How many percentiles (t,) each test image moved to its right side, from scores before (t,) to after (t,).
-
-    Positive: a normal image became less anomalous, or an anomaly more. The mean is 2 n m / t^2 of the gain in AUROC (in
-    percent) for n normal images and m anomalies of t.
-    """
-    change = percentiles(after) - percentiles(before)
-    return np.where(np.asarray(anomalous, bool), change, -change)
+    images = rows.assign(change=detection.moved(*scores, test_y != normal), normal=test_y == normal)
+    return Moved(spec.get("test", spec["train"])["set"], str(normal), images)

@@ -4,10 +4,41 @@ The authors' anomaly table takes, for each data set, the transform with the best
 to the pre-declared choice is what that is worth. Both are fits of one fold, as theirs are, so that they can be compared.
 """
 
+from itertools import product
+
 import numpy as np
 
+from glocal.evaluation import anomaly_scores
 from glocal.training import grid_search
 from glocal.transform import unit_norm
+
+SCORES = ["dataset", "mode", "objective", "setting", "chosen", "auroc"]
+
+
+def evaluate(experiment):
+    """`compare` of all candidates on the config's anomaly sets; without rows if its key `oracle` does not ask for them."""
+    import pandas as pd
+    from tqdm import tqdm
+
+    settings = experiment.config["anomaly"]
+    trials = candidates(experiment) if settings.get("oracle") else []
+    jobs = list(product(experiment.downstream_folds, settings["sets"])) if trials else []
+    rows = [row for job in tqdm(jobs, desc="oracle", disable=not jobs) for row in _of_set(experiment, trials, *job)]
+    return compare(pd.DataFrame(rows, columns=SCORES))
+
+
+def _of_set(experiment, trials: list[dict], fold: str, name: str):
+    """A row a candidate and mode: its mean AUROC over classes."""
+    settings = experiment.config["anomaly"]
+    spec, options = settings["sets"][name], anomaly_scores.options(settings)
+    train, train_y, test, test_y, other, _ = experiment.normals(spec, fold)
+    for trial in trials:
+        train_x, test_x, other_x = (None if x is None else trial["align"](x) for x in (train, test, other))
+        setting = ", ".join(f"{s} {v:g}" for s, v in trial["setting"].items())
+        for mode in spec["modes"]:
+            results = anomaly_scores.measure(train_x, train_y, test_x, test_y, other_x, mode=mode, **options)
+            about = dict(dataset=name, mode=mode, objective=trial["objective"], setting=setting, chosen=trial["chosen"])
+            yield about | dict(auroc=np.mean([row["auroc"] for row in results]))
 
 
 def candidates(experiment) -> list[dict]:

@@ -7,7 +7,23 @@ the same kind would give; a test over tasks asks whether a transform helps on ta
 import numpy as np
 from scipy.stats import wilcoxon
 
-from glocal.evaluation.agreement import bootstrap_mean
+
+def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
+    """Mean of `values` (m,) and its percentile bootstrap interval: (mean, low, high).
+
+    For 0/1 values (odd-one-out hits) the resampled count is binomial, which is drawn directly: the same distribution,
+    at no cost for half a million triplets.
+    """
+    values = np.asarray(values, float)
+    rng = np.random.default_rng(seed)
+    if len(values) == 0:
+        return (float("nan"),) * 3
+    if np.isin(values, (0, 1)).all():
+        means = rng.binomial(len(values), values.mean(), size=draws) / len(values)
+    else:
+        means = values[rng.integers(len(values), size=(draws, len(values)))].mean(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(values.mean()), float(low), float(high)
 
 
 def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:

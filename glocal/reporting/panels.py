@@ -112,18 +112,17 @@ def legend(fig, ax, columns=4):
     fig.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 
-def similarity_matrix(ax, x, labels, names=None):
-    """Cosine similarities of x (n, p) unit norm, sorted by superclass, with lines between superclasses."""
-    order = np.argsort(labels, kind="stable")
-    s = x[order] @ x[order].T
-    low, high = np.quantile(s, [0.02, 0.98])
-    image = ax.imshow(s, vmin=low, vmax=high, interpolation="nearest")
-    edges = np.flatnonzero(np.diff(np.asarray(labels)[order])) + 0.5
+def similarity_matrix(ax, similarities, names=True):
+    """Similarities, (n, n) with the superclasses as index in sorted order, with lines between superclasses and their names."""
+    low, high = np.quantile(similarities, [0.02, 0.98])
+    image = ax.imshow(similarities, vmin=low, vmax=high, interpolation="nearest")
+    labels = similarities.index.to_numpy()
+    edges = np.flatnonzero(labels[1:] != labels[:-1]) + 0.5
     for e in edges:
         ax.axhline(e, color="white", linewidth=0.3)
         ax.axvline(e, color="white", linewidth=0.3)
     middles = np.convolve(np.r_[0, edges, len(labels)], [0.5, 0.5], mode="valid")
-    ax.set_yticks(middles, names if names is not None else [])
+    ax.set_yticks(middles, [str(name).split(",")[0] for name in dict.fromkeys(labels)] if names else [])
     ax.set_xticks([])
     ax.grid(visible=False)
     return image

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from glocal.errors import GlocalError
+from glocal.evaluation.shots import at_shots, task_shots
 from glocal.system.files import replacing, sha256, verify, write_table
 
 TABLES = {
@@ -109,21 +110,6 @@ def headline(folder, shots: int = 5):
     table["split"] = table["fold"].str.rsplit("-", n=1).str[0]
     keys = ["measure", "task", "split", "transform"]
     return table.groupby(keys, sort=False)["value"].agg(mean="mean", sd="std").reset_index()
-
-
-def task_shots(table, shots: int = 5) -> dict[str, int]:
-    """{task: the number of shots that it is reported at}: `shots`, or the largest smaller number that all its folds can give.
-
-    table: rows of few_shot.csv. A task that was run with larger numbers alone is reported at the smallest of them.
-    """
-    at_most = table["shots"].where(table["shots"] <= shots, table.groupby(["task", "fold"])["shots"].transform("min"))
-    most = at_most.groupby([table["task"], table["fold"]], sort=False).max()
-    return {task: int(n) for task, n in most.groupby(level="task", sort=False).min().items()}
-
-
-def at_shots(table, which: dict):
-    """The rows of a few-shot table (measurements, gains) at each task's own number of shots. which: see `task_shots`."""
-    return table[table["shots"] == table["task"].map(which)]
 
 
 def wide(table, digits: int = 3):

@@ -126,3 +126,33 @@ def test_over_classes():
     assert (whole["auroc_low"], whole["auroc_high"]) == pytest.approx((0.755, 0.945))
     assert (whole["difference"], whole["ci_low"], whole["ci_high"]) == pytest.approx((0.05, 0.05, 0.05))  # paired by draw
     assert table.loc[("shift", "original"), "difference"] == 0
+
+
+# -- the mean ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["hits", "values"])
+def test_intervals_cover_as_often_as_they_say(kind):
+    rng, covered = np.random.default_rng(0), 0
+    for seed in range(400):
+        sample = rng.random(300) < 0.6 if kind == "hits" else rng.gamma(2, 0.3, 60)
+        mean, low, high = statistics.bootstrap_mean(sample, draws=300, seed=seed)
+        assert low <= mean <= high
+        covered += low <= 0.6 <= high
+    assert 0.90 < covered / 400 < 0.98
+
+
+def test_hits_are_drawn_as_the_resampling_would():
+    hits = (np.random.default_rng(0).random(500) < 0.4).astype(float)
+    fast = statistics.bootstrap_mean(hits, draws=20_000)
+    slow = statistics.bootstrap_mean(hits + np.where(np.arange(500) == 0, 1e-9, 0), draws=20_000)  # no longer all 0 and 1
+    np.testing.assert_allclose(fast, slow, atol=2e-3)
+
+
+def test_level_seed_and_limits():
+    values = np.random.default_rng(0).normal(size=100)
+    narrow, wide = statistics.bootstrap_mean(values, level=0.5), statistics.bootstrap_mean(values, level=0.99)
+    assert wide[1] < narrow[1] < narrow[2] < wide[2]
+    assert statistics.bootstrap_mean(values) == statistics.bootstrap_mean(values) != statistics.bootstrap_mean(values, seed=1)
+    assert statistics.bootstrap_mean(np.ones(9)) == (1.0, 1.0, 1.0)
+    assert np.isnan(statistics.bootstrap_mean([])).all()

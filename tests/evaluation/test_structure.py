@@ -6,6 +6,7 @@ from helpers import SCALES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glocal.errors import GlocalError
 from glocal.evaluation import structure
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -96,3 +97,42 @@ def test_separation_grows_with_the_distance_of_classes(seed):
     values = [structure.separation(features(seed) + d * np.eye(6)[labels], labels) for d in (0, 2, 6)]
     assert values[0] < values[1] < values[2]
     assert structure.separation(features(seed) @ rotation(seed), labels) == pytest.approx(values[0])
+
+
+# -- the stage ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_an_experiment(tiny):
+    table = structure.evaluate(tiny())["structure"]
+    assert list(table) == ["encoder", "transform", "measure", "value", "dataset", "fold"]
+    assert len(table) == 4 * 3 * (len(structure.NEIGHBOURS) + 4)  # folds, transforms, measures
+    wide = table.pivot_table(index=["measure", "fold"], columns="transform", values="value")
+    np.testing.assert_allclose(wide["naive"], wide["original"], atol=1e-6)  # an unchanged transform
+    assert (wide.loc["10-NN overlap", "naive"] == 1).all() and (wide.loc["10-NN overlap", "glocal"] < 0.99).all()
+    assert (wide.loc["linear CKA", "glocal"] < wide.loc["linear CKA", "naive"]).all()
+    assert (wide.loc[structure.SEPARATION, "glocal"] > wide.loc[structure.SEPARATION, "original"]).all()
+
+
+def test_what_the_figures_show(tiny):
+    experiment = tiny()
+    table = structure.evaluate(experiment)["structure"]
+    first = table[table["fold"].str.startswith("subgroup") & (table["transform"] == "glocal")]
+    overlaps = structure.overlaps(table).set_index(["k", "transform"])["value"]
+    assert overlaps[(5, "glocal")] == pytest.approx(first[first["measure"] == "5-NN overlap"]["value"].mean())
+    separations = structure.separations(table).set_index(["dataset", "transform"])
+    values = first[first["measure"] == structure.SEPARATION]["value"]
+    assert separations.loc[("objects", "glocal")].tolist() == pytest.approx([values.mean(), values.std()])
+
+
+def test_similarities_are_sorted_by_superclass(tiny):
+    tables = structure.similarities(tiny(), ["glocal"])
+    assert list(tables) == ["original", "glocal"]
+    for matrix in tables.values():
+        assert list(matrix.index) == sorted(matrix.index) == list(matrix.columns) and len(matrix) == 64
+        np.testing.assert_allclose(np.diag(matrix), 1, rtol=1e-5)
+
+
+def test_a_wrong_label_is_named(tiny):
+    experiment = tiny(structure={"sets": {"objects": {"label": "grup", "images": {"set": "objects"}}}})
+    with pytest.raises(GlocalError, match=r'objects: has no column "grup" for a label\. Did you mean "group"'):
+        structure.evaluate(experiment)

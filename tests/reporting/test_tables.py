@@ -55,28 +55,6 @@ def test_fewer_shots_than_asked_for(folder):
     assert set(tables.headline(folder, shots=99)["measure"]) >= {"8-shot accuracy"}
 
 
-def shots_of(**given):
-    """A few-shot table: {task: {fold: the numbers of shots that it gives}}."""
-    rows = [dict(task=t, fold=f, shots=s) for t, folds in given.items() for f, shots in folds.items() for s in shots]
-    return pd.DataFrame(rows)
-
-
-def test_each_task_is_reported_at_five_shots_or_the_most_that_it_gives():
-    table = shots_of(
-        full={"a-0": [1, 2, 5, 8], "a-1": [1, 2, 5]},
-        small={"a-0": [1, 2], "a-1": [1, 2]},
-        uneven={"a-0": [1, 2, 5], "a-1": [1, 2]},  # only what every fold gives can be averaged
-        even={"a-0": [1, 2, 4, 8]},
-        large={"a-0": [8, 16]},
-    )
-    which = tables.task_shots(table)
-    assert which == {"full": 5, "small": 2, "uneven": 2, "even": 4, "large": 8}
-    assert tables.task_shots(table, shots=1) == {"full": 1, "small": 1, "uneven": 1, "even": 1, "large": 8}
-    rows = tables.at_shots(table, which)
-    assert rows.groupby("task", sort=False)["shots"].unique().map(list).to_dict() == {t: [s] for t, s in which.items()}
-    assert len(rows[rows["task"] == "uneven"]) == 2
-
-
 def test_a_task_with_a_small_pool_is_in_the_headline_at_its_own_shots(folder):
     table = pd.read_csv(folder / "few_shot.csv")
     small = table[table["shots"] == 1].assign(task="small", accuracy=0.25)

@@ -50,6 +50,13 @@ def observed(seed: int = 0, n: int = 60, p: int = 24, d: int = 4, m: int = 4000)
     return x, np.take_along_axis(drawn, order, axis=1)
 
 
+def clusters(distance, n=120, seed=0):
+    """Features (n, 6) of four classes, `distance` standard deviations apart, and their labels."""
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % 4
+    return random.normal(size=(n, 6)) + distance * np.eye(6)[y], y
+
+
 def rows(n):
     """A table of n rows: code (text that looks like a number) and fold."""
     return pd.DataFrame({"code": [str(2600 + i) for i in range(n)], "fold": np.arange(n) % 3})

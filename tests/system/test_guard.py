@@ -15,12 +15,12 @@ from glocal.system.guard import WORKFLOW, Guard
 SIDE_BY_SIDE = 8
 WORKERS = """
 import os, time
-from glocal.evaluation import few_shot
+from glocal.system.parallel import parallel
 def report(folder, number):
     open(f"{folder}/{os.getpid()}.started", "w").close()
     time.sleep(120)
 calls = [(report, (FOLDER, n), {}) for n in range(2)]
-list(few_shot.parallel(calls, 2))
+list(parallel(calls, 2))
 """
 
 

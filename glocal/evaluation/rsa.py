@@ -1,27 +1,9 @@
-"""Agreement with people: odd-one-out accuracy and representational similarity, with confidence intervals."""
+"""Representational similarity analysis: do two spaces agree on which objects are similar? With confidence intervals."""
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
 from glocal.arrays import unit_rows
-
-
-def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
-    """Mean of `values` (m,) and its percentile bootstrap interval: (mean, low, high).
-
-    For 0/1 values (odd-one-out hits) the resampled count is binomial, which is drawn directly: the same distribution,
-    at no cost for half a million triplets.
-    """
-    values = np.asarray(values, float)
-    rng = np.random.default_rng(seed)
-    if len(values) == 0:
-        return (float("nan"),) * 3
-    if np.isin(values, (0, 1)).all():
-        means = rng.binomial(len(values), values.mean(), size=draws) / len(values)
-    else:
-        means = values[rng.integers(len(values), size=(draws, len(values)))].mean(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(values.mean()), float(low), float(high)
 
 
 def similarity(x) -> np.ndarray:
@@ -45,11 +27,11 @@ def rsa_interval(a, b, draws: int = 200, level: float = 0.95, seed: int = 42) ->
     rng = np.random.default_rng(seed)
     r, c = np.triu_indices(len(a), k=1)
     x, y = rankdata(a[r, c]), rankdata(b[r, c])
-    found = []
+    drawn = []
     for _ in range(draws):
         times = np.bincount(rng.integers(len(a), size=len(a)), minlength=len(a))
-        found.append(_weighted_correlation(x, y, times[r] * times[c]))
-    return rsa(a, b), *map(float, np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
+        drawn.append(_weighted_correlation(x, y, times[r] * times[c]))
+    return rsa(a, b), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
 
 
 def _weighted_correlation(x, y, w):

@@ -1,0 +1,76 @@
+"""What follows from few-shot repetitions: differences and tests, classes, and the summaries that figures show.
+
+`gains`, `tests`, `classes` and `changes` start from all that is known of the repetitions (`few_shot.repetitions`);
+`linear`, `main`, `reported` and `summary` from the table few_shot.csv, too.
+"""
+
+from glocal.evaluation import statistics
+from glocal.evaluation.classifiers import LOGISTIC
+from glocal.evaluation.frames import first_split
+from glocal.evaluation.shots import at_shots, task_shots
+
+COLUMNS = ["encoder", "task", "shots", "repetition", "transform", "classifier", "accuracy", "fold", "c", "classes", "n_train",
+           "n_test"]  # fmt: skip
+
+
+def linear(table):
+    """The rows of logistic regression."""
+    return table[table["classifier"] == LOGISTIC]
+
+
+def main(table):
+    """The rows of logistic regression in the first split."""
+    return first_split(linear(table))
+
+
+def reported(table, rows=None):
+    """The rows at each task's reported number of shots, which `table`, rows of few_shot.csv, decides.
+
+    rows: of any table with the columns task and shots; default `table` itself.
+    """
+    return at_shots(table if rows is None else rows, task_shots(linear(table)))
+
+
+def gains(records, balanced: bool):
+    """What every transform adds to the original, with intervals (`statistics.gains`)."""
+    return statistics.gains(records, balanced=balanced)
+
+
+def tests(records, tasks: list[str]):
+    """Wilcoxon's test over `tasks` for each number of shots: each task counted once, by its mean accuracy."""
+    import pandas as pd
+
+    rows = main(records)
+    rows = rows[rows["task"].isin(tasks)]
+    means = rows.pivot_table(index=["shots", "task"], columns="transform", values="accuracy", sort=False)
+    parts = [statistics.over_tasks(part).assign(shots=shots) for shots, part in means.groupby(level="shots")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def classes(records):
+    """Correct answers by class at the reported number of shots, summed over repetitions (`statistics.by_class`)."""
+    rows = linear(reported(records))
+    names = {(row.fold, row.task): row.names for row in rows.drop_duplicates(["fold", "task"]).itertuples()}
+    return statistics.by_class(rows, names)
+
+
+def changes(records, transform: str):
+    """Accuracy by class, `transform` minus the original: task, shots, class, mean, std over paired repetitions and folds."""
+    rows = reported(records, main(records)).rename(columns={"names": "class"}).explode(["class", "correct", "images"])
+    rows = rows.assign(share=rows["correct"].astype(float) / rows["images"].astype(float))
+    keys = ["task", "shots", "class"]
+    share = rows.pivot_table(index=[*keys, "fold", "repetition"], columns="transform", values="share")
+    change = (share[transform] - share["original"]).groupby(level=keys).agg(["mean", "std"]).reset_index()
+    place = {task: n for n, task in enumerate(rows["task"].unique())}  # tasks in the order of the config
+    return change.sort_values("task", key=lambda task: task.map(place), kind="stable").assign(transform=transform)
+
+
+def summary(table):
+    """Mean and standard deviation over repetitions and folds, of logistic regression in the first split.
+
+    One row a task, number of shots and transform: mean, std, chance (1 / classes), reported (the task's number of shots).
+    """
+    rows, which = main(table), task_shots(linear(table))
+    means = rows.groupby(["task", "shots", "transform"], sort=False)["accuracy"].agg(["mean", "std"]).reset_index()
+    chance = 1 / rows.groupby("task", sort=False)["classes"].first()
+    return means.assign(chance=means["task"].map(chance), reported=means["task"].map(which))

@@ -1,0 +1,12 @@
+"""What the results tables share: a row belongs to a fold, a fold to a split, and the first split is the headline."""
+
+
+def with_split(table):
+    """The table with the column split of each row's fold: "subgroup" of "subgroup-2", "all" of "all"."""
+    return table.assign(split=table["fold"].str.rsplit("-", n=1).str[0])
+
+
+def first_split(table):
+    """The rows of the table's first split, the one that figures show. table: with the column split, or fold."""
+    table = table if "split" in table else with_split(table)
+    return table[table["split"] == table["split"].iloc[0]]

@@ -1,0 +1,51 @@
+"""Numbers of shots: what a pool can give, which images are drawn, and the number at which a task is reported."""
+
+import numpy as np
+
+from glocal.errors import GlocalError
+
+
+def usable_shots(labels, shots, spare: int = 0, name: str = "few-shot pool") -> list[int]:
+    """The `shots` that every class of `labels` (n,) can give and keep `spare` images. Raises GlocalError if none is left.
+
+    name: where the pool is asked for, a task's place in the config, say; the message begins with it.
+    """
+    if len(labels) == 0:
+        raise GlocalError(f"{name}: no image with a label is left; check label, where and min_per_class.")
+    smallest = np.unique(labels, return_counts=True)[1].min() - spare
+    if not (usable := sorted(s for s in shots if s <= smallest)):
+        kept = f" if {spare} is left to test on" if spare else ""
+        raise GlocalError(f"{name}: its smallest class has no more than {smallest} images to give{kept}; lower shots.")
+    return usable
+
+
+def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `shots` images of each class, (classes * shots,). labels: (n,).
+
+    The first k images of a class are the same for every `shots` >= k under one seed. Raises GlocalError for a class
+    that has too few.
+    """
+    labels = np.asarray(labels)
+    order = rng.permutation(len(labels))
+    chosen = []
+    for c in np.unique(labels):
+        members = order[labels[order] == c]
+        if len(members) < shots:
+            raise GlocalError(f"few-shot pool: class {c} has {len(members)} images, {shots} shots are asked for; lower shots.")
+        chosen.append(members[:shots])
+    return np.concatenate(chosen)
+
+
+def task_shots(table, shots: int = 5) -> dict[str, int]:
+    """{task: the number of shots that it is reported at}: `shots`, or the largest smaller number that all its folds can give.
+
+    table: rows of few_shot.csv. A task that was run with larger numbers alone is reported at the smallest of them.
+    """
+    at_most = table["shots"].where(table["shots"] <= shots, table.groupby(["task", "fold"])["shots"].transform("min"))
+    most = at_most.groupby([table["task"], table["fold"]], sort=False).max()
+    return {task: int(n) for task, n in most.groupby(level="task", sort=False).min().items()}
+
+
+def at_shots(table, which: dict):
+    """The rows of a few-shot table (measurements, gains) at each task's own number of shots. which: see `task_shots`."""
+    return table[table["shots"] == table["task"].map(which)]
