@@ -12,6 +12,7 @@ import numpy as np
 
 from glocal.evaluation import anomaly_scores, detection, oracle, statistics
 from glocal.evaluation.frames import first_split, with_split
+from glocal.system.devices import place
 from glocal.transform import aligners
 
 TABLES = ("anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle")  # what is written
@@ -50,7 +51,7 @@ def _of_set(experiment, fold: str, name: str):
     text = None if text is None else text * np.linalg.norm(train, axis=1).mean()  # transforms expect the length of images
     for transform, align in aligners(experiment.transform_paths(fold)).items():
         about = dict(encoder=experiment.encoder, dataset=name, transform=transform, fold=fold)
-        train_x, test_x, other_x = (None if x is None else align(x) for x in (train, test, other))
+        train_x, test_x, other_x = (None if x is None else place(align(x), experiment.device) for x in (train, test, other))
         for mode in spec["modes"]:
             results = anomaly_scores.measure(train_x, train_y, test_x, test_y, other_x, mode=mode, **options)
             yield from (about | dict(mode=mode) | row for row in results)

@@ -78,7 +78,7 @@ def _kwargs(experiment) -> dict:
         folds=settings.get("folds", 5),
         classifiers=settings.get("classifiers", [LOGISTIC]),
         balanced=settings["balanced"],
-        device=settings.get("device", "cpu"),
+        device=experiment.device,
         seed=experiment.seed,
     )
 

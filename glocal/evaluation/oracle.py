@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from glocal.evaluation import anomaly_scores
+from glocal.system.devices import place
 from glocal.training import grid_search
 from glocal.transform import unit_norm
 
@@ -33,7 +34,9 @@ def _of_set(experiment, trials: list[dict], fold: str, name: str):
     spec, options = settings["sets"][name], anomaly_scores.options(settings)
     train, train_y, test, test_y, other, _ = experiment.normals(spec, fold)
     for trial in trials:
-        train_x, test_x, other_x = (None if x is None else trial["align"](x) for x in (train, test, other))
+        train_x, test_x, other_x = (
+            None if x is None else place(trial["align"](x), experiment.device) for x in (train, test, other)
+        )
         setting = ", ".join(f"{s} {v:g}" for s, v in trial["setting"].items())
         for mode in spec["modes"]:
             results = anomaly_scores.measure(train_x, train_y, test_x, test_y, other_x, mode=mode, **options)

@@ -24,3 +24,8 @@ def device(word: str | torch.device = "auto", like=None) -> torch.device:
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise GlocalError(f'device: "{word}" is asked for, and PyTorch sees {torch.cuda.device_count()} GPUs; use auto or cpu.')
     return found
+
+
+def place(x, where: str):
+    """x (numpy) itself for the CPU, whose functions take numpy; a tensor on another device."""
+    return x if x is None or where == "cpu" else torch.as_tensor(x, device=where)

@@ -18,6 +18,7 @@ import numpy as np
 from glocal.errors import GlocalError, did_you_mean
 from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
 from glocal.features.store import Features, read
+from glocal.system.devices import device
 from glocal.system.files import write_table
 from glocal.system.paths import resolve
 from glocal.workflow.config import load_config
@@ -37,6 +38,7 @@ class Experiment:
         self.settings = self.config["encoders"][self.encoder]
         self.profile, self.observer = self.config["profile"], self.config["observer"]
         self.seed = self.config["seed"]
+        self.device = str(device(self.config.get("device", "auto")))
         self.folder = resolve("results") / self.profile
         self.threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # what Snakemake granted, or all
 

@@ -1,10 +1,11 @@
 """One word, one device: auto, cpu, cuda, cuda:<number>, and what is said of others."""
 
+import numpy as np
 import pytest
 import torch
 
 from glocal.errors import GlocalError
-from glocal.system.devices import device
+from glocal.system.devices import device, place
 
 
 @pytest.fixture(params=[0, 2])
@@ -31,3 +32,9 @@ def test_other_words_are_one_sentence(word):
 def test_a_gpu_that_is_not_there(gpus):
     with pytest.raises(GlocalError, match=f"PyTorch sees {gpus} GPUs; use auto or cpu"):
         device(f"cuda:{gpus}")
+
+
+def test_features_go_where_the_search_is_to_run():
+    x = np.ones((3, 2), np.float32)
+    assert place(x, "cpu") is x and place(None, "meta") is None
+    assert place(x, "meta").device.type == "meta" and place(x, "meta").shape == (3, 2)
