@@ -115,8 +115,11 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 )  # fmt: skip
 @click.option("--held-out", metavar="FILE", show_default="none", help="Triplets to watch while fitting; the best are kept.")
 @click.option("--checkpoint", metavar="FILE", show_default="none", help="An interrupted fit resumes from this file.")
+@click.option(
+    "--device", metavar="DEVICE", default="auto", help="auto (the GPU, where there is one), cpu, cuda or cuda:<number>."
+)
 @click.option("--verbose", is_flag=True, show_default="off", help="Show a line of progress.")
-def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe, held_out, checkpoint, verbose):
+def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe, held_out, checkpoint, device, verbose):
     """Learn a transform from features and triplets."""
     from glocal.system.files import refuse_overwriting
     from glocal.transform import GLocalTransform
@@ -125,7 +128,7 @@ def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe
         raise GlocalError(f"{out}: transforms are saved as .npz or .safetensors; change the suffix.")
     for written in filter(None, (out, checkpoint)):
         refuse_overwriting(written, features, triplets, context, held_out)
-    t = GLocalTransform(objective, lam, alpha, tau, recipe=recipe, lr=lr, verbose=verbose)
+    t = GLocalTransform(objective, lam, alpha, tau, recipe=recipe, lr=lr, device=device, verbose=verbose)
     context = _features(context, training=True) if context else None
     held_out = _triplets(held_out) if held_out else None
     x, table = _features(features, training=True), _triplets(triplets)

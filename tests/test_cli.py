@@ -172,6 +172,7 @@ FAULTS = {
     "fit x.npy t.csv --objective glocal": ("context", "pass context"),
     "fit x.npy t.csv --objective glocal --context narrow.npy": ("context: has 5 columns", "one encoder for both"),
     "fit x.npy t.csv --objective niave": ('objective: "niave"', 'Did you mean "naive"'),
+    "fit x.npy t.csv --device gpu": ('device: "gpu"', "auto, cpu, cuda"),
     "fit x.npy t.csv --lam -1": ("lam: -1.0", "must be a finite number in"),
     "fit x.npy t.csv --out new.pt": ("new.pt", "change the suffix"),
     "transform absent.npz x.npy": ("absent.npz: no such transform file", "check the path"),
