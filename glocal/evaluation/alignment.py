@@ -1,11 +1,55 @@
-"""What a transform does to objects and images that were held out of its training."""
+"""What a transform does to objects and images that were held out of its training.
+
+fits = grid_search.run(experiment)
+table = alignment.evaluate(experiment, fits)["alignment"]
+"""
 
 import numpy as np
 import torch
 
 from glocal import losses, triplets
 from glocal.evaluation import structure
+from glocal.evaluation.frames import first_split
+from glocal.training import grid_search
 from glocal.training.grid_search import RULES
+from glocal.transform import unit_norm
+
+
+def evaluate(experiment, fits: dict) -> dict:
+    """The table of an experiment (workflow.experiment.Experiment): {"alignment": DataFrame}, one row a setting and fold.
+
+    fits: of `grid_search.run`. Odd-one-out accuracy and triplet loss are of the held-out objects, the local loss of context
+    images that were in no fit, `chosen` is the config's rule: no downstream score decides.
+    """
+    import pandas as pd
+
+    settings = experiment.config["alignment"]
+    folds = grid_search.fold_data(experiment)
+    rows = [row for fold, data in folds.items() for row in _of_fold(experiment, fits, fold, *data)]
+    table = pd.DataFrame(rows, columns=grid_search.COLUMNS)
+    best = grid_search.choose(table, settings["choose"])
+    return dict(alignment=table.assign(chosen=grid_search.is_chosen(table, best)))
+
+
+def _of_fold(experiment, fits: dict, fold: str, x, _train, _context, held_out):
+    """The rows of one fold: the original features, then every setting of every objective."""
+    settings, unseen, (test, images) = experiment.config["alignment"], experiment.held_out(fold), held_out
+    unchanged = measure(x, unit_norm(x), test, unseen, images, images, settings["kl_tau"])
+    yield dict(encoder=experiment.encoder, objective="original", fold=fold, **unchanged)
+    for objective in settings["objectives"]:
+        for point, t in fits[objective][fold]:
+            features = (x, t.transform(x), test, unseen, t.local(images), t.transform(images))
+            measured = measure(*features, settings["kl_tau"], point.get("tau"), rule=settings["choose"])
+            solver = dict(iterations=len(t.history_), converged=t.converged_)
+            yield dict(encoder=experiment.encoder, objective=objective, **point, fold=fold, **measured, **solver)
+
+
+def means(table):
+    """Accuracy and neighbour overlap of every setting, mean over the folds of the first split, the chosen ones last."""
+    rows = first_split(table)
+    keys = ["objective", "chosen", *(s for s in grid_search.SETTINGS if s in rows)]
+    columns = ["odd_one_out", "neighbour_overlap"]
+    return rows.groupby(keys, dropna=False, sort=False)[columns].mean().reset_index().sort_values("chosen")
 
 
 def measure(x, z, table, held_out, y, mapped, kl_tau: float, tau: float | None = None, k: int = 10, rule: str = RULES[1]) -> dict:

@@ -55,6 +55,18 @@ def separations(table):
     return rows.groupby(["dataset", "transform"], sort=False)["value"].agg(["mean", "std"]).reset_index()
 
 
+def object_pairs(experiment):
+    """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool)."""
+    import pandas as pd
+
+    objects = experiment.features()
+    labels = objects.rows["group" if "group" in objects.rows else "superclass"]
+    named = (labels != "").to_numpy()
+    within, between = cosine_pairs(np.asarray(objects.x[named]), labels[named].to_numpy())
+    cosines = np.concatenate([within, between])
+    return pd.DataFrame({"cosine": cosines, "within": np.arange(len(cosines)) < len(within)})
+
+
 def similarities(experiment, transforms: list[str]) -> dict:
     """Cosine similarities of the first set in the first fold, {transform: (n, n) DataFrame}, sorted by superclass.
 

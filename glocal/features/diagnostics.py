@@ -6,9 +6,33 @@ The authors' transforms carry the scalar mean and standard deviation of the (185
 (`config/paper.yaml` has them); on the same pictures ours must be equal.
 """
 
+import warnings
+
 import numpy as np
 
 EQUAL = 0.01  # of the standard deviation: what other versions of an image library do to a resized picture is less
+
+
+def evaluate(experiment) -> dict:
+    """The table of an experiment's features (workflow.experiment.Experiment): {"features": DataFrame}, one row a set.
+
+    set, images, dimensions, mean, std, scale (the mean length of a row, on which all sets of an encoder must agree); where the
+    config has published statistics, also the columns of `compare`, with a warning if they are not equal.
+    """
+    import pandas as pd
+
+    names = ["objects", *experiment.settings.get("sets", {})]
+    sets = {name: experiment.features(name).x for name in names}
+    rows = {name: dict(images=len(x), dimensions=x.shape[1]) | summary(x) for name, x in sets.items()}
+    table = pd.DataFrame(rows).T.rename(columns={"length": "scale"}).round(2)
+    if published := experiment.settings.get("published"):
+        check = compare(sets["objects"], published["mean"], published["std"])
+        table.loc["objects", list(check)] = list(check.values())
+        if check["verdict"] != "equal":
+            warnings.warn(
+                f"{experiment.encoder}: features of THINGS are not the published ones: {check['verdict']}", stacklevel=2
+            )
+    return dict(features=table.rename_axis("set").reset_index())
 
 
 def summary(x, block: int = 16384) -> dict:

@@ -14,6 +14,18 @@ from glocal.datasets.loaders import ImageSet
 from glocal.features import extraction, store
 
 
+def extract(experiment) -> None:
+    """All features of an experiment's encoder (workflow.experiment.Experiment); what is already there is not made again."""
+    settings, seed = experiment.settings, experiment.seed
+    folds = experiment.config["alignment"]["folds"]
+    if experiment.config["source"] == "demo":
+        demo_features(experiment.stem("objects"), experiment.encoder, folds, seed)
+    elif "model" in settings:
+        model_features(experiment.stem, settings, experiment.config.get("images", {}), folds, seed)
+    else:
+        public_features(experiment.stem, settings, folds, seed)
+
+
 def public_features(stem, settings: dict, folds: int = 3, seed: int = 42) -> None:
     """Write one encoder's public features in the project's format: the objects, then every set of its config entry.
 

@@ -7,6 +7,69 @@ from glocal.evaluation.odd_one_out import ACCURACY, ALL
 from glocal.reporting import panels, style
 
 
+def features(pairs, encoder: str):
+    """Cosines of pairs within a superclass against pairs between superclasses. pairs: of `evaluation.structure.object_pairs`."""
+    within, between = pairs["cosine"][pairs["within"]], pairs["cosine"][~pairs["within"]]
+    fig, (ax,) = style.figure(width=4.5)
+    bins = np.linspace(pairs["cosine"].min(), 1, 80)
+    ax.hist(between, bins, density=True, histtype="step", color="#333333", label="between superclasses")
+    ax.hist(within, bins, density=True, alpha=0.5, color="#0072B2", label="within a superclass")
+    ax.set(xlabel="cosine of two objects' features", ylabel="density of pairs", title=f"{encoder}, original features")
+    ax.legend()
+    return fig
+
+
+def images(rows, pictures, by: str = "group", columns: int = 12):
+    """Some images of every group, one group a line. rows: DataFrame with the column `by`; pictures[i]: the image of row i."""
+    groups = rows.reset_index(drop=True).groupby(by, sort=False)
+    fig, axes = style.figure(columns, groups.ngroups, width=7, height=0.62)
+    for line, (group, members) in zip(axes.reshape(-1, columns), groups, strict=True):
+        for ax, i in zip(line, members.index[:: max(len(members) // columns, 1)], strict=False):
+            ax.imshow(pictures[i])
+        _blank(line)
+        line[0].set_title(group, loc="left", fontsize=8)
+    fig.text(0.995, -0.005, pictures.credit, ha="right", va="top", fontsize=6)
+    return fig
+
+
+def alignment(table, means, ceiling: float, title: str):
+    """Accuracy on held-out objects, points: folds; and what it costs in neighbours, over the grid, filled: chosen.
+
+    table: alignment; means: of `evaluation.alignment.means`; ceiling: the noise ceiling of the first split.
+    """
+    fig, (left, right) = style.figure(2, height=2.9)
+    rows = first_split(table)
+    chosen = rows[rows["chosen"]].groupby("objective", sort=False)["odd_one_out"]
+    for place, (kind, accuracy) in enumerate(chosen):
+        left.bar(place, accuracy.mean(), color=style.COLOURS[kind], width=0.7)
+        left.plot([place] * len(accuracy), accuracy, "o", color="black", markersize=2.5)
+    left.set_xticks(range(len(chosen)), [style.NAMES[kind] for kind, _ in chosen])
+    panels.reference(left, 1 / 3, "chance", ":")
+    panels.reference(left, ceiling, "noise ceiling")
+    split = rows["fold"].iloc[0].rsplit("-", 1)[0]
+    left.set(ylabel="odd-one-out accuracy", title=f"held-out objects ({split}), points: folds", ylim=(0.3, None))
+    panels.trade_off(right, means.rename(columns={"objective": "transform"}), "neighbour_overlap", "odd_one_out")
+    labels = dict(xlabel="10-NN overlap with original", ylabel="odd-one-out accuracy")
+    right.set(**labels, title="trade-off over the grid (filled: chosen)")
+    fig.suptitle(title, fontsize=9)
+    return fig
+
+
+def training(history, tau: float, step: str):
+    """Learning curves of the chosen settings: lines on training data, dotted on what is held out.
+
+    history: of `grid_search.learning_curves`; tau: the temperature of its local KL; step: what an iteration is.
+    """
+    fig, axes = style.figure(3)
+    titles = {"loss": "objective", "triplet_loss": "triplet loss (nats)", "local_kl": f"local KL at tau {tau:g} (nats)"}
+    for ax, (name, title) in zip(axes, titles.items(), strict=True):
+        panels.courses(ax, history, name, f"held_out_{name}")
+        ax.set(xlabel=step, ylabel=title)
+    axes[2].set_yscale("log")
+    panels.legend(fig, axes[0], columns=5)
+    return fig
+
+
 def human(table):
     """Odd-one-out accuracy with chance, noise ceiling and references, and RSA; error bars: 95 % intervals. table: human."""
     fig, (left, right) = style.figure(2, height=2.8, width_ratios=[3, 2])

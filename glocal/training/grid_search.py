@@ -72,6 +72,75 @@ def search(
     return found
 
 
+def fold_data(experiment) -> dict:
+    """What `search` fits and measures on: {fold: (objects, training triplets, context, (test triplets, held-out context))}.
+
+    A fold's training triplets use only its training objects, its test triplets only the held-out ones.
+    """
+    x, tables, folds = np.asarray(experiment.features().x), experiment.triplets(), {}
+    for fold in experiment.folds:
+        context, held_out = experiment.context(fold)
+        folds[fold] = (x, tables[f"{fold}-train"], context, (tables[f"{fold}-test"], held_out))
+    return folds
+
+
+def run(experiment) -> dict:
+    """Every setting of an experiment's grid on every fold: {objective: {fold: [(setting, transform)]}}. Fits are cached.
+
+    Raises GlocalError where features or triplets are not there, and for settings that `GLocalTransform` does not take.
+    """
+    from tqdm import tqdm
+
+    settings, folds = experiment.config["alignment"], fold_data(experiment)
+    total = len(folds) * sum(len(grid(settings["grid"][objective])) for objective in settings["objectives"])
+    with tqdm(total=total, desc=f"align {experiment.encoder}") as line:
+        kwargs = dict(remember=experiment.remember, checkpoint=experiment.folder / "cache" / experiment.encoder)
+        return {
+            objective: search(objective, settings["grid"][objective], settings["fit"], folds, progress=line.update, **kwargs)
+            for objective in settings["objectives"]
+        }
+
+
+def final_fits(experiment, fits: dict, chosen: dict) -> dict:
+    """The transforms of the chosen settings: {(fold, objective): transform}, and with fold "all" the one for other images.
+
+    fits: of `run`, chosen: of `choose`. That one is fitted on all objects, or, by the config, is the last fold's, as in the
+    authors' code.
+    """
+    settings, final = experiment.config["alignment"], {}
+    for objective, point in chosen.items():
+        for fold, trials in fits[objective].items():
+            final[fold, objective] = next(t for setting, t in trials if setting == point)
+        final["all", objective] = final[experiment.folds[-1], objective]
+        if settings["ship"] == "all objects":
+            x, context = np.asarray(experiment.features().x), experiment.context("all")[0]
+            data = (x, experiment.triplets()["all"], context)
+            final["all", objective] = experiment.remember(fit)(objective, point | settings["fit"], *data)
+    return final
+
+
+def curve_tau(experiment, chosen: dict) -> float:
+    """The temperature of the local KL in `learning_curves`: gLocal's, or, where it is not fitted, the config's kl_tau."""
+    settings = experiment.config["alignment"]
+    return chosen.get("glocal", settings).get("tau", settings["kl_tau"])
+
+
+def learning_curves(experiment, chosen: dict):
+    """The history of the chosen settings on the first fold, from a cold start: a DataFrame, one row an iteration.
+
+    loss, triplet_loss, local_kl and their held_out_ counterparts, with encoder and objective.
+    """
+    import pandas as pd
+
+    options, data = experiment.config["alignment"]["fit"], fold_data(experiment)[experiment.folds[0]]
+    tau, curves = {"tau": curve_tau(experiment, chosen)}, []
+    for objective, point in chosen.items():
+        history = experiment.remember(fit)(objective, tau | point | options, *data, init=None).history_
+        curve = pd.DataFrame(history).rename(columns={"objective": "loss", "held_out_objective": "held_out_loss"})
+        curves.append(curve.assign(encoder=experiment.encoder, objective=objective))
+    return pd.concat(curves, ignore_index=True)
+
+
 def choose(table, rule: str) -> dict:
     """objective -> its best setting {lam, alpha, tau}, by the mean over folds (table: rows of alignment.csv, a DataFrame).
 

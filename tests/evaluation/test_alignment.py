@@ -6,7 +6,11 @@ import torch
 from helpers import world
 
 from glocal import losses, triplets
+from glocal.errors import GlocalError
 from glocal.evaluation import alignment, structure
+from glocal.reporting.tables import TABLES
+from glocal.training import grid_search
+from glocal.transform import GLocalTransform
 
 
 def test_measure_is_what_the_losses_say():
@@ -22,3 +26,39 @@ def test_measure_is_what_the_losses_say():
     assert found["neighbour_overlap"] == structure.neighbour_overlap(x[held_out], z[held_out], 3)
     assert alignment.measure(x, z, t, held_out, y, mapped, 0.2)["monitored"] == pytest.approx(loss)
     assert alignment.measure(x, x, t, held_out, y, 2 * y, 0.2)["local_kl"] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.fixture
+def experiment(tiny):
+    grid = {"naive": {"lam": [1.0, 0.1]}, "glocal": {"lam": [1.0], "alpha": [0.1], "tau": [0.25]}}
+    return tiny(alignment={"grid": grid, "fit": {"recipe": "converged", "max_iter": 5}})
+
+
+def test_the_table_has_a_row_a_setting_and_fold(experiment):
+    fits = grid_search.run(experiment)
+    table = alignment.evaluate(experiment, fits)["alignment"]
+    assert set(TABLES["alignment"]) | {"chosen"} <= set(table) and len(table) == 4 * (1 + 2 + 1)
+    assert table["chosen"].sum() == 4 * 3 and table.groupby("objective", sort=False)["chosen"].sum().tolist() == [4, 4, 4]
+    original = table[table["objective"] == "original"]
+    assert (original["neighbour_overlap"] == 1).all() and (original["local_kl"] == 0).all()
+    fitted = table[(table["objective"] == "glocal") & (table["fold"] == "picture-1")].iloc[0]
+    z = fits["glocal"]["picture-1"][0][1].transform(np.asarray(experiment.features().x))
+    assert fitted["odd_one_out"] == triplets.accuracy(z, experiment.triplets()["picture-1-test"])
+    means = alignment.means(table)
+    assert len(means) == 4 and not means["chosen"].iloc[0] and means["chosen"].iloc[1:].all()
+
+
+def test_an_unchanged_transform_is_the_original(experiment):
+    unchanged = GLocalTransform.load(experiment.transform_path("all", "naive"))
+    unchanged.history_, unchanged.converged_ = [], True
+    points = {"naive": [{"lam": 1.0}, {"lam": 0.1}], "glocal": [{"lam": 1.0, "alpha": 0.1, "tau": 0.25}]}
+    fits = {o: {fold: [(point, unchanged) for point in ps] for fold in experiment.folds} for o, ps in points.items()}
+    table = alignment.evaluate(experiment, fits)["alignment"]
+    assert (table["neighbour_overlap"] == 1).all() and (table["local_kl"] < 1e-12).all()
+
+
+def test_features_that_are_missing_are_named(experiment):
+    fits = grid_search.run(experiment)
+    experiment.stem("objects").with_suffix(".npy").unlink()
+    with pytest.raises(GlocalError, match="objects"):
+        alignment.evaluate(experiment, fits)

@@ -132,6 +132,15 @@ def test_similarities_are_sorted_by_superclass(tiny):
         np.testing.assert_allclose(np.diag(matrix), 1, rtol=1e-5)
 
 
+def test_pairs_of_objects(tiny):
+    experiment = tiny()
+    pairs = structure.object_pairs(experiment)
+    assert len(pairs) == 128 * 127 / 2 and pairs["within"].sum() == 4 * 32 * 31 / 2
+    expected = structure.superclass_similarity(experiment.features().x, experiment.features().rows["group"])
+    means = pairs.groupby("within")["cosine"].mean()
+    assert (means[True], means[False]) == pytest.approx(expected)
+
+
 def test_a_wrong_label_is_named(tiny):
     experiment = tiny(structure={"sets": {"objects": {"label": "grup", "images": {"set": "objects"}}}})
     with pytest.raises(GlocalError, match=r'objects: has no column "grup" for a label\. Did you mean "group"'):

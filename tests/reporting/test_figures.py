@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glocal.evaluation import anomaly
+from glocal.evaluation import alignment, anomaly
 from glocal.reporting import figures
 
 matplotlib.use("Agg")
@@ -132,3 +132,33 @@ def test_human_agreement_between_chance_and_ceiling(references):
     levels = [line.get_ydata()[0] for line in left.lines if len(line.get_ydata()) == 2 and line.get_linestyle() != "None"]
     assert levels == pytest.approx([1 / 3, 0.67] + ([0.6] if references else []))
     assert right.get_title() == "RSA with SPoSE-66"
+
+
+def test_alignment_and_its_learning_curves():
+    rows = [dict(objective=o, chosen=c, lam=lam, fold=f"subgroup-{i}", odd_one_out=value + i / 10, neighbour_overlap=0.5)
+            for o, c, lam, value in (("original", True, None, 0.4), ("naive", False, 1.0, 0.5), ("naive", True, 2.0, 0.6))
+            for i in range(2)]  # fmt: skip
+    table = pd.DataFrame(rows)
+    left, right = drawn(figures.alignment(table, alignment.means(table), 0.67, "net"))
+    assert [bar.get_height() for bar in left.patches] == pytest.approx([0.45, 0.65])
+    assert [t.get_text() for t in left.get_xticklabels()] == ["original", "naive"] and "(subgroup)" in left.get_title()
+    assert len(right.lines) == 3
+    measures = {name: [1.0, 0.5] for name in ("loss", "triplet_loss", "local_kl", "held_out_loss")}
+    history = pd.DataFrame(dict(iteration=[0, 1], objective="naive", **measures))
+    axes = drawn(figures.training(history, 0.25, "epoch"))
+    assert [ax.get_ylabel() for ax in axes] == ["objective", "triplet loss (nats)", "local KL at tau 0.25 (nats)"]
+    assert [ax.get_xlabel() for ax in axes] == ["epoch"] * 3 and axes[2].get_yscale() == "log"
+
+
+def test_features_and_images():
+    pairs = pd.DataFrame({"cosine": [0.1, 0.2, 0.8, 0.9], "within": [False, False, True, True]})
+    (ax,) = drawn(figures.features(pairs, "net"))
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["between superclasses", "within a superclass"]
+    assert ax.get_title() == "net, original features"
+    pictures = np.random.default_rng(0).integers(0, 255, (30, 8, 8, 3)).astype(np.uint8).view(Pictures)
+    rows = pd.DataFrame({"group": ["a"] * 26 + ["b"] * 4}, index=range(5, 35))
+    fig = figures.images(rows, pictures)
+    fig.canvas.draw()
+    shown = [np.array([ax.images[0].get_array() for ax in fig.axes[i : i + 12] if ax.images]) for i in (0, 12)]
+    np.testing.assert_array_equal(shown[0], pictures[:24:2])
+    np.testing.assert_array_equal(shown[1], pictures[26:])

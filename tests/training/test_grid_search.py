@@ -133,3 +133,58 @@ def test_learning_rates_are_settings_too(table):
     best = grid_search.choose(with_rates, "triplet_loss")
     assert best["glocal"] == {"lr": 0.01, "lam": 1.0, "alpha": 0.1, "tau": 0.5}
     assert grid_search.is_chosen(with_rates, best).sum() == 6
+
+
+# -- the grid of an experiment -----------------------------------------------------------------------------------------
+
+GRID = {"naive": {"lam": [1.0, 0.1]}, "glocal": {"lam": [1.0], "alpha": [0.1], "tau": [0.25]}}
+
+
+@pytest.fixture
+def aligned(tiny):
+    """A function: the small experiment with a grid of three settings, and the fits of a few iterations."""
+
+    def build(**changes):
+        changes = {"grid": GRID, "fit": {"recipe": "converged", "max_iter": 3}, "splits": ["picture"]} | changes
+        experiment = tiny(alignment=changes)
+        return experiment, grid_search.run(experiment)
+
+    return build
+
+
+def test_every_setting_is_fitted_on_every_fold(aligned):
+    experiment, fits = aligned()
+    assert list(fits) == list(GRID) and all(list(folds) == ["picture-0", "picture-1"] for folds in fits.values())
+    assert [point for point, _ in fits["naive"]["picture-1"]] == [{"lam": 1.0}, {"lam": 0.1}]
+    x, triplets, context, (test, held_out) = grid_search.fold_data(experiment)["picture-0"]
+    held = np.flatnonzero(experiment.held_out("picture-0"))
+    assert not np.isin(triplets, held).any() and np.isin(test, held).all()
+    assert len(context) == len(held_out) == 64 and len(x) == 128
+
+
+@pytest.mark.parametrize("ship", ["all objects", "last fold"])
+def test_final_fits_have_the_chosen_settings(aligned, ship):
+    experiment, fits = aligned(ship=ship)
+    chosen = {"naive": {"lam": 0.1}, "glocal": {"lam": 1.0, "alpha": 0.1, "tau": 0.25}}
+    final = grid_search.final_fits(experiment, fits, chosen)
+    assert set(final) == {(fold, o) for fold in ("picture-0", "picture-1", "all") for o in GRID}
+    assert final["picture-1", "naive"] is fits["naive"]["picture-1"][1][1] and final["all", "glocal"].tau == 0.25
+    assert (final["all", "naive"] is final["picture-1", "naive"]) == (ship == "last fold")
+
+
+def test_learning_curves_are_of_the_first_fold(aligned):
+    experiment, _ = aligned()
+    chosen = {"naive": {"lam": 0.1}, "glocal": {"lam": 1.0, "alpha": 0.1, "tau": 0.5}}
+    assert grid_search.curve_tau(experiment, chosen) == 0.5 and grid_search.curve_tau(experiment, {"naive": {}}) == 0.1
+    history = grid_search.learning_curves(experiment, chosen)
+    assert list(history["objective"].unique()) == ["naive", "glocal"] and set(history["encoder"]) == {"net"}
+    assert {"iteration", "loss", "triplet_loss", "local_kl", "held_out_loss", "held_out_triplet_loss"} <= set(history)
+    last = history.groupby("objective")["loss"].agg(["first", "last"])
+    assert (last["last"] < last["first"]).all()
+
+
+def test_a_missing_table_is_named(tiny):
+    experiment = tiny(alignment={"grid": GRID})
+    (experiment.folder / "triplets.npz").unlink()
+    with pytest.raises(GlocalError, match="no triplets yet"):
+        grid_search.run(experiment)
