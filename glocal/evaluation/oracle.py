@@ -57,7 +57,7 @@ def candidates(experiment) -> list[dict]:
     how = dict(remember=experiment.remember, checkpoint=experiment.folder / "cache" / experiment.encoder)
     best, found = grid_search.choose(pd.read_csv(experiment.table("alignment")), settings["choose"]), []
     for objective in settings["objectives"]:
-        fits = grid_search.search(objective, settings["grid"][objective], settings["fit"], {fold: data}, **how)[fold]
+        fits = grid_search.search(objective, settings["grid"][objective], experiment.fit_options, {fold: data}, **how)[fold]
         for point, t in fits:
             chosen = all(best[objective].get(s) == v for s, v in point.items())
             found.append(dict(objective=objective, setting=point, chosen=chosen, align=_align(t)))

@@ -96,7 +96,9 @@ def run(experiment) -> dict:
     with tqdm(total=total, desc=f"align {experiment.encoder}") as line:
         kwargs = dict(remember=experiment.remember, checkpoint=experiment.folder / "cache" / experiment.encoder)
         return {
-            objective: search(objective, settings["grid"][objective], settings["fit"], folds, progress=line.update, **kwargs)
+            objective: search(
+                objective, settings["grid"][objective], experiment.fit_options, folds, progress=line.update, **kwargs
+            )
             for objective in settings["objectives"]
         }
 
@@ -115,7 +117,7 @@ def final_fits(experiment, fits: dict, chosen: dict) -> dict:
         if settings["ship"] == "all objects":
             x, context = np.asarray(experiment.features().x), experiment.context("all")[0]
             data = (x, experiment.triplets()["all"], context)
-            final["all", objective] = experiment.remember(fit)(objective, point | settings["fit"], *data)
+            final["all", objective] = experiment.remember(fit)(objective, point | experiment.fit_options, *data)
     return final
 
 
@@ -132,7 +134,7 @@ def learning_curves(experiment, chosen: dict):
     """
     import pandas as pd
 
-    options, data = experiment.config["alignment"]["fit"], fold_data(experiment)[experiment.folds[0]]
+    options, data = experiment.fit_options, fold_data(experiment)[experiment.folds[0]]
     tau, curves = {"tau": curve_tau(experiment, chosen)}, []
     for objective, point in chosen.items():
         history = experiment.remember(fit)(objective, tau | point | options, *data, init=None).history_

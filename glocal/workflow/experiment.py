@@ -164,6 +164,11 @@ class Experiment:
         return known.get(table, known["all"])
 
     @property
+    def fit_options(self) -> dict:
+        """The arguments of GLocalTransform that all fits of the profile share."""
+        return self.config["alignment"]["fit"] | {"device": self.device}
+
+    @property
     def folds(self) -> list[str]:
         return [f"{s}-{i}" for s in self.config["alignment"]["splits"] for i in range(self.config["alignment"]["folds"])]
 
