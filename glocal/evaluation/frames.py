@@ -1,5 +1,7 @@
 """What the results tables share: a row belongs to a fold, a fold to a split, and the first split is the headline."""
 
+ACCURACY, ALL_TRIPLETS = "odd-one-out accuracy", "all triplets"  # a metric and a data set of the table human
+
 
 def with_split(table):
     """The table with the column split of each row's fold: "subgroup" of "subgroup-2", "all" of "all"."""

@@ -11,10 +11,11 @@ import numpy as np
 from glocal import triplets
 from glocal.datasets import observer, things
 from glocal.evaluation import rsa
+from glocal.evaluation.frames import ACCURACY, ALL_TRIPLETS
 from glocal.evaluation.statistics import bootstrap_mean
 from glocal.transform import GLocalTransform
 
-ACCURACY, ALL, CEILING, HELD_OUT = "odd-one-out accuracy", "all triplets", "noise-ceiling triplets", "held-out objects ({})"
+CEILING, HELD_OUT = "noise-ceiling triplets", "held-out objects ({})"
 COLUMNS = ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "ceiling"]
 INTERVAL = ("value", "ci_low", "ci_high")
 
@@ -46,7 +47,7 @@ def held_out_objects(experiment):
 def all_triplets(experiment):
     """Accuracy of the original features on all triplets: the transforms were fitted on these objects."""
     hits = _hits(_features(experiment, "original"), experiment.triplets()["all"], "original")
-    yield dict(dataset=ALL, transform="original") | _accuracy(hits, experiment.noise_ceiling())
+    yield dict(dataset=ALL_TRIPLETS, transform="original") | _accuracy(hits, experiment.noise_ceiling())
 
 
 def noise_ceiling_triplets(experiment):
@@ -65,7 +66,7 @@ def references(experiment):
     """Accuracy on all triplets of embeddings that were fitted to the judgments themselves (SPoSE, VICE)."""
     for name in experiment.config.get("references", []):
         hits = triplets.score(things.object_features(name), experiment.triplets()["all"])
-        yield dict(encoder=name, dataset=ALL, transform="reference") | _accuracy(hits, experiment.noise_ceiling())
+        yield dict(encoder=name, dataset=ALL_TRIPLETS, transform="reference") | _accuracy(hits, experiment.noise_ceiling())
 
 
 def similarities(experiment):

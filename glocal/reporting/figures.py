@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from glocal.evaluation.frames import first_split
-from glocal.evaluation.odd_one_out import ACCURACY, ALL
+from glocal.evaluation.frames import ACCURACY, ALL_TRIPLETS, first_split
 from glocal.reporting import panels, style
 
 
@@ -74,7 +73,7 @@ def human(table):
     """Odd-one-out accuracy with chance, noise ceiling and references, and RSA; error bars: 95 % intervals. table: human."""
     fig, (left, right) = style.figure(2, height=2.8, width_ratios=[3, 2])
     accuracy, rsa = table[table["metric"] == ACCURACY], table[table["metric"] != ACCURACY]
-    references, accuracy = accuracy[accuracy["transform"] == "reference"], accuracy[accuracy["dataset"] != ALL]
+    references, accuracy = accuracy[accuracy["transform"] == "reference"], accuracy[accuracy["dataset"] != ALL_TRIPLETS]
     panels.bars(left, accuracy, "dataset", "value", "ci_low", "ci_high")
     names = [t.get_text().replace(" (", "\n(").replace("-ceiling ", "-ceiling\n") for t in left.get_xticklabels()]
     left.set_xticks(left.get_xticks(), names)
