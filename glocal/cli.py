@@ -6,6 +6,7 @@ transform, score and data need no more than numpy, scipy, scikit-learn and torch
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -126,6 +127,8 @@ def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe
 
     if Path(out).suffix not in (".npz", ".safetensors"):  # before the fit, not after it
         raise GlocalError(f"{out}: transforms are saved as .npz or .safetensors; change the suffix.")
+    if out.endswith(".safetensors"):
+        import_module("safetensors")
     for written in filter(None, (out, checkpoint)):
         refuse_overwriting(written, features, triplets, context, held_out)
     t = GLocalTransform(objective, lam, alpha, tau, recipe=recipe, lr=lr, device=device, verbose=verbose)
