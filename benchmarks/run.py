@@ -107,7 +107,7 @@ def memory():
     note = f"p 768, forward and backward; {found[16384]:.2f} at 16,384, {found[32768]:.2f} at 32,768"
     yield row("local loss of 65,536 images, memory", found[65536], target=4.0, unit="GiB", note=note)
     ours, reading = (peak_gib(_local, 8192, loss) for loss in (local_loss.local_loss, losses.local_loss))
-    yield row("local loss of 8,192 images, memory", ours, reading, unit="GiB", note="yardstick: the reading copy")
+    yield row("local loss of 8,192 images, memory", ours, reading, unit="GiB", note="yardstick: the reference implementation")
 
 
 def _local(q, loss, p=768):
@@ -159,7 +159,7 @@ def recipes(epochs=100):
     """Seconds to the held-out objective at which recipe `paper` ends: clip-b32, one fold, the paper's optimum for CLIP."""
     x, train, test, y, held = _fold()
     kept_in = results()
-    settings, clock, courses = dict(lam=0.1, alpha=0.1, tau=1.0), {}, []
+    settings, clock, learning_curves = dict(lam=0.1, alpha=0.1, tau=1.0), {}, []
 
     def score(row):
         return 0.9 * row["held_out_triplet_loss"] + 0.1 * row["held_out_local_kl"]
@@ -171,12 +171,12 @@ def recipes(epochs=100):
         def watch(record, kept=clock[recipe], start=start):
             kept.append((time.perf_counter() - start, score(record)))
 
-        t._take(t._solve(*data, init=None, on_iteration=watch))
-        courses.append(pd.DataFrame(t.history_).assign(recipe=recipe, seconds=[s for s, _ in clock[recipe]]))
+        t._set_fitted(t._solve(*data, init=None, on_iteration=watch))
+        learning_curves.append(pd.DataFrame(t.history_).assign(recipe=recipe, seconds=[s for s, _ in clock[recipe]]))
     goal, total = clock["paper"][-1][1], clock["paper"][-1][0]
     reached = next((s for s, value in clock["converged"] if value <= goal), None)
-    pd.concat(courses).to_csv(kept_in.with_name(f"{kept_in.stem}-{epochs}-recipes.csv"), index=False, float_format="%.6g")
-    ended = [c["held_out_odd_one_out"].iloc[-1] for c in courses]
+    pd.concat(learning_curves).to_csv(kept_in.with_name(f"{kept_in.stem}-{epochs}-recipes.csv"), index=False, float_format="%.6g")
+    ended = [c["held_out_odd_one_out"].iloc[-1] for c in learning_curves]
     note = f"goal {goal:.4f}, {len(clock['paper'])} epochs; held-out accuracy: paper {ended[1]:.4f}, converged {ended[0]:.4f}"
     name = "recipe converged, time to where recipe paper ends" + ("" if epochs == 100 else f", cut to {epochs} epochs")
     yield row(name, reached, total, 20.0, note=note)

@@ -9,7 +9,7 @@ multiple of the identity (global, gLocal).
     global   L_global + lam ||W - c I||^2,   c = mean(diag W)
     glocal   (1 - alpha) L_global + alpha L_local + lam ||W - c I||^2
 
-Everything here is differentiable by autograd and stable for large logits. `fast.py` has the same numbers with
+Everything here is differentiable by autograd and stable for large logits. `training/objective.py` has the same numbers with
 hand-written gradients; the solvers use those, and the tests hold them against this file.
 """
 

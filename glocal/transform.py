@@ -81,7 +81,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._check_settings(context)
         data = self._data(x, triplets, context, held_out)
         with _progress(self) as show:
-            return self._take(self._solve(*data, init=init, checkpoint=checkpoint, on_iteration=show))
+            return self._set_fitted(self._solve(*data, init=init, checkpoint=checkpoint, on_iteration=show))
 
     def fit_stack(self, points, x, triplets, context=None, held_out=None, checkpoint=None) -> list:
         """Recipe `paper` for many settings at once: points are dicts of lr, lam, alpha, tau. Returns a fitted transform for
@@ -95,10 +95,10 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             found = self._train(x, triplets, settings, y, held_out, checkpoint=checkpoint, on_iteration=show)
         for t, solution in zip(made, found, strict=True):
             t.mean_, t.std_ = self.mean_, self.std_
-            t._take(solution)
+            t._set_fitted(solution)
         return made
 
-    def _take(self, found):
+    def _set_fitted(self, found):
         self.weights_, self.bias_ = found.w.numpy(force=True), found.b.numpy(force=True)
         self.history_, self.converged_, self.n_features_in_ = found.history, found.converged, len(found.w)
         self.kept_iteration_, self.n_iter_ = found.kept, len(found.history)

@@ -10,7 +10,7 @@ is (i, j); a tie with another pair counts as wrong.
     for train, test in split_objects(n):      folds of objects, not of triplets
         t[within(t, test, n)]                 triplets whose three objects are all in `test`
 
-The public THINGS judgments are in `judgments.py`.
+The public THINGS judgments are in `datasets/judgments.py`.
 """
 
 import warnings
@@ -58,11 +58,11 @@ def _range_mend(n: int | None) -> str:
     return "object numbers start at 0" if n is None else f"object numbers run from 0 to {n - 1} (are yours 1-based?)"
 
 
-def _refuse(bad: np.ndarray, t: np.ndarray, name: str, mend: str) -> None:
+def _refuse(bad: np.ndarray, t: np.ndarray, name: str, fix: str) -> None:
     """GlocalError for the first row of `t` with anything `bad`, (m, 3) or (m,)."""
     if bad.any():
         row = int(np.argmax(bad.any(1) if bad.ndim == 2 else bad))
-        raise GlocalError(f"{name}: row {row} is {tuple(t[row].tolist())}; {mend}.")
+        raise GlocalError(f"{name}: row {row} is {tuple(t[row].tolist())}; {fix}.")
 
 
 def read(path, n: int | None = None) -> np.ndarray:
@@ -76,8 +76,8 @@ def read(path, n: int | None = None) -> np.ndarray:
     try:
         rows = np.load(file, allow_pickle=False) if file.suffix == ".npy" else _read_text(file)
     except (ValueError, OSError, EOFError) as error:
-        mend = "it must hold three whole numbers a row, with no header: kept, kept, ODD"
-        raise GlocalError(f"{path}: cannot be read ({' '.join(str(error).split())}); {mend}.") from None
+        fix = "it must hold three whole numbers a row, with no header: kept, kept, ODD"
+        raise GlocalError(f"{path}: cannot be read ({' '.join(str(error).split())}); {fix}.") from None
     return check(rows, n, str(path))
 
 
@@ -187,7 +187,7 @@ def _features(z, similarity: str) -> np.ndarray:
     if z.ndim != 2 or z.shape[1] == 0:
         raise GlocalError(f"features: shape is {z.shape}, not (n, p); give one row an object.")
     if not np.isfinite(z).all():
-        raise GlocalError(f"features: row {int(np.argmin(np.isfinite(z).all(1)))} has a value that is not finite; mend it.")
+        raise GlocalError(f"features: row {int(np.argmin(np.isfinite(z).all(1)))} has a value that is not finite; fix it.")
     if similarity not in ("dot", "cosine"):
         raise GlocalError(f'similarity is "{similarity}"; it must be "dot" or "cosine".')
     return z

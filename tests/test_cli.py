@@ -1,4 +1,4 @@
-"""The command line: every command on tiny files; every fault is exit code 2 and one line that says what to mend."""
+"""The command line: every command on tiny files; every fault is exit code 2 and one line that says what to fix."""
 
 import json
 import re

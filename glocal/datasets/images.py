@@ -35,7 +35,7 @@ def checked(opened, name):
     except (OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise GlocalError(
-            f"{name}: not a readable picture ({reason}); mend it, remove it, or set skip_broken for its image set."
+            f"{name}: not a readable picture ({reason}); fix it, remove it, or set skip_broken for its image set."
         ) from None
 
 

@@ -51,7 +51,7 @@ def fetch(name: str) -> Path:
     row = entry(name)
     mirrored = _mirrored(row["file"])
     if mirrored:
-        _require_sha256(mirrored, row["sha256"], f"mend the folder that GLOCAL_MIRROR names, or unset it to download {name}")
+        _require_sha256(mirrored, row["sha256"], f"fix the folder that GLOCAL_MIRROR names, or unset it to download {name}")
         return mirrored
     path = resolve("data") / row["file"]
     if not path.exists():
@@ -98,9 +98,9 @@ def _sha256_of(path: Path, mtime_ns: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _require_sha256(path: Path, expected: str, mend: str) -> None:
+def _require_sha256(path: Path, expected: str, fix: str) -> None:
     if _sha256(path) != expected:
-        raise GlocalError(f"{path}: sha256 is {_sha256(path)}, not {expected} as in data/registry.csv; {mend}.")
+        raise GlocalError(f"{path}: sha256 is {_sha256(path)}, not {expected} as in data/registry.csv; {fix}.")
 
 
 def _set_aside(path: Path, expected: str) -> None:

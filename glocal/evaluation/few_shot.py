@@ -49,7 +49,7 @@ def repetitions(experiment):
     import pandas as pd
     from tqdm import tqdm
 
-    cached, work = experiment.remember(repetition), list(_work(experiment))
+    cached, work = experiment.cached(repetition), list(_work(experiment))
     calls = [(cached, args, kwargs) for _, args, kwargs in work]
     results = tqdm(parallel(calls, experiment.threads), total=len(calls), desc=f"few-shot {experiment.encoder}")
     rows = [about | row for (about, _, _), records in zip(work, results, strict=True) for row in records]

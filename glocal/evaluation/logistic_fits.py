@@ -1,13 +1,13 @@
 """L-BFGS for several multinomial logistic regressions on parts of the same images, side by side, along a path of C.
 
 What makes it fast is in `logistic.py`, which uses it: the inverse Hessian that it starts from, directions that rest, a path
-that goes on as it went. Everything is float32: where classes are apart the gradient is a sum of small terms, and keeps its
+that is extrapolated. Everything is float32: where classes are apart the gradient is a sum of small terms, and keeps its
 digits. Shapes: F sets, K classes, n images, u of 1 + r directions, the intercept first.
 """
 
 import torch
 
-HISTORY, REFRESH = 5, 3  # pairs that L-BFGS keeps; iterations after which its start is computed anew
+HISTORY, REFRESH = 5, 3  # pairs that L-BFGS keeps; iterations after which its start is computed again
 TAIL = 1e-3  # directions that would change the logits by less than this share of their spread wait for a larger C
 
 
@@ -57,7 +57,7 @@ class Fits:
         """The gradient of the cross-entropy along the directions of x (n, u)."""
         return _product(self.residual.flatten(0, 1), x).unflatten(0, self.residual.shape[:2])
 
-    def widen(self, c: float):
+    def expand_active(self, c: float):
         """Let the directions walk that matter at this C. One that rests has the weights 0, so nothing else changes."""
         if self.used == self.x.shape[1]:
             return
@@ -98,7 +98,7 @@ class Fits:
         its precision does not go.
         """
         tol = max(tol * min(max(c / 30, 0.1), 1.0), 3e-8)  # float32 goes no nearer
-        self.widen(c)
+        self.expand_active(c)
         at, penalty = self.w[..., : self.used], self.penalised[: self.used] / (c * self.sizes)  # (F, K, u), (F, 1, u)
         value, gradient = self._total(at, penalty), self.gradient + penalty * at
         pairs = [_pair(s, y + penalty * s) for s, y in self.pairs]

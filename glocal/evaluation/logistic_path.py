@@ -26,7 +26,7 @@ TOGETHER = 400_000  # classes times images times folds, up to which folds are fi
 
 
 def objective(w, b, x, y, c: float) -> torch.Tensor:
-    """The reading copy: mean cross-entropy of softmax(x w + b) plus ||w||^2 / (2 c n). x: (n, p), y: (n,), w: (p, K), b: (K,)."""
+    """Reference: mean cross-entropy of softmax(x w + b) plus ||w||^2 / (2 c n). x: (n, p), y: (n,), w: (p, K), b: (K,)."""
     return torch.nn.functional.cross_entropy(x @ w + b, y) + w.square().sum() / (2 * c * len(x))
 
 

@@ -14,7 +14,7 @@ from glocal.arrays import leading_power
 from glocal.errors import GlocalError, did_you_mean
 
 ROWS = 2048  # test images of a block
-BLOCK = 1 << 22  # similarities of a block (16 MiB in float32); glibc takes memory above 32 MiB anew from the system every time
+BLOCK = 1 << 22  # similarities of a block (16 MiB in float32); glibc takes memory above 32 MiB again from the system every time
 
 
 def mean_similarity(train_x, train_y, test_x, *, k, distance, classes=None, others=False) -> np.ndarray:

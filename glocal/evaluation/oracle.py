@@ -54,7 +54,7 @@ def candidates(experiment) -> list[dict]:
     settings, fold = experiment.config["alignment"], experiment.folds[0]
     tables, (context, images) = experiment.triplets(), experiment.context(fold)
     data = (np.asarray(experiment.features().x), tables[f"{fold}-train"], context, (tables[f"{fold}-test"], images))
-    how = dict(remember=experiment.remember, checkpoint=experiment.folder / "cache" / experiment.encoder)
+    how = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / experiment.encoder)
     best, found = grid_search.choose(pd.read_csv(experiment.table("alignment")), settings["choose"]), []
     for objective in settings["objectives"]:
         fits = grid_search.search(objective, settings["grid"][objective], experiment.fit_options, {fold: data}, **how)[fold]

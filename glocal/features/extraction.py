@@ -1,6 +1,6 @@
 """Extraction of features that survives being killed: pictures through an encoder, batch by batch, into a feature set.
 
-`extract` writes `<stem>.part.npy` and counts the finished rows in `<stem>.part.json`; the next run goes on from there,
+`extract` writes `<stem>.part.npy` and counts the finished rows in `<stem>.part.json`; the next run resumes from there,
 at a multiple of the batch size, and ends with the same bytes.
 """
 
@@ -24,7 +24,7 @@ def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: st
 
     images: images[i:j] is a uint8 batch (j - i, h, w, 3): an array, or a `Lazy`. encode: batch -> (j - i, p), called
     from several threads. rows: DataFrame of n rows, one per image. header: encoder, digest, preprocessing, source...;
-    with rows and dtype it is the key. A killed run goes on where it stopped; of two at once the second waits.
+    with rows and dtype it is the key. An interrupted run resumes where it stopped; of two at once the second waits.
     Raises GlocalError for unequal lengths, features that are not finite, or batches of another shape.
     """
     stem = Path(stem)

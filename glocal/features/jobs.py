@@ -49,7 +49,7 @@ def public_features(stem, settings: dict, folds: int = 3, seed: int = 42) -> Non
 def image_features(
     encoder, images: ImageSet, stem, header: dict | None = None, batch: int = 32, dtype: str = "float32", rows=None
 ):
-    """Features of a set at `stem`; what is already there is kept, a killed run goes on. rows: instead of the set's own.
+    """Features of a set at `stem`; what is already there is kept, an interrupted run resumes. rows: instead of the set's own.
 
     Pictures are decoded and prepared by as many threads as encode, a batch each. Raises GlocalError for a picture that
     cannot be read, and for an encoder whose output depends on the batch (tried on the first four pictures).

@@ -223,7 +223,7 @@ def _own(spec: dict) -> str:
 
 def _yours(spec: dict) -> Built:
     """function(**options) returns (net, preprocessing): net maps (b, 3, h, w) to (b, p), preprocessing a PIL picture to
-    (3, h, w). Modules are looked for below the repository root and the working folder too, and read anew each time.
+    (3, h, w). Modules are looked for below the repository root and the working folder too, and read again each time.
     """
     path = _own(spec)
     module, _, function = path.partition(":")

@@ -62,7 +62,7 @@ def training(history, tau: float, step: str):
     fig, axes = style.figure(3)
     titles = {"loss": "objective", "triplet_loss": "triplet loss (nats)", "local_kl": f"local KL at tau {tau:g} (nats)"}
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
-        panels.courses(ax, history, name, f"held_out_{name}")
+        panels.learning_curves(ax, history, name, f"held_out_{name}")
         ax.set(xlabel=step, ylabel=title)
     axes[2].set_yscale("log")
     panels.legend(fig, axes[0], columns=5)

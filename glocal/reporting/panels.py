@@ -89,7 +89,7 @@ def trade_off(ax, table, x, y):
     ax.legend(loc="best")
 
 
-def courses(ax, history, training, held_out):
+def learning_curves(ax, history, training, held_out):
     """How fits went: columns of a history table (objective, iteration, ...), training as a line, held out as a dotted one."""
     for line, name in (("-", "training"), (":", "held out")):
         ax.plot([], [], line, color="#333333", label=name)

@@ -1,4 +1,4 @@
-"""Long fits survive being killed: what they have computed lies in a file, and the same call goes on from it.
+"""Long fits survive being killed: what they have computed lies in a file, and the same call resumes from it.
 
 Two kinds. A `Tape` records every value and gradient that a deterministic search asked for: replayed, the search takes the
 same steps, without computing, up to where it was interrupted, and then continues. `save` and `load` keep a state as it is.

@@ -1,4 +1,4 @@
-"""The gradients of `paper.py`'s small batches, written out for a stack of s settings at once: no autograd, no scatter."""
+"""The gradients of `sgd.py`'s small batches, written out for a stack of s settings at once: no autograd, no scatter."""
 
 import torch
 from torch import Tensor

@@ -45,27 +45,27 @@ def fit_stack(objective: str, points: list[dict], options: dict, x, table, conte
 
 
 def search(
-    objective: str, values: dict, options: dict, folds: dict, remember=lambda f: f, checkpoint=None, progress=lambda n: None
+    objective: str, values: dict, options: dict, folds: dict, cached=lambda f: f, checkpoint=None, progress=lambda n: None
 ):
     """All settings of a grid on all folds: {fold: [(point, transform)] in the grid's order}.
 
     folds: {name: (x, triplets, context, held_out)} as `GLocalTransform.fit` takes them. Recipe `converged` walks along
     `path`, each fit from where the last one ended: on CLIP's grid a third of the time of as many cold starts. Recipe
-    `paper` trains a fold's settings as one stack. options: arguments of GLocalTransform that all share. remember: a cache
-    around the fits, so that a killed search goes on; checkpoint: a path for the stacks, which are long, to go on from
-    within. progress(n): called after n fits.
+    `paper` trains a fold's settings as one stack. options: arguments of GLocalTransform that all share. cached: a
+    cache around the fits, so that an interrupted search resumes; checkpoint: a path, so that long stacks resume within.
+    progress(n): called after n fits.
     """
     points, found = grid(values), {}
     for name, (x, table, context, held_out) in folds.items():
         if options.get("recipe") == "paper":
             file = checkpoint and f"{checkpoint}-{name}-{objective}"
-            stack = remember(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=file)
+            stack = cached(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=file)
             found[name] = list(zip(points, stack, strict=True))
             progress(len(points))
             continue
         fitted, last = {}, None
         for point in path(values, objective):
-            last = remember(fit)(objective, point | options, x, table, context, held_out, init=last)
+            last = cached(fit)(objective, point | options, x, table, context, held_out, init=last)
             fitted[tuple(point.values())] = last
             progress(1)
         found[name] = [(point, fitted[tuple(point.values())]) for point in points]
@@ -94,7 +94,7 @@ def run(experiment) -> dict:
     settings, folds = experiment.config["alignment"], fold_data(experiment)
     total = len(folds) * sum(len(grid(settings["grid"][objective])) for objective in settings["objectives"])
     with tqdm(total=total, desc=f"align {experiment.encoder}") as line:
-        kwargs = dict(remember=experiment.remember, checkpoint=experiment.folder / "cache" / experiment.encoder)
+        kwargs = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / experiment.encoder)
         return {
             objective: search(
                 objective, settings["grid"][objective], experiment.fit_options, folds, progress=line.update, **kwargs
@@ -117,7 +117,7 @@ def final_fits(experiment, fits: dict, chosen: dict) -> dict:
         if settings["ship"] == "all objects":
             x, context = np.asarray(experiment.features().x), experiment.context("all")[0]
             data = (x, experiment.triplets()["all"], context)
-            final["all", objective] = experiment.remember(fit)(objective, point | experiment.fit_options, *data)
+            final["all", objective] = experiment.cached(fit)(objective, point | experiment.fit_options, *data)
     return final
 
 
@@ -137,7 +137,7 @@ def learning_curves(experiment, chosen: dict):
     options, data = experiment.fit_options, fold_data(experiment)[experiment.folds[0]]
     tau, curves = {"tau": curve_tau(experiment, chosen)}, []
     for objective, point in chosen.items():
-        history = experiment.remember(fit)(objective, tau | point | options, *data, init=None).history_
+        history = experiment.cached(fit)(objective, tau | point | options, *data, init=None).history_
         curve = pd.DataFrame(history).rename(columns={"objective": "loss", "held_out_objective": "held_out_loss"})
         curves.append(curve.assign(encoder=experiment.encoder, objective=objective))
     return pd.concat(curves, ignore_index=True)

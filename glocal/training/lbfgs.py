@@ -1,12 +1,12 @@
 """Recipe `converged`: full-batch L-BFGS on all triplets and a fixed set of context images.
 
 The objective is smooth, so a quasi-Newton method with a line search gets to the bottom without a learning rate to tune.
-SciPy's L-BFGS-B does the search and `fast.Objective` the arithmetic; two changes of variables, neither of which moves the
+SciPy's L-BFGS-B does the search and `objective.Objective` the arithmetic; two changes of variables, neither of which moves the
 optimum, make it quick:
 - fewer images than dimensions: only the space that they span is searched (`row_space`, `_lift`);
 - network features have a few huge directions and many small ones (the covariance of CLIP's spans six decades), so the
   search runs in V with W = A V, A A^T = (X^T X / n + mu I)^-1. That cuts the steps from over 100 to about 30.
-The authors' own recipe, with its batches and rising learning rate, is in `paper.py`.
+The authors' own recipe, with its batches and rising learning rate, is in `sgd.py`.
 """
 
 import math
@@ -22,7 +22,7 @@ from glocal.errors import GlocalError
 from glocal.system import checkpoints
 from glocal.training.objective import Objective
 
-CALM = 3  # iterations in a row without a decrease worth the name: one alone may be a short step
+STALLED_ITERATIONS = 3  # iterations in a row without a decrease worth the name: one alone may be a short step
 
 
 @dataclass
@@ -48,7 +48,7 @@ def lbfgs(
     (relative), or none can any more at this precision.
     From the authors' start, W = 1e-3 I, the gradient is nearly zero and nothing moves: dot products are quadratic in W.
     monitor(w, b): held-out measures of an iteration, a dict; with keep="best" the iteration with the lowest "monitored" is
-    returned. checkpoint: a file; the same call goes on from it. on_iteration(record) is called after each step.
+    returned. checkpoint: a file; the same call resumes from it. on_iteration(record) is called after each step.
     Raises GlocalError as soon as the objective, its gradient or what is monitored is not finite.
     """
     what = (kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision, x.device.type)
@@ -73,9 +73,9 @@ def lbfgs(
     search.tape.remove()
     if not search.history:  # it began where it could only end
         search.record(scipy.optimize.OptimizeResult(x=found.x, fun=found.fun))
-        search.calm = 1
+        search.stalled = 1
     w, b = search.best[1] if search.best else search.lift(*search.unpack(found.x))
-    stopped = found.status == 0 or search.calm == CALM or (found.status != 1 and search.calm > 0)
+    stopped = found.status == 0 or search.stalled == STALLED_ITERATIONS or (found.status != 1 and search.stalled > 0)
     return Solution(w, b, search.history, stopped, search.best[2] if search.best else len(search.history))
 
 
@@ -84,7 +84,7 @@ class _Search:
 
     def __init__(self, objective, a, bias, lift):
         self.f, self.a, self.bias, self.lift = objective, a, bias, lift
-        self.history, self.last, self.best, self.calm = [], {}, None, 0  # last: the parts of each value since the last step
+        self.history, self.last, self.best, self.stalled = [], {}, None, 0  # last: the parts of each value since the last step
 
     def pack(self, start, basis):
         p, inverse = len(self.a), torch.linalg.inv(self.a.double())  # (p, p)
@@ -119,7 +119,7 @@ class _Search:
         refuse_not_finite(values, f"iteration {len(self.history) + 1}", self.settings, "lower lam or start")
 
     def record(self, intermediate_result):
-        """After each accepted step (the line search may have tried several points). Ends the search when it is calm."""
+        """After each accepted step (the line search may have tried several points). Ends the search when it is stalled."""
         found = dict(iteration=len(self.history) + 1, **self.last[intermediate_result.fun])
         self.last = {}
         if self.monitor:
@@ -130,11 +130,11 @@ class _Search:
                 self.best = found["monitored"], (w, b), found["iteration"]
         before = self.history[-1]["objective"] if self.history else np.inf
         small = before - found["objective"] <= self.tol * max(abs(found["objective"]), 1.0)
-        self.calm = self.calm + 1 if small else 0
+        self.stalled = self.stalled + 1 if small else 0
         self.history.append(found)
         if self.on_iteration:
             self.on_iteration(found)
-        if self.calm == CALM:
+        if self.stalled == STALLED_ITERATIONS:
             raise StopIteration
 
 

@@ -1,6 +1,6 @@
 """The local loss with its derivative written out: the numbers of `losses.py`, faster, in memory linear in the images.
 
-What is saved over autograd on the reading copy, none of which changes the result:
+What is saved over autograd on the reference implementation, none of which changes the result:
 - the teacher P does not change, so it is computed once, and nothing flows into it;
 - the gradient of the softmax is (Q - P) / q, so nothing is kept for a backward pass; and because the cosines are
   symmetric, Q + Q^T = E_ij (1 / t_i + 1 / t_j) with E = exp((cos - 1) / tau) and t its row sums: one buffer, no transpose;

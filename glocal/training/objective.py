@@ -1,7 +1,7 @@
 """The objectives of `losses.py` with the derivatives written out, full batch: what the solver minimises.
 
 The pair similarities come from one (n, n) Gram matrix, whose gradient is symmetric: one product forward, one back. The local
-loss is that of `local.py`.
+loss is that of `local_loss.py`.
 """
 
 import torch

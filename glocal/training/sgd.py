@@ -6,7 +6,7 @@ objects, the last epoch's weights. Settings that share an objective and the data
 see the same batches, and the teacher's matrix is computed once for each temperature. On CUDA a step is one captured graph.
 
 What an epoch reports is measured on all triplets and on the context images (at most the first DENSE of them), as in
-`solvers.py`, so the recipes compare.
+`lbfgs.py`, so the recipes compare.
 """
 
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
     """One Solution for each of `settings`, dicts of lr, lam and (gLocal) alpha and tau.
 
     x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images as the local loss sees them. held_out: a
-    `solvers.HeldOut`, without which nothing stops early. A run's history has a row an epoch. checkpoint: a file, written
-    after every epoch; the same call goes on from it. Raises GlocalError after an epoch whose objective (on all triplets) or
+    `validation.HeldOut`, without which nothing stops early. A run's history has a row an epoch. checkpoint: a file, written
+    after every epoch; the same call resumes from it. Raises GlocalError after an epoch whose objective (on all triplets) or
     what is monitored is not finite, naming the settings of that run.
     """
     p, found, paths = x.shape[1], [], []

@@ -29,9 +29,9 @@ def load_config(path: str | os.PathLike) -> dict:
 
 
 def check_config(config: dict, name: str = "config") -> dict:
-    """`config` itself if it fits `config/schema.yaml` and names only what there is.
+    """`config` itself if it fits `config/schema.yaml` and names only what exists.
 
-    Else a GlocalError that names the field, its value and the mend.
+    Else a GlocalError that names the field, its value and the fix.
     """
     import jsonschema
     import yaml

@@ -76,7 +76,7 @@ class Experiment:
     def transform_paths(self, fold: str = "all") -> dict[str, Path]:
         return {name: self.transform_path(fold, name) for name in self.config["alignment"]["objectives"]}
 
-    def remember(self, function):
+    def cached(self, function):
         """`function` with its results cached on disk: an interrupted or repeated run resumes where it was.
 
         The key is its arguments and the source of its module and of what that imports, so changed code computes again. Each

@@ -1,4 +1,4 @@
-"""Anomaly detection: cases small enough for the back of an envelope, the fast search against its reading copy, symmetries."""
+"""Anomaly detection: cases small enough for the back of an envelope, the fast search against the definition, symmetries."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_zero_shot_is_the_cosine_to_the_text():
         anomaly_scores.zero_shot(text, test, names[:2])
 
 
-# fast against the reading copy
+# fast against the reference implementation
 
 
 def by_reading(train, y, test, mode, k, distance):
@@ -316,7 +316,7 @@ def test_classes_of_one_side_only_are_left_out():
     x, y = blobs()
     assert list(aurocs(x[y != 2], y[y != 2], x[y != 1], y[y != 1])) == [0]
     assert anomaly_scores.by_class(x[y == 1], y[y == 1], x[y != 1], y[y != 1]) == []
-    # in reverse a class without test images is normal all the same: as by the reading copy
+    # in reverse a class without test images is normal all the same: as by the reference implementation
     found = aurocs(x, y, x[y != 1], y[y != 1], mode="reverse")
     score = by_reading(x, y, x[y != 1], "reverse", 5, "cosine")
     assert found == {c: roc_auc_score(y[y != 1] == c, score[c]) for c in (0, 2)}

@@ -40,7 +40,7 @@ def experiment(tmp_path, monkeypatch):
         "anomaly": {"k": 5, "sets": {}}, "structure": {"k": 5, "sets": {}},
     }  # fmt: skip
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
-    monkeypatch.setattr(Experiment, "remember", lambda self, function: function)
+    monkeypatch.setattr(Experiment, "cached", lambda self, function: function)
     e = Experiment("tiny.yaml")
     store.write(e.stem("objects"), x, pd.DataFrame({"picture_fold": np.arange(60) % 2}))
     np.savez(e.folder / "triplets.npz", **{"picture-0-train": triplets[:300], "picture-0-test": triplets[300:]})

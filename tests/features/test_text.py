@@ -205,7 +205,7 @@ def test_extraction_writes_text_of_every_label_once(house, encoded, tower, capsy
     encoded.clear()
     text.extract(e)
     assert not encoded
-    text.extract(house(rows=ROWS.replace({"crow": "rook"})))  # another class: the text of that label anew, of no other
+    text.extract(house(rows=ROWS.replace({"crow": "rook"})))  # another class: the text of that label again, of no other
     assert len(encoded) == 4 and "rook" in list(store.read(e.stem("text-pictures-class")).rows["class"])
 
 

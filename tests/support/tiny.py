@@ -31,7 +31,7 @@ def build(folder, **changes) -> Experiment:
     config = CONFIG | {name: CONFIG[name] | change for name, change in changes.items()}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     experiment = Experiment("tiny.yaml")
-    experiment.threads, experiment.remember = 1, lambda function: function
+    experiment.threads, experiment.cached = 1, lambda function: function
     x, group = clusters(2.0, N)
     number = np.arange(N)
     rows = pd.DataFrame({"group": np.array(GROUPS)[group], "picture": number.astype(str)})

@@ -1,4 +1,4 @@
-"""The Triton kernels against the float64 reading copy: on the GPU if there is one, else through Triton's interpreter."""
+"""The Triton kernels against the float64 reference: on the GPU if there is one, else through Triton's interpreter."""
 
 import json
 import os

@@ -80,16 +80,16 @@ def test_a_search_is_every_setting_fitted_alone(recipe):
     options = {"recipe": recipe, "tol": 1e-9, "schedule": {"epochs": 2, "images": 20}, "bias": True}
     if recipe == "paper":
         values["lr"] = [0.01]
-    remembered = []
+    cached_functions = []
 
-    def remember(function):
-        return lambda *a, **o: remembered.append(function.__name__) or function(*a, **o)
+    def cached(function):
+        return lambda *a, **o: cached_functions.append(function.__name__) or function(*a, **o)
 
     folds, counted = {"a": (x, t, x, t[:100]), "b": (x, t[:700], x, None)}, []
-    found = grid_search.search("glocal", values, options, folds, remember, progress=counted.append)
+    found = grid_search.search("glocal", values, options, folds, cached, progress=counted.append)
     assert list(found) == ["a", "b"] and sum(counted) == 8
     assert all([point for point, _ in fits] == grid_search.grid(values) for fits in found.values())
-    assert remembered == (["fit_stack"] * 2 if recipe == "paper" else ["fit"] * 8)
+    assert cached_functions == (["fit_stack"] * 2 if recipe == "paper" else ["fit"] * 8)
     for fold, point, made in ((f, p, m) for f, fits in found.items() for p, m in fits):
         alone = grid_search.fit("glocal", point | options, x, folds[fold][1], x)
         assert (made.lam, made.alpha, made.tau) == (point["lam"], point["alpha"], point["tau"])

@@ -1,4 +1,4 @@
-"""The solver: the same optimum as plain gradient search on the reading copy, in fewer dimensions where it can."""
+"""The solver: the same optimum as plain gradient search on the reference implementation, in fewer dimensions where it can."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The written-out gradients against autograd on the reading copy, in float64 to 1e-9, and in float32 as far as it goes."""
+"""The written-out gradients against autograd on the reference, in float64 to 1e-9, and in float32 as far as it goes."""
 
 import pytest
 import torch
@@ -107,7 +107,7 @@ def test_calls_leave_their_inputs_alone():
 
 
 def both(v, tau, **how):
-    """(value, gradient) of local.local_loss and of the reading copy."""
+    """(value, gradient) of local.local_loss and of the reference implementation."""
     found = []
     for loss in (lambda y, m: local_loss.local_loss(y, m, tau, **how), lambda y, m: losses.local_loss(y, m, tau)):
         mapped = (v["y"] @ v["w"] + v["b"]).requires_grad_()

@@ -21,7 +21,7 @@ SETTINGS = [
 
 
 def plainly(kind, v, how, squared=True, bias=True, seed=42, plan=SHORT):
-    """W and b after `plan.epochs`, by autograd on the reading copy and PyTorch's optimisers."""
+    """W and b after `plan.epochs`, by autograd on the reference implementation and PyTorch's optimisers."""
     w = (plan.start * torch.eye(v["x"].shape[1], dtype=torch.float64)).requires_grad_()
     b = torch.full_like(v["b"], plan.bias_start if bias else 0.0).requires_grad_(bias)
     parameters = [w, b] if bias else [w]

@@ -1,4 +1,4 @@
-"""Configs: the shipped ones pass, and each fault is one sentence that names the file, the field, the value, the mend."""
+"""Configs: the shipped ones pass, and each fault is one sentence that names the file, the field, the value, the fix."""
 
 import copy
 

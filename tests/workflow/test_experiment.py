@@ -199,7 +199,7 @@ CALLS = []
 def test_a_damaged_cached_result_is_computed_again(house, monkeypatch, caplog):
     """A bit of it flipped anywhere, a tail of zeros, a cut: a warning of ours, or of joblib where its own file is damaged."""
     monkeypatch.setattr("glocal.workflow.experiment.code_digest", lambda module: "code")
-    cached, x = house().remember(doubled), np.arange(2000.0)
+    cached, x = house().cached(doubled), np.arange(2000.0)
     expected = doubled(x)
     CALLS.clear()
     for _ in range(2):
