@@ -76,7 +76,7 @@ wildcard_constraints:
 
 
 def feature_files(encoder):
-    """The files of every image set of an encoder (features.py)."""
+    """The files of every image set of an encoder (features/store.py)."""
     sets = ["objects", *config["encoders"][encoder].get("sets", {})]
     return [f"{RESULTS}/features/{encoder}/{name}{end}" for name in sets for end in (".npy", ".csv", ".json")]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from glocal import losses, triplets
-from glocal.evaluation import structure
+from glocal.evaluation import geometry
 from glocal.evaluation.frames import first_split
 from glocal.training import grid_search
 from glocal.training.grid_search import RULES
@@ -66,7 +66,7 @@ def measure(x, z, table, held_out, y, mapped, kl_tau: float, tau: float | None =
         odd_one_out=triplets.accuracy(z, table),
         triplet_loss=loss,
         local_kl=max(losses.local_kl(y_, mapped_, kl_tau).item(), 0.0),
-        neighbour_overlap=structure.neighbour_overlap(x[held_out], z[held_out], k),
+        neighbour_overlap=geometry.neighbour_overlap(x[held_out], z[held_out], k),
         monitored=loss + (_local(y_, mapped_, tau, rule) if tau else 0.0),
     )
 

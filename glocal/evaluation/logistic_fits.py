@@ -1,6 +1,6 @@
 """L-BFGS for several multinomial logistic regressions on parts of the same images, side by side, along a path of C.
 
-What makes it fast is in `logistic.py`, which uses it: the inverse Hessian that it starts from, directions that rest, a path
+What makes it fast is in `logistic_path.py`, which uses it: the inverse Hessian that it starts from, directions that rest, a path
 that is extrapolated. Everything is float32: where classes are apart the gradient is a sum of small terms, and keeps its
 digits. Shapes: F sets, K classes, n images, u of 1 + r directions, the intercept first.
 """

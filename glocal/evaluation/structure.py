@@ -5,8 +5,8 @@ tables = structure.evaluate(experiment)      # {"structure": DataFrame}
 
 import numpy as np
 
-from glocal.arrays import unit_rows, unit_scale
 from glocal.evaluation.frames import first_split
+from glocal.evaluation.geometry import linear_cka, neighbour_overlap, separation, superclass_similarity
 from glocal.transform import aligners
 
 NEIGHBOURS = (1, 2, 5, 10, 20, 50)
@@ -55,18 +55,6 @@ def separations(table):
     return rows.groupby(["dataset", "transform"], sort=False)["value"].agg(["mean", "std"]).reset_index()
 
 
-def object_pairs(experiment):
-    """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool)."""
-    import pandas as pd
-
-    objects = experiment.features()
-    labels = objects.rows["group" if "group" in objects.rows else "superclass"]
-    named = (labels != "").to_numpy()
-    within, between = cosine_pairs(np.asarray(objects.x[named]), labels[named].to_numpy())
-    cosines = np.concatenate([within, between])
-    return pd.DataFrame({"cosine": cosines, "within": np.arange(len(cosines)) < len(within)})
-
-
 def similarities(experiment, transforms: list[str]) -> dict:
     """Cosine similarities of the first set in the first fold, {transform: (n, n) DataFrame}, sorted by superclass.
 
@@ -88,45 +76,3 @@ def similarities(experiment, transforms: list[str]) -> dict:
 def _images(experiment, spec: dict, fold: str) -> tuple[np.ndarray, np.ndarray]:
     images, _ = experiment.parts(spec, fold)
     return np.asarray(images.x), images.rows[spec["label"]].to_numpy()
-
-
-def nearest(x, k: int = 10) -> np.ndarray:
-    """Indices of the k nearest other rows by cosine, (n, k). x: (n, p)."""
-    x = unit_rows(x, np.float32)
-    s = x @ x.T
-    np.fill_diagonal(s, -np.inf)
-    k = min(k, len(x) - 1)
-    return np.argpartition(-s, k - 1, axis=1)[:, :k]
-
-
-def neighbour_overlap(x, z, k: int = 10) -> float:
-    """Mean share of the k nearest neighbours that x (n, p) and z (n, p') have in common; 1 = all kept."""
-    a, b = nearest(x, k), nearest(z, k)
-    return float(np.mean([len(np.intersect1d(i, j)) / a.shape[1] for i, j in zip(a, b, strict=True)]))
-
-
-def linear_cka(x, z) -> float:
-    """Linear centred kernel alignment (Kornblith et al. 2019) of x (n, p) and z (n, p'); 1 = equal up to rotation and scale."""
-    x, z = (np.asarray(a, np.float64) - np.mean(a, axis=0) for a in (unit_scale(x)[0], unit_scale(z)[0]))
-    cross = np.linalg.norm(x.T @ z) ** 2
-    return float(cross / (np.linalg.norm(x.T @ x) * np.linalg.norm(z.T @ z)))
-
-
-def cosine_pairs(x, labels) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of all pairs within a superclass, and of all pairs between superclasses. x: (n, p), labels: (n,)."""
-    x, labels = unit_rows(x), np.asarray(labels)
-    r, c = np.triu_indices(len(x), k=1)
-    cosines, same = (x @ x.T)[r, c], labels[r] == labels[c]
-    return cosines[same], cosines[~same]
-
-
-def superclass_similarity(x, labels) -> tuple[float, float]:
-    """Mean cosine of pairs within a superclass, and between superclasses. x: (n, p), labels: (n,)."""
-    within, between = cosine_pairs(x, labels)
-    return float(within.mean()), float(between.mean())
-
-
-def separation(x, labels) -> float:
-    """How far apart superclasses are: mean cosine within - between, in standard deviations of all pair cosines."""
-    within, between = cosine_pairs(x, labels)
-    return float((within.mean() - between.mean()) / np.concatenate([within, between]).std())

@@ -7,7 +7,7 @@ from helpers import world
 
 from glocal import losses, triplets
 from glocal.errors import GlocalError
-from glocal.evaluation import alignment, structure
+from glocal.evaluation import alignment, geometry
 from glocal.reporting.tables import TABLES
 from glocal.training import grid_search
 from glocal.transform import GLocalTransform
@@ -23,7 +23,7 @@ def test_measure_is_what_the_losses_say():
     assert found["odd_one_out"] == triplets.accuracy(z, t)
     assert found["triplet_loss"] == pytest.approx(loss) and found["local_kl"] == pytest.approx(kl[0.2])
     assert found["monitored"] == pytest.approx(loss + kl[0.5])
-    assert found["neighbour_overlap"] == structure.neighbour_overlap(x[held_out], z[held_out], 3)
+    assert found["neighbour_overlap"] == geometry.neighbour_overlap(x[held_out], z[held_out], 3)
     assert alignment.measure(x, z, t, held_out, y, mapped, 0.2)["monitored"] == pytest.approx(loss)
     assert alignment.measure(x, x, t, held_out, y, 2 * y, 0.2)["local_kl"] == pytest.approx(0, abs=1e-12)
 

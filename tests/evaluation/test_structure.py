@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import GlocalError
-from glocal.evaluation import structure
+from glocal.evaluation import geometry, structure
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -22,7 +22,7 @@ def rotation(seed, p=6):
 
 def test_nearest_is_the_sorted_loop():
     x = features(0)
-    found = structure.nearest(x, 5)
+    found = geometry.nearest(x, 5)
     for i in range(len(x)):
         cosine = {j: x[i] @ x[j] / np.linalg.norm(x[i]) / np.linalg.norm(x[j]) for j in range(len(x)) if j != i}
         assert set(found[i].tolist()) == set(sorted(cosine, key=cosine.get)[-5:])
@@ -33,70 +33,70 @@ def test_nearest_is_the_sorted_loop():
 def test_rotation_and_lengths_keep_all_neighbours(seed, scale):
     x = features(seed)
     lengths = np.random.default_rng(seed).uniform(0.5, 2, (len(x), 1))
-    assert structure.neighbour_overlap(x, scale * lengths * x @ rotation(seed)) == 1.0
+    assert geometry.neighbour_overlap(x, scale * lengths * x @ rotation(seed)) == 1.0
 
 
 @given(SEEDS, SCALES)
 @settings(max_examples=40, deadline=None)
 def test_all_measures_are_the_same_at_any_scale(seed, scale):
     x, z, labels = features(seed), features(seed + 1), np.arange(40) % 4
-    assert structure.neighbour_overlap(x, scale * x) >= 0.99  # rounding to float32 may swap two neighbours that nearly tie
-    assert structure.neighbour_overlap(x, x * scale ** np.linspace(-1, 1, 40)[:, None]) >= 0.99  # each row at its own scale
-    assert structure.linear_cka(scale * x, z) == pytest.approx(structure.linear_cka(x, z))
-    assert structure.separation(scale * x, labels) == pytest.approx(structure.separation(x, labels))
+    assert geometry.neighbour_overlap(x, scale * x) >= 0.99  # rounding to float32 may swap two neighbours that nearly tie
+    assert geometry.neighbour_overlap(x, x * scale ** np.linspace(-1, 1, 40)[:, None]) >= 0.99  # each row at its own scale
+    assert geometry.linear_cka(scale * x, z) == pytest.approx(geometry.linear_cka(x, z))
+    assert geometry.separation(scale * x, labels) == pytest.approx(geometry.separation(x, labels))
 
 
 def test_float32_features_at_its_limits():
     x = features(0).astype(np.float32)
     for scale in (1e-37, 1e37):
-        assert structure.neighbour_overlap(x, np.float32(scale) * x) >= 0.99
-        assert structure.linear_cka(x, np.float32(scale) * x) == pytest.approx(1)
+        assert geometry.neighbour_overlap(x, np.float32(scale) * x) >= 0.99
+        assert geometry.linear_cka(x, np.float32(scale) * x) == pytest.approx(1)
 
 
 def test_unrelated_features_share_neighbours_by_chance():
     k, n = 10, 201
-    found = [structure.neighbour_overlap(features(s, n, 30), features(s + 100, n, 30), k) for s in range(5)]
+    found = [geometry.neighbour_overlap(features(s, n, 30), features(s + 100, n, 30), k) for s in range(5)]
     assert np.mean(found) == pytest.approx(k / (n - 1), abs=0.01)
 
 
 def test_overlap_by_hand_and_k_above_all():
     x = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
     z = np.array([[1, 0], [0, 1], [0.1, 1], [1, 0.1]])  # row 0's neighbour is now row 3, row 2's is row 1
-    assert structure.neighbour_overlap(x, z, 1) == 0.0
-    assert structure.neighbour_overlap(x, z, 99) == 1.0  # all others are neighbours
-    assert structure.neighbour_overlap(x, x[:, ::-1], 1) == 1.0
+    assert geometry.neighbour_overlap(x, z, 1) == 0.0
+    assert geometry.neighbour_overlap(x, z, 99) == 1.0  # all others are neighbours
+    assert geometry.neighbour_overlap(x, x[:, ::-1], 1) == 1.0
 
 
 @given(SEEDS, st.floats(0.01, 100))
 @settings(max_examples=20, deadline=None)
 def test_cka_sees_neither_rotation_nor_scale_nor_shift(seed, scale):
     x, z = features(seed), features(seed + 1, p=9)
-    assert structure.linear_cka(x, scale * x @ rotation(seed) + 3) == pytest.approx(1)
-    assert structure.linear_cka(x, z) == pytest.approx(structure.linear_cka(scale * x @ rotation(seed) - 1, z))
-    assert structure.linear_cka(x, z) == pytest.approx(structure.linear_cka(z, x)) and 0 < structure.linear_cka(x, z) < 1
+    assert geometry.linear_cka(x, scale * x @ rotation(seed) + 3) == pytest.approx(1)
+    assert geometry.linear_cka(x, z) == pytest.approx(geometry.linear_cka(scale * x @ rotation(seed) - 1, z))
+    assert geometry.linear_cka(x, z) == pytest.approx(geometry.linear_cka(z, x)) and 0 < geometry.linear_cka(x, z) < 1
 
 
 def test_cka_of_orthogonal_features_is_zero():
     x = np.array([1.0, -1, 1, -1])[:, None]
-    assert structure.linear_cka(x, np.array([1.0, 1, -1, -1])[:, None]) == pytest.approx(0)
+    assert geometry.linear_cka(x, np.array([1.0, 1, -1, -1])[:, None]) == pytest.approx(0)
 
 
 def test_superclasses_by_hand():
     x = np.array([[2.0, 0], [1, 0], [0, 1], [0, 3]])
-    within, between = structure.cosine_pairs(x, ["a", "a", "b", "b"])
+    within, between = geometry.cosine_pairs(x, ["a", "a", "b", "b"])
     assert within.tolist() == [1, 1] and between.tolist() == [0, 0, 0, 0]
-    assert structure.superclass_similarity(x, ["a", "a", "b", "b"]) == (1.0, 0.0)
-    assert structure.superclass_similarity(x, ["a", "b", "a", "b"]) == (0.0, 0.5)
-    assert structure.separation(x, ["a", "a", "b", "b"]) == pytest.approx(1 / np.std([1, 1, 0, 0, 0, 0]))
+    assert geometry.superclass_similarity(x, ["a", "a", "b", "b"]) == (1.0, 0.0)
+    assert geometry.superclass_similarity(x, ["a", "b", "a", "b"]) == (0.0, 0.5)
+    assert geometry.separation(x, ["a", "a", "b", "b"]) == pytest.approx(1 / np.std([1, 1, 0, 0, 0, 0]))
 
 
 @given(SEEDS)
 @settings(max_examples=20, deadline=None)
 def test_separation_grows_with_the_distance_of_classes(seed):
     labels = np.arange(40) % 2
-    values = [structure.separation(features(seed) + d * np.eye(6)[labels], labels) for d in (0, 2, 6)]
+    values = [geometry.separation(features(seed) + d * np.eye(6)[labels], labels) for d in (0, 2, 6)]
     assert values[0] < values[1] < values[2]
-    assert structure.separation(features(seed) @ rotation(seed), labels) == pytest.approx(values[0])
+    assert geometry.separation(features(seed) @ rotation(seed), labels) == pytest.approx(values[0])
 
 
 # -- the stage ---------------------------------------------------------------------------------------------------------
@@ -134,9 +134,9 @@ def test_similarities_are_sorted_by_superclass(tiny):
 
 def test_pairs_of_objects(tiny):
     experiment = tiny()
-    pairs = structure.object_pairs(experiment)
+    pairs = geometry.object_pairs(experiment)
     assert len(pairs) == 128 * 127 / 2 and pairs["within"].sum() == 4 * 32 * 31 / 2
-    expected = structure.superclass_similarity(experiment.features().x, experiment.features().rows["group"])
+    expected = geometry.superclass_similarity(experiment.features().x, experiment.features().rows["group"])
     means = pairs.groupby("within")["cosine"].mean()
     assert (means[True], means[False]) == pytest.approx(expected)
 

@@ -54,6 +54,17 @@ def test_cells_are_read_together_and_text_is_not(notebook):
     assert dependencies.modules_used(notebook("x = 1", code, markdown="from glocal import losses")) == [ERRORS]
 
 
+def test_what_reruns_when_a_file_of_the_package_changes():
+    """The losses: what trains, not what extracts. The extraction: everything that needs it, not the triplets."""
+    notebook = lambda name: set(dependencies.modules_used(str(dependencies.PACKAGE.parent / "notebooks" / f"{name}.ipynb")))
+    assert "glocal/losses.py" in notebook("02_align") and "glocal/training/lbfgs.py" in notebook("02_align")
+    assert not {f for f in notebook("01_extract") if f.startswith("glocal/training")} and "glocal/losses.py" not in notebook(
+        "01_extract"
+    )
+    assert "glocal/features/extraction.py" in notebook("01_extract")
+    assert not {f for f in dependencies.files_of("datasets.observer") if f.startswith(("glocal/features", "glocal/training"))}
+
+
 def test_every_file_is_there():
     found = dependencies.files_of("cli")
     assert len(found) > 40 and all((dependencies.PACKAGE.parent / file).is_file() for file in found)
