@@ -2,6 +2,13 @@
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
 
+THREADS = {
+    "human": 1,
+    "few_shot": 4,
+    "anomaly": 2,
+    "structure": 1,
+}  # what they make use of: the others run side by side
+
 for name, number in EVALUATIONS.items():
 
     rule:
@@ -22,7 +29,7 @@ for name, number in EVALUATIONS.items():
             f"{RESULTS}/benchmarks/{number}-{{encoder}}.tsv"
         conda:
             "../environment.yml"
-        threads: 4
+        threads: THREADS[name]
         resources:
             mem_mb=memory(6000),
             runtime=240,
