@@ -5,12 +5,12 @@ Notebooks open an `Experiment` and ask it; they never build a path. Two kinds of
 - `downstream: folds` (demo): each fold's transform meets only the pictures held out of that fold.
 """
 
+import functools
 import hashlib
 import json
 import os
 import pickle
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ class Experiment:
 
         digest = code_digest(function.__module__)
         cached = Memory(self.folder / "cache", verbose=0).cache(_sealed_call)
-        return partial(_unsealed, cached, function, digest)
+        return functools.partial(_unsealed, cached, function, digest)
 
     # -- what is in them --------------------------------------------------------------------------------------------
 
@@ -121,6 +121,16 @@ class Experiment:
             return found
         keep = ~also_in(pool.x, test.x)
         return [Features(pool.x[keep], pool.rows[keep].reset_index(drop=True), pool.header), test]
+
+    def check_tasks(self) -> None:
+        """Raises GlocalError for a task whose image sets lack a column that it names: before anything is fitted."""
+        if not (self.settings.get("downstream") or self.config["downstream"] == "folds"):
+            return
+        rows = functools.cache(lambda name: self.features(name).rows)
+        for stage, tasks in (("few_shot", "tasks"), ("anomaly", "sets"), ("structure", "sets")):
+            for task, spec in self.config[stage][tasks].items():
+                for part in [p for p in ("pool", "train", "images", "test", "against") if p in spec]:
+                    _check_part(rows(spec[part]["set"]), spec, part, f"{stage}.{tasks}.{task}.{part}")
 
     def normals(self, spec: dict, fold: str = "all") -> tuple:
         """An anomaly task's train x and labels, test x and labels, x of the set that it stands against or None, test rows.
@@ -230,6 +240,14 @@ def also_in(x, y) -> np.ndarray:
     """(n,) bool: the rows of x (n, p) that stand in y (m, p), too: the same features, so the same image."""
     known = {row.tobytes() for row in y}
     return np.array([row.tobytes() in known for row in x], bool)
+
+
+def _check_part(rows, spec: dict, part: str, field: str) -> None:
+    """The condition and the columns of one part of a task; `field`, its place in the config, begins the error."""
+    if spec[part].get("where"):
+        rows_where(rows, spec[part]["where"], field)
+    for label in [spec["label"]] * (part != "against") + [spec[n] for n in ("per",) if n in spec and part == "pool"]:
+        column(rows, label, f"{field}, set {spec[part]['set']}")
 
 
 def _usable(labels, least: int) -> np.ndarray:

@@ -229,3 +229,32 @@ def test_tables_are_sealed(house):
     e.table("structure").write_text("\n".join(e.table("structure").read_text().split("\n")[:3]) + "\n")  # two whole rows
     with pytest.raises(GlocalError, match=r"structure\.csv: damaged: .* delete it, and the same command makes it again"):
         tables.read(e.table("structure"))
+
+
+@pytest.mark.parametrize(
+    ("section", "tasks", "words"),
+    [
+        (
+            "few_shot",
+            {"t": {"label": "kind", "pool": {"set": "objects"}}},
+            'few_shot.tasks.t.pool, set objects: has no column "kind"',
+        ),
+        ("few_shot", {"t": {"label": "group", "pool": {"set": "objects"}, "per": "x"}}, 'has no column "x"'),
+        (
+            "few_shot",
+            {"t": {"label": "group", "pool": {"set": "objects", "where": "grup == 'a'"}}},
+            "few_shot.tasks.t.pool: the condition",
+        ),
+        ("anomaly", {"s": {"label": "grp", "modes": ["one-vs-rest"], "train": {"set": "objects"}}}, "anomaly.sets.s.train"),
+        ("structure", {"s": {"label": "grp", "images": {"set": "objects"}}}, "structure.sets.s.images"),
+    ],
+)
+def test_what_tasks_name_is_checked_before_anything_is_fitted(house, section, tasks, words):
+    name = {"few_shot": "tasks"}.get(section, "sets")
+    e = house(**{section: DEMO[section] | {name: tasks}})
+    rows = pd.DataFrame({"subgroup_fold": [0, 1], "picture_fold": [0, 1], "group": ["a", "b"]})
+    store.write(e.stem("objects"), numbered(2), rows)
+    with pytest.raises(GlocalError) as error:
+        e.check_tasks()
+    assert words in str(error.value) and "\n" not in str(error.value)
+    house().check_tasks()
