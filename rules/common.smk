@@ -123,7 +123,12 @@ def parts(step):
 def results_of(step):
     """All that a step leaves, so that whatever of it is deleted is made again."""
     figures = [f"{RESULTS}/figures/{figure}-{encoder}.png" for figure in FIGURES[step] for encoder in encoders_of(step)]
-    return [*(f"{RESULTS}/{table}.csv" for table in TABLES[step]), *parts(step), *figures]
+    more = []
+    if (
+        step == "alignment"
+    ):  # an intermediate file that nobody asks for is not made again while what was made from it is there
+        more = [*TRIPLETS, *expand([*TRANSFORMS, f"{RESULTS}/tables/{{encoder}}/history.csv"], encoder=ENCODERS)]
+    return [*(f"{RESULTS}/{table}.csv" for table in TABLES[step]), *parts(step), *figures, *more]
 
 
 def write_config():
