@@ -11,7 +11,6 @@ and is used only if its sha256 is right.
 
 import csv
 import functools
-import hashlib
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 
 from glocal.errors import GlocalError, did_you_mean
+from glocal.system.files import sha256
 from glocal.system.paths import resolve, shipped
 
 STALE_SECONDS = 3600  # a running download writes every few seconds: an older unfinished file was left by a killed run
@@ -94,8 +94,7 @@ def _sha256(path: Path) -> str:
 
 @functools.cache
 def _sha256_of(path: Path, mtime_ns: int, size: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)
 
 
 def _require_sha256(path: Path, expected: str, fix: str) -> None:
