@@ -12,6 +12,9 @@ if not workflow.overwrite_configfiles:
     configfile: "config/demo.yaml"
 
 
+container: "glocal.sif"  # with --sdm apptainer: profiles/container.def says how it is built
+
+
 include: "rules/common.smk"
 include: "rules/extract.smk"
 include: "rules/align.smk"

@@ -48,11 +48,24 @@ def lock():
 def test_environment_names_the_packages_of_pyproject_with_the_same_versions(environment, project, wanted):
     conda = [line for line in environment["dependencies"] if isinstance(line, str)]
     (pip,) = (line["pip"] for line in environment["dependencies"] if isinstance(line, dict))
-    found = by_name([*conda, *(line for line in pip if not line.startswith("-e"))])
+    found = by_name([*conda, *pip])
     assert found.pop("python") == SpecifierSet(project["requires-python"])
     assert "pip" in found and not found.pop("pip")
     assert found == wanted
-    assert "-e ." in pip  # glocal itself
+
+
+def test_the_environment_names_no_path(environment):
+    """Snakemake copies the file (--sdm conda), so that a relative path in it, such as glocal's own, would point elsewhere."""
+    (pip,) = (line["pip"] for line in environment["dependencies"] if isinstance(line, dict))
+    assert not [line for line in pip if line.startswith("-") or "/" in line]
+
+
+def test_the_container_installs_the_lock():
+    recipe = (ROOT / "profiles" / "container.def").read_text()
+    copied = re.search(r"^    (\S+) (/opt/\S+)$", recipe, re.M)
+    assert (ROOT / copied[1]).name == "requirements.lock" and f"--requirement {copied[2]}" in recipe
+    built = re.search(r"apptainer build (\S+)", recipe)[1]
+    assert f'container: "{built}"' in (ROOT / "Snakefile").read_text()
 
 
 def test_what_the_library_shares_with_other_projects_is_bounded_and_not_pinned(project, wanted):
