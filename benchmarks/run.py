@@ -207,9 +207,9 @@ def precision():
 
 def extraction():
     """Pictures in a folder to features on disk, against the encoder alone on the same pictures decoded in memory."""
-    e, rows = encoder("efficientnet-lite0", "cpu"), openmoji.pictures()
+    e, rows = encoder("efficientnet-lite0", "cpu"), openmoji.emojis()
     with tempfile.TemporaryDirectory() as folder:
-        found = image_sets.image_set({"kind": "folder", "folder": str(openmoji.save_pictures(rows, Path(folder) / "pictures"))})
+        found = image_sets.image_set({"kind": "folder", "folder": str(openmoji.save_images(rows, Path(folder) / "pictures"))})
         ready = np.stack([e.prepare(found[i]) for i in range(len(found))])  # (1436, 3, 224, 224) uint8
         whole, bare = median_ms(
             lambda i: jobs.image_features(e, found, Path(folder) / f"features-{i}", batch=16),

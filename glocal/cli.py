@@ -94,7 +94,7 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
     from glocal.datasets import image_sets
     from glocal.features import encoders, jobs
 
-    spec = image_sets.named(images, labels, skip_broken)
+    spec = image_sets.parse_spec(images, labels, skip_broken)
     e = encoders.encoder(encoder, device, layer, token)
     found = jobs.image_features(e, image_sets.image_set(spec, images), Path(out).absolute(), batch=batch, dtype=dtype)
     print(f"{out}.npy, .csv, .json: {found.x.shape[0]} pictures x {found.x.shape[1]} features")

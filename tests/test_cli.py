@@ -177,7 +177,7 @@ FAULTS = {
     "fit x.npy t.csv --out new.pt": ("new.pt", "change the suffix"),
     "transform absent.npz x.npy": ("absent.npz: no such transform file", "check the path"),
     "transform text.npz x.npy": ("text.npz: cannot be read as a transform", "give a file"),
-    "transform t.npz narrow.npy": ("t.npz: made for features of 24 dimensions, these have 5", "give those of its model"),
+    "transform t.npz narrow.npy": ("t.npz: made for features of 24 dimensions, these have 5", "give features of its model"),
     "transform t.npz nan.npy": ("nan.npy: row 7 has NaN", "check that picture"),
     "score x.npy based.csv": ("row", "are yours 1-based?"),
     "data vcie": ('"vcie" is not in data/registry.csv', 'Did you mean "vice"'),
@@ -239,7 +239,7 @@ def test_a_missing_package_is_named(here, monkeypatch, capsys):
     def absent(*arguments):
         raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
 
-    monkeypatch.setattr("glocal.datasets.image_sets.named", absent)
+    monkeypatch.setattr("glocal.datasets.image_sets.parse_spec", absent)
     assert main(["extract", "my", "--out", "f"]) == 2
     assert capsys.readouterr().err == 'glocal: this command needs the package pandas; run `pip install "glocal[pipeline]"`.\n'
 

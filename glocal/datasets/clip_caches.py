@@ -19,12 +19,12 @@ SAME_IMAGE = 0.985  # cosine of two CLIP features of a class above which they sh
 def cache(dataset: str, part: str, keep_repeats: bool = False):
     """CLIP ViT-B/32 features of images: (x (n, 512) float32 of unit norm, rows pandas.DataFrame of n rows).
 
-    `dataset`: imagenet, sun397, dtd, oxford_flowers, caltech101. `part`: "train" is every few-shot draw of it, one
-    after the other: rows has class, draw (1, 2, 4, ... images a class) and views = "mean", for each feature is the
+    `dataset`: imagenet, sun397, dtd, oxford_flowers, caltech101. `part`: "train" has all few-shot draws of the set, one
+    after the other: rows has class, draw (1, 2, 4, ... images a class) and views = "mean", because each feature is the
     renormalised mean over augmented views of one image. "val" and "test" have class and views = "single". The two
-    kinds of views are near but not the same: a classifier trained on the first and tested on the second meets a small
+    kinds of views differ slightly: a classifier trained on the first and tested on the second sees a small
     shift. Draws overlap: an image like an earlier one (same class, cosine above .985) is dropped unless
-    `keep_repeats`; rows.attrs["repeats_dropped"] has how many. Rows of imagenet also have `name` and, for each BREEDS
+    `keep_repeats`; rows.attrs["repeats_dropped"] is their number. Rows of imagenet also have `name` and, for each BREEDS
     task t, `t` (superclass or -1) and `t_part` ("source", "target" or ""). Raises GlocalError for a part that is not
     in the registry.
     """
@@ -63,9 +63,9 @@ def _draws(dataset: str):
 def _require_part(dataset: str, part: str, name: str) -> None:
     known = registry()
     if name not in known:
-        parts = sorted({f"{n.split('-')[0]} {n.split('-')[1]}" for n in known if n.endswith("-features")})
-        parts += sorted(f"{n.split('-')[0]} train" for n in known if n.endswith("-keys-1"))
-        raise GlocalError(f'no cached features of "{dataset} {part}".{did_you_mean(f"{dataset} {part}", parts)}')
+        available = sorted({f"{n.split('-')[0]} {n.split('-')[1]}" for n in known if n.endswith("-features")})
+        available += sorted(f"{n.split('-')[0]} train" for n in known if n.endswith("-keys-1"))
+        raise GlocalError(f'no cached features of "{dataset} {part}".{did_you_mean(f"{dataset} {part}", available)}')
 
 
 def _tensor(name: str) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""Image sets: pictures on disk or in a library's data set, one table row a picture, opened one at a time.
+"""Image sets: images on disk or in a library's data set, one table row per image, opened one at a time.
 
-    s = image_set({"kind": "folder", "folder": "my/pictures"})      # one sub-folder a class, or none
-    s.rows                                                          # DataFrame: picture, class, and what a label file adds
-    s[3]                                                            # an RGB PIL picture
+    s = image_set({"kind": "folder", "folder": "my/images"})        # one sub-folder per class, or none
+    s.rows                                                          # DataFrame: picture (file), class, columns of a label file
+    s[3]                                                            # an RGB PIL image
 
 kinds      folder · list (a csv with a column `picture`) · things (1,854 object images, a folder or the official zip) ·
            imagenet (folder of WordNet numbers, or the official tars) · flickr30k · torchvision · huggingface
-`image_registry()` has the paper's sets by name (data/image_sets.csv): where they come from, how many pictures and classes, what
-must be fetched by hand. Superclasses and the halves of shift tasks stand in data/superclasses.csv.
+`image_registry()` has the paper's sets by name (data/image_sets.csv): their sources, numbers of images and classes, and
+what must be downloaded by hand. Superclasses and the halves of shift tasks are in data/superclasses.csv.
 """
 
 from dataclasses import replace
@@ -20,10 +20,26 @@ from glocal.errors import GlocalError, did_you_mean
 
 
 def image_set(spec: str | dict, name: str = "images") -> ImageSet:
-    """The set that a name of the registry or a spec of the config describes: {kind, folder, labels, ...}.
+    """Open an image set by name or by specification.
 
-    Raises GlocalError for an unknown name or kind, a folder that is not there or empty, labels that do not fit, and
-    (skip_broken: false, the default) never opens a picture: a broken one is named when its turn comes.
+    No image is decoded here, unless the specification has ``skip_broken: true``.
+
+    Parameters
+    ----------
+    spec : str or dict
+        A name of data/image_sets.csv, or a dict {kind, folder, labels, ...} as in the config.
+    name : str
+        What messages call the set.
+
+    Returns
+    -------
+    ImageSet
+        n images: ``rows`` (DataFrame of n rows), and ``images[i]``, an RGB PIL image.
+
+    Raises
+    ------
+    GlocalError
+        For an unknown name or kind, a missing or empty folder, or labels that do not match the images.
     """
     expected = None if isinstance(spec, dict) else int(_row(spec)["images"])
     spec = spec if isinstance(spec, dict) else _registered(spec)
@@ -32,37 +48,39 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
         raise GlocalError(f'{name}: kind "{kind}" is not known.{did_you_mean(kind, KINDS)}')
     arguments = {k: v for k, v in spec.items() if k not in ("kind", "skip_broken", "superclasses")}
     try:
-        found = KINDS[kind](name, **arguments)
+        images = KINDS[kind](name, **arguments)
     except TypeError as error:
         raise GlocalError(f"{name}: a set of kind {kind} has other fields ({' '.join(str(error).split()[1:])}).") from None
-    if not len(found):
-        raise GlocalError(f"{name}: {spec.get('folder', kind)} holds no pictures ({', '.join(SUFFIXES)}).")
-    if expected and len(found) != expected:
-        raise GlocalError(f"{name}: {spec.get('folder')} holds {len(found)} pictures, the set has {expected}; fetch the others.")
-    found = _with_superclasses(found, spec.get("superclasses"), name)
-    return _without_broken(found) if spec.get("skip_broken") else found
+    if not len(images):
+        raise GlocalError(f"{name}: {spec.get('folder', kind)} holds no images ({', '.join(SUFFIXES)}).")
+    if expected and len(images) != expected:
+        raise GlocalError(
+            f"{name}: {spec.get('folder')} holds {len(images)} images, the set has {expected}; add the missing ones."
+        )
+    images = _with_superclasses(images, spec.get("superclasses"), name)
+    return _without_broken(images) if spec.get("skip_broken") else images
 
 
-def named(images: str, labels: str | None = None, skip_broken: bool = False) -> str | dict:
-    """The spec that the command line means: a folder, a csv that lists pictures, or a name of data/image_sets.csv.
+def parse_spec(images: str, labels: str | None = None, skip_broken: bool = False) -> str | dict:
+    """The specification for a command-line argument: a folder, a csv that lists images, or a name of data/image_sets.csv.
 
-    Paths are taken from where the command is typed. Raises GlocalError if `images` is none of the three.
+    Paths are relative to the current folder. Raises GlocalError if `images` is none of the three.
     """
-    path, more = Path(images).absolute(), {"skip_broken": True} if skip_broken else {}
+    path, options = Path(images).absolute(), {"skip_broken": True} if skip_broken else {}
     if path.is_dir():
-        return {"kind": "folder", "folder": str(path), **({"labels": str(Path(labels).absolute())} if labels else {}), **more}
+        return {"kind": "folder", "folder": str(path), **({"labels": str(Path(labels).absolute())} if labels else {}), **options}
     if path.is_file():
-        return {"kind": "list", "file": str(path), **more}
+        return {"kind": "list", "file": str(path), **options}
     if images not in image_registry():
-        known = did_you_mean(images, image_registry())
-        raise GlocalError(f"{images}: no such folder or csv, and it is no image set of data/image_sets.csv.{known}")
-    return _registered(images) | more
+        hint = did_you_mean(images, image_registry())
+        raise GlocalError(f"{images}: no such folder or csv, and it is no image set of data/image_sets.csv.{hint}")
+    return _registered(images) | options
 
 
-def at_hand(source: str, images: dict) -> ImageSet:
-    """The set that an encoder's config entry names, from what is on disk: nothing is downloaded, broken pictures stay in it.
+def on_disk(source: str, images: dict) -> ImageSet:
+    """The set that an encoder's config entry names, if it is on disk: nothing is downloaded, unreadable images are kept.
 
-    images: the config's own image sets by name. Raises GlocalError if its images are not there.
+    images: the config's own image sets by name. Raises GlocalError if the images are missing.
     """
     spec = images.get(source) or _registered(source)
     offline = {"download": False} if spec["kind"] == "torchvision" else {}
@@ -82,24 +100,24 @@ def _row(name: str) -> dict:
     return known[name]
 
 
-def _with_superclasses(found: ImageSet, table: str | None, name: str) -> ImageSet:
+def _with_superclasses(images: ImageSet, table: str | None, name: str) -> ImageSet:
     """Columns `superclass` and `part` (source or target: the halves of a shift task) by class, from data/superclasses.csv."""
     if not table:
-        return found
-    rows = found.rows.merge(superclasses(table), on="class", how="left")
+        return images
+    rows = images.rows.merge(superclasses(table), on="class", how="left")
     if rows["superclass"].isna().any():
         unknown = rows.loc[rows["superclass"].isna(), "class"].iloc[0]
         raise GlocalError(f'{name}: data/superclasses.csv has no superclass of "{unknown}" in the table {table}.')
-    return replace(found, rows=rows)
+    return replace(images, rows=rows)
 
 
-def _without_broken(found: ImageSet) -> ImageSet:
-    """The set less the pictures that cannot be read, which are printed and noted in the features' header."""
-    broken = find_broken(found.items, found.open)
+def _without_broken(images: ImageSet) -> ImageSet:
+    """The set without unreadable images; those are printed, and listed in the features' header."""
+    broken = find_broken(images.items, images.open)
     for reason in broken.values():
         print(f"skipped: {reason}")
-    keep = [i for i in range(len(found)) if i not in broken]
+    keep = [i for i in range(len(images)) if i not in broken]
     if not keep:
-        raise GlocalError("no picture can be read; see the lines above.")
-    about = found.about | {"skipped": [str(found.rows["picture"].iloc[i]) for i in broken]}
-    return ImageSet(found.rows.iloc[keep].reset_index(drop=True), [found.items[i] for i in keep], found.open, about)
+        raise GlocalError("no image can be read; see the reasons printed above.")
+    about = images.about | {"skipped": [str(images.rows["picture"].iloc[i]) for i in broken]}
+    return ImageSet(images.rows.iloc[keep].reset_index(drop=True), [images.items[i] for i in keep], images.open, about)

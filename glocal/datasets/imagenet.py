@@ -1,6 +1,6 @@
 """ImageNet's hierarchy: the names of its classes, and the superclasses of the BREEDS tasks.
 
-split("entity13")      the superclass of each ImageNet class and the part of the split it is in
+split("entity13")      the superclass and the half (source or target) of each ImageNet class
 imagenet_names()       "tench", "goldfish", ...
 """
 
@@ -12,7 +12,7 @@ from glocal.datasets.registry import fetch
 from glocal.errors import GlocalError, did_you_mean
 
 LIVING, NONLIVING, ENTITY = "n00004258", "n00021939", "n00001740"
-TASKS = {  # depth of the superclasses, subclasses in each, the node they lie below
+TASKS = {  # depth of the superclasses, subclasses in each, their common ancestor
     "entity13": (3, 20, ENTITY),
     "entity30": (4, 8, ENTITY),
     "living17": (5, 4, LIVING),
@@ -31,8 +31,8 @@ def split(task: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
     Returns superclass (1000,) int, -1 for a class that is not used; part (1000,) of "source", "target" or ""; and the
     names of the superclasses. A superclass is a node at the task's depth, below its ancestor, with at least `size`
-    ImageNet classes; nodes go by WordNet number, and for each one generator of seed 2 draws `size` of its classes,
-    sorted by WordNet number: the first half is source, the second target.
+    ImageNet classes. In the order of WordNet numbers, one random generator of seed 2 draws `size` of the sorted
+    classes of each node: the first half is source, the second target.
     """
     if task not in TASKS:
         raise GlocalError(f'"{task}" is not a BREEDS task.{did_you_mean(task, TASKS)}')

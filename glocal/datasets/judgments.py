@@ -1,7 +1,7 @@
 """The public THINGS odd-one-out judgments: six overlapping files of human answers, merged into one table.
 
 t = human_triplets()      t.train: (m, 3) distinct rows, the odd one last
-ceiling_answers()         what many people answered to the same 1,000 triplets
+ceiling_answers()         many people's answers to the same 1,000 triplets
 """
 
 from typing import NamedTuple
@@ -27,11 +27,11 @@ def human_triplets() -> HumanTriplets:
     """The public THINGS odd-one-out judgments of six overlapping files, in corrected order, each distinct row once.
 
     A row is a triplet with an answer; people disagree, so a set of three objects can have up to three rows. The files
-    share trials, so `trials` counts of each row as many as the file has that has most of it. Held out as
-    `ceiling_rows` is every row on a triplet of the two noise-ceiling sets, which many people answered: set 1 is that of
-    `ceiling_answers`; set 2 is listed nowhere, but shows by repetition: a triplet that occurs twice in one file is
-    almost surely of it. 992 are held out for that: 984 in the five files that draw on set 2, with up to 11 answers in
-    a file, and 8 in behavior10, which has none of set 1 and where chance alone repeats about 10.
+    share trials, so `trials` counts each row as often as it occurs in the file that has most copies of it. All rows on
+    triplets of the two noise-ceiling sets, which many people answered, are held out as `ceiling_rows`. Set 1 is that of
+    `ceiling_answers`. Set 2 is not published as a list, so it is recognised by repetition: a triplet that occurs twice
+    in one file almost certainly belongs to it. This holds out 992: 984 in the five files that draw on set 2, with up to
+    11 answers in a file, and 8 in behavior10, which has none of set 1 and in which about 10 repeat by chance.
     """
     files = [_sorted_pair(_things_file(name)) for name in FILES]
     every = np.concatenate(files)  # (sum of m, 3)
@@ -52,17 +52,17 @@ def ceiling_answers() -> np.ndarray:
 
 
 def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
-    """The human triplets by fold: {name: (m, 3)}, and what is known about them (counts, noise_ceiling).
+    """The human triplets by fold: {name: (m, 3)}, and metadata (counts, noise_ceiling).
 
-    "all": every training row. "object-<fold>-train", "-test": those whose three objects are on one side of the fold.
+    "all": every training row. "object-<fold>-train", "-test": those whose three objects are all in that part of the fold.
     "ceiling": the answers to the repeated triplets of noise-ceiling set 1, one row an answer, held out of all others.
     """
     human, answers = human_triplets(), ceiling_answers()
-    found = {"all": human.train, "ceiling": answers}
+    triplets = {"all": human.train, "ceiling": answers}
     for i, (train, test) in enumerate(split_objects(N_OBJECTS, folds, seed) if "object" in names else []):
-        found[f"object-{i}-train"] = human.train[within(human.train, train, N_OBJECTS)]
-        found[f"object-{i}-test"] = human.train[within(human.train, test, N_OBJECTS)]
-    return found, {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
+        triplets[f"object-{i}-train"] = human.train[within(human.train, train, N_OBJECTS)]
+        triplets[f"object-{i}-test"] = human.train[within(human.train, test, N_OBJECTS)]
+    return triplets, {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
 
 
 def _things_file(name: str) -> np.ndarray:
@@ -82,8 +82,8 @@ def _repeated(codes: np.ndarray) -> np.ndarray:
 
 def _trials(files: list[np.ndarray], n: int) -> int:
     """Sum over distinct rows of the most copies that any one file has."""
-    found = [np.unique(code(t, n), return_counts=True) for t in files]
-    rows, which = np.unique(np.concatenate([codes for codes, _ in found]), return_inverse=True)
+    distinct = [np.unique(code(t, n), return_counts=True) for t in files]
+    rows, which = np.unique(np.concatenate([codes for codes, _ in distinct]), return_inverse=True)
     most = np.zeros(len(rows), np.int64)
-    np.maximum.at(most, which, np.concatenate([count for _, count in found]))
+    np.maximum.at(most, which, np.concatenate([count for _, count in distinct]))
     return int(most.sum())

@@ -1,7 +1,7 @@
-"""The kinds of image sets: a function each, from the fields of a config entry to an `ImageSet` (see image_sets.py).
+"""One function per kind of image set: from the fields of a config entry to an `ImageSet` (see image_sets.py).
 
-Each names what does not fit: a folder that is not there, a label file that does not belong to the pictures, a concept
-without a picture. None opens a picture; that is left for when its turn comes.
+Errors name what does not match: a missing folder, a label file of other images, a concept without an image. No image is
+decoded before it is asked for.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from glocal.datasets import archives, imagenet, things
-from glocal.datasets.images import SUFFIXES, checked, read_picture
+from glocal.datasets.images import SUFFIXES, checked, read_image
 from glocal.errors import GlocalError, did_you_mean
 from glocal.system.paths import located, shipped
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """rows: DataFrame of n rows; items: n things that `open` turns into RGB PIL pictures; about: for the features' header."""
+    """rows: DataFrame of n rows; items: n values that `open` turns into RGB PIL images; about: for the features' header."""
 
     rows: Any
     items: list
@@ -36,88 +36,88 @@ class ImageSet:
 
 
 def folder_set(name, folder, labels=None, only=None, label="first") -> ImageSet:
-    """All pictures below a folder, in the order of their paths. class is the first folder on the way, or the whole way
-    (label: path), or "". labels: a csv with columns for each picture. only: a text file that lists the paths to keep."""
+    """All images below a folder, in the order of their paths. class is the first sub-folder, or the whole path of
+    sub-folders (label: path), or "". labels: a csv with a row per image. only: a text file that lists the paths to keep."""
     import pandas as pd
 
-    top = _there(folder, name)
+    top = _existing_folder(folder, name)
     paths = sorted(p.relative_to(top) for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if only:
         paths = _only(paths, only, name)
     rows = pd.DataFrame({"picture": [p.as_posix() for p in paths]}, dtype="str")
-    way = [p.parent.parts[:1] if label == "first" else p.parent.parts for p in paths]
-    rows["class"] = ["/".join(parts) for parts in way]
+    folders = [p.parent.parts[:1] if label == "first" else p.parent.parts for p in paths]
+    rows["class"] = ["/".join(parts) for parts in folders]
     if labels:
         rows = _labelled(rows, labels)
     return _files(top, rows)
 
 
 def list_set(name, file, folder=None) -> ImageSet:
-    """The pictures that a csv names in its column `picture`, below `folder` or the csv's own; other columns are labels."""
-    rows = _table(file)
-    top = _there(folder, name) if folder else located(file).parent
+    """The images that a csv names in its column `picture`, below `folder` or the csv's own folder; other columns are labels."""
+    rows = _read_table(file)
+    top = _existing_folder(folder, name) if folder else located(file).parent
     missing = next((p for p in rows["picture"] if not (top / p).is_file()), None)
     if missing is not None:
-        raise GlocalError(f'{file}: names the picture "{missing}", which is not below {folder or "its folder"}.')
+        raise GlocalError(f'{file}: lists the image "{missing}", which is not below {folder or "its folder"}.')
     return _files(top, rows)
 
 
 def imagenet_set(name, folder, split=None) -> ImageSet:
-    """A folder of 1,000 sub-folders named by WordNet number; class is the usual number 0 to 999. If it is not there but the
-    official archives lie beside it, torchvision unpacks them (split: train or val)."""
+    """A folder of 1,000 sub-folders named by WordNet number; class is the usual number 0 to 999. If the folder is missing and
+    the official archives are beside it, torchvision unpacks them (split: train or val)."""
     top = located(folder)
     if split and not top.is_dir() and list(top.parent.glob("ILSVRC2012_*.tar*")):
         archives.unpack_imagenet(top, split, name)
-    found = folder_set(name, folder)
-    wnids = sorted(found.rows["class"].unique())
+    images = folder_set(name, folder)
+    wnids = sorted(images.rows["class"].unique())
     if len(wnids) != 1000 or not all(w.startswith("n") for w in wnids):
-        raise GlocalError(f"{folder}: {len(wnids)} folders of pictures, but ImageNet has 1,000, named like n01440764.")
-    rows = found.rows.assign(wnid=found.rows["class"])
+        raise GlocalError(f"{folder}: {len(wnids)} folders of images, but ImageNet has 1,000, named like n01440764.")
+    rows = images.rows.assign(wnid=images.rows["class"])
     rows["class"] = rows["wnid"].map({w: i for i, w in enumerate(wnids)})
     imagenet.add_hierarchy(rows, names=True)
-    thirty = superclasses("imagenet30").set_index("class")["superclass"]
-    rows["imagenet30"] = rows["class"].astype(str).map(thirty).fillna("")  # anomaly detection on 30 of the classes
-    return replace(found, rows=rows)
+    superclass_of = superclasses("imagenet30").set_index("class")["superclass"]
+    rows["imagenet30"] = rows["class"].astype(str).map(superclass_of).fillna("")  # anomaly detection on 30 of the classes
+    return replace(images, rows=rows)
 
 
 def things_set(name, folder) -> ImageSet:
     """The 1,854 object images in corrected order: <concept>_01b.jpg, or the first of each concept's folder or files.
 
-    folder: theirs, or the official zip; a zip of the folder's name beside it serves as well.
+    folder: the folder of the images, or the official zip; a zip of the same name beside a missing folder is used, too.
     """
     archive = located(folder if str(folder).endswith(".zip") else f"{folder}.zip")
-    asked = str(folder).endswith(".zip") or (archive.is_file() and not located(folder).is_dir())
-    top = archives.unzip_things(archive) if asked else _there(folder, name)
-    top = top if top.is_dir() else _there(top, name)  # a zip without object images leaves none
+    unzip = str(folder).endswith(".zip") or (archive.is_file() and not located(folder).is_dir())
+    top = archives.unzip_things(archive) if unzip else _existing_folder(folder, name)
+    top = top if top.is_dir() else _existing_folder(top, name)  # a zip without object images creates no folder
     rows = things.things_objects()
-    found: dict[str, list] = {}
+    by_concept: dict[str, list] = {}
     for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES):
         concept = path.parent.name if path.parent != top else path.stem
-        found.setdefault(concept, []).append(path)
+        by_concept.setdefault(concept, []).append(path)
         if path.parent == top and path.stem[-4:-3] == "_":  # flat: <concept>_01b.jpg
-            found.setdefault(path.stem[:-4], []).append(path)
-    missing = [c for c in rows["object"] if c not in found]
+            by_concept.setdefault(path.stem[:-4], []).append(path)
+    missing = [c for c in rows["object"] if c not in by_concept]
     if missing:
-        raise GlocalError(f'{folder}: no picture of "{missing[0]}" ({len(missing)} of 1,854 concepts lack one); add them.')
-    first = [next((p for p in found[c] if p.stem.endswith("_01b")), found[c][0]) for c in rows["object"]]
+        raise GlocalError(f'{folder}: no image of "{missing[0]}" ({len(missing)} of 1,854 concepts lack one); add them.')
+    first = [next((p for p in by_concept[c] if p.stem.endswith("_01b")), by_concept[c][0]) for c in rows["object"]]
     return _files(top, rows.assign(picture=[p.relative_to(top).as_posix() for p in first]))
 
 
 def torchvision_set(name, dataset, folder, download=True, label="class", **options) -> ImageSet:
-    """A data set of torchvision by its class name; `options` are its own: split, train, partition..."""
+    """A data set of torchvision by its class name; `options` are the arguments of that class: split, train, partition..."""
     import pandas as pd
     from torchvision import datasets as library
 
     if not hasattr(library, dataset):
         raise GlocalError(f'{name}: torchvision has no data set "{dataset}".{did_you_mean(dataset, library.__all__)}')
-    found = _loaded(getattr(library, dataset), located(folder), options, download, f"{name}: {folder}")
-    number = _numbers(found)
-    names = getattr(found, "classes", None) or getattr(found, "categories", None)
-    rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))]})
-    if number is not None:
-        rows[label] = [str(names[n]) for n in number] if names else number
+    data = _loaded(getattr(library, dataset), located(folder), options, download, f"{name}: {folder}")
+    labels = _class_numbers(data)
+    names = getattr(data, "classes", None) or getattr(data, "categories", None)
+    rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(data))]})
+    if labels is not None:
+        rows[label] = [str(names[n]) for n in labels] if names else labels
     about = {"images": f"torchvision {dataset} in {folder} {json.dumps(options, sort_keys=True)}"}
-    return ImageSet(rows, list(range(len(found))), lambda i: checked(lambda: found[i][0], f"{name}, picture {i}"), about)
+    return ImageSet(rows, list(range(len(data))), lambda i: checked(lambda: data[i][0], f"{name}, image {i}"), about)
 
 
 def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
@@ -132,27 +132,27 @@ def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
             raise GlocalError(f"{name}: {kind.__name__} does not take these options ({' '.join(str(error).split())}).") from None
         except (RuntimeError, FileNotFoundError) as error:
             if not download:
-                raise GlocalError(f"{name}: lacks the files of {kind.__name__} ({error}); fetch them by hand.") from None
+                raise GlocalError(f"{name}: lacks the files of {kind.__name__} ({error}); download them by hand.") from None
         try:
             return kind(folder, download=True, **options)
         except (RuntimeError, OSError) as error:  # also urllib's errors
-            raise GlocalError(f"{name}: {kind.__name__} cannot be downloaded ({error}); put its files there.") from None
+            raise GlocalError(f"{name}: {kind.__name__} cannot be downloaded ({error}); put the files there by hand.") from None
 
 
 def flickr30k_set(name, folder, captions) -> ImageSet:
-    """Flickr30k: a folder of pictures and the file of captions that comes with them (picture.jpg#0<tab>A man ...)."""
+    """Flickr30k: a folder of images and the file of captions that comes with them (picture.jpg#0<tab>A man ...)."""
     import pandas as pd
 
     if not located(captions).is_file():
         raise GlocalError(f"{name}: {captions} is no file; put the captions (results_20130124.token) there.")
     lines = [line.split("\t", 1) for line in located(captions).read_text(encoding="utf-8").splitlines() if "\t" in line]
-    told = pd.DataFrame([(*key.split("#"), text.strip()) for key, text in lines], columns=["picture", "number", "caption"])
-    table = told.pivot(index="picture", columns="number", values="caption").add_prefix("caption_").fillna("").reset_index()
-    found = folder_set(name, folder)
-    if set(found.rows["picture"]) != set(table["picture"]):
-        odd = min(set(found.rows["picture"]) ^ set(table["picture"]))
-        raise GlocalError(f'{captions}: does not fit the pictures in {folder}: "{odd}" is in one of them only.')
-    return replace(found, rows=found.rows.drop(columns="class").merge(table, on="picture"))
+    long = pd.DataFrame([(*key.split("#"), text.strip()) for key, text in lines], columns=["picture", "number", "caption"])
+    table = long.pivot(index="picture", columns="number", values="caption").add_prefix("caption_").fillna("").reset_index()
+    images = folder_set(name, folder)
+    if set(images.rows["picture"]) != set(table["picture"]):
+        odd = min(set(images.rows["picture"]) ^ set(table["picture"]))
+        raise GlocalError(f'{captions}: does not fit the images in {folder}: "{odd}" is in one of them only.')
+    return replace(images, rows=images.rows.drop(columns="class").merge(table, on="picture"))
 
 
 def huggingface_set(name, dataset, split, image="image", label="label", folder=None) -> ImageSet:
@@ -163,12 +163,12 @@ def huggingface_set(name, dataset, split, image="image", label="label", folder=N
         import datasets as library
     except ImportError:
         raise GlocalError(f"{name}: needs the package datasets; run `pip install datasets`.") from None
-    found = library.load_from_disk(str(located(folder)))[split] if folder else library.load_dataset(dataset, split=split)
-    value = found.features[label]
-    names = [value.int2str(i) for i in found[label]] if hasattr(value, "int2str") else found[label]
-    rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(found))], "class": list(names)})
-    about = {"images": f"huggingface {dataset} {split} {found._fingerprint}"}
-    return ImageSet(rows, list(range(len(found))), lambda i: checked(lambda: found[i][image], f"{name}, picture {i}"), about)
+    data = library.load_from_disk(str(located(folder)))[split] if folder else library.load_dataset(dataset, split=split)
+    feature = data.features[label]
+    names = [feature.int2str(i) for i in data[label]] if hasattr(feature, "int2str") else data[label]
+    rows = pd.DataFrame({"picture": [f"{i}" for i in range(len(data))], "class": list(names)})
+    about = {"images": f"huggingface {dataset} {split} {data._fingerprint}"}
+    return ImageSet(rows, list(range(len(data))), lambda i: checked(lambda: data[i][image], f"{name}, image {i}"), about)
 
 
 KINDS = {
@@ -182,36 +182,36 @@ KINDS = {
 }
 
 
-# -- small things ------------------------------------------------------------------------------------------------------
+# -- helpers -------------------------------------------------------------------------------------------------------------
 
 
 def _files(top: Path, rows) -> ImageSet:
-    """Pictures below `top`; names, sizes and times of change of the files are part of what the features depend on."""
+    """Pictures below `top`; names, sizes and modification times of the files are in the key of their features."""
     items = [top / p for p in rows["picture"]]
     stats = [(p, item.stat()) for p, item in zip(rows["picture"], items, strict=True)]
     state = "".join(f"{p} {s.st_size} {s.st_mtime_ns}\n" for p, s in stats)
-    return ImageSet(rows, items, read_picture, {"images": hashlib.sha256(state.encode()).hexdigest()})
+    return ImageSet(rows, items, read_image, {"images": hashlib.sha256(state.encode()).hexdigest()})
 
 
-def _there(folder, name: str) -> Path:
+def _existing_folder(folder, name: str) -> Path:
     path = located(folder)
     if not path.is_dir():
-        raise GlocalError(f"{name}: {folder} is no folder; put the pictures there, or change `folder` in the config.")
+        raise GlocalError(f"{name}: {folder} is no folder; put the images there, or change `folder` in the config.")
     return path
 
 
 def _only(paths: list, only: str, name: str) -> list:
-    """The paths that a text file lists, one a line: an official partition."""
+    """The paths that a text file lists, one per line: an official partition."""
     if not located(only).is_file():
-        raise GlocalError(f"{name}: {only}: no such file; it lists the pictures of an official partition, one path a line.")
+        raise GlocalError(f"{name}: {only}: no such file; it lists the images of an official partition, one path per line.")
     wanted = {line.strip().lstrip("/") for line in located(only).read_text().splitlines() if line.strip()}
     absent = wanted - {p.as_posix() for p in paths}
     if absent:
-        raise GlocalError(f'{only}: lists "{min(absent)}", which is not among the pictures of {name}.')
+        raise GlocalError(f'{only}: lists "{min(absent)}", which is not among the images of {name}.')
     return [p for p in paths if p.as_posix() in wanted]
 
 
-def _table(file):
+def _read_table(file):
     import pandas as pd
 
     if not located(file).is_file():
@@ -228,25 +228,25 @@ def _table(file):
 
 
 def _labelled(rows, file):
-    """`rows` with the columns of a label file, which must have a row for each picture and for no other."""
-    table = _table(file)
-    for has, lacks, words in ((table, rows, "is no picture of the folder"), (rows, table, "has no row in it")):
+    """`rows` with the columns of a label file, which must have exactly one row per image."""
+    table = _read_table(file)
+    for has, lacks, problem in ((table, rows, "is no image of the folder"), (rows, table, "has no row in it")):
         extra = has.loc[~has["picture"].isin(lacks["picture"]), "picture"]
         if len(extra):
-            raise GlocalError(f'{file}: does not fit the pictures: "{extra.iloc[0]}" {words} ({len(extra)} in all).')
+            raise GlocalError(f'{file}: does not fit the images: "{extra.iloc[0]}" {problem} ({len(extra)} in all).')
     return rows.drop(columns=[c for c in table if c != "picture" and c in rows]).merge(table, on="picture", how="left")
 
 
-def _numbers(found):
-    """The class numbers of a torchvision data set without opening a picture, or None."""
+def _class_numbers(data):
+    """The class numbers of a torchvision data set without opening an image, or None."""
     for field in ("targets", "_labels", "y", "labels"):
-        if hasattr(values := getattr(found, field, None), "__len__") and len(values) == len(found):
+        if hasattr(values := getattr(data, field, None), "__len__") and len(values) == len(data):
             return np.asarray(values).tolist()
     return None
 
 
 def superclasses(table: str):
-    """DataFrame of class, superclass and part (source or target: the halves of a shift task) from data/superclasses.csv."""
+    """One table of data/superclasses.csv, a DataFrame: class, superclass, part (source or target, the halves of a shift task)."""
     import pandas as pd
 
     known = pd.read_csv(shipped("data/superclasses.csv"), keep_default_na=False, dtype=str)

@@ -1,14 +1,14 @@
 """The simulated observer of the demo: odd-one-out answers from a latent, no human judgments.
 
-The latent is made from the hierarchy of the images' groups, the words of their names and some noise; answers are drawn from a
-softmax whose temperature gives the best answer probability .67 on average, the noise ceiling of THINGS. The observer knows the
-hierarchy that later names the classes, so part of any gain on coarse classes is by construction; folds that hold out whole
-subgroups lessen that and do not remove it.
+The latent combines the hierarchy of the images' groups, the words of their names and some noise; answers are drawn from a
+softmax whose temperature gives the best answer probability .67 on average, the noise ceiling of THINGS. The observer uses the
+hierarchy that also defines the classes, so part of any gain on coarse classes is by construction; folds that hold out whole
+subgroups reduce this effect and do not remove it.
 """
 
 import numpy as np
 
-from glocal.datasets.openmoji import pictures, splits
+from glocal.datasets.openmoji import emojis, splits
 from glocal.errors import GlocalError
 
 CEILING = 0.67  # mean probability of the best answer; THINGS (Hebart et al., 2020)
@@ -53,7 +53,7 @@ def temperature(latent, ceiling: float = CEILING, m: int = 200_000, seed: int = 
 def simulate_triplets(latent, objects, m: int, seed, temperature: float) -> np.ndarray:
     """m answers of the observer about three distinct rows drawn from `objects`: (m, 3) rows of latent, odd one last.
 
-    seed: anything numpy.random.default_rng takes. Raises GlocalError for fewer than three objects.
+    seed: any seed of numpy.random.default_rng. Raises GlocalError for fewer than three objects.
     """
     objects, rng = np.unique(objects), np.random.default_rng(seed)
     if len(objects) < 3:
@@ -66,13 +66,13 @@ def simulate_triplets(latent, objects, m: int, seed, temperature: float) -> np.n
 
 
 def judge(rows, m: int, seed: int = 42) -> np.ndarray:
-    """(m, 3) answers of the observer about the rows of a part of `pictures()`, in the order given; the odd one last."""
+    """(m, 3) answers of the observer about the given rows of `emojis()`, in their order; the odd one last."""
     latent = observer(rows, seed)
     return simulate_triplets(latent, np.arange(len(rows)), m, seed, temperature(latent))
 
 
 def noise_ceiling(latent, triplets, temperature: float) -> float:
-    """Mean probability of the best answer over triplets (m, 3): no model can expect more hits than that."""
+    """Mean probability of the best answer over triplets (m, 3): the highest expected accuracy of any model."""
     return float(_answers(_similarities(latent, triplets), temperature).max(axis=1).mean())
 
 
@@ -87,7 +87,7 @@ def _draw(n: int, m: int, rng) -> np.ndarray:
 
 
 def _similarities(latent, triplets) -> np.ndarray:
-    """(m, 3): column i is the similarity of the pair that is left when object i is the odd one."""
+    """(m, 3): column i is the similarity of the other two objects when object i is the odd one."""
     s = latent @ latent.T  # (n, n)
     a, b, c = np.asarray(triplets).T
     return np.stack([s[b, c], s[a, c], s[a, b]], axis=1)
@@ -101,19 +101,19 @@ def _answers(similarities, temperature: float) -> np.ndarray:
 
 
 def tables(names, folds: int = 3, seed: int = 42, m: int = 60_000, m_test: int = 20_000) -> tuple[dict, dict]:
-    """The simulated observer's answers, {name: (m, 3) rows of `pictures()`, odd one last}, and what is known of them.
+    """The simulated observer's answers, {name: (m, 3) rows of `emojis()`, odd one last}, and metadata.
 
-    "all": among all pictures. "<split>-<fold>-train", "-test": among those of the other folds, and those held out.
-    names: splits, of "subgroup" and "picture". About: observer, temperature, noise_ceiling of each table.
+    "all": among all images. "<split>-<fold>-train", "-test": among those of the other folds, and those held out.
+    names: splits, of "subgroup" and "picture". Metadata: observer, temperature, noise_ceiling of each table.
     """
-    rows = pictures()
+    rows = emojis()
     latent = observer(rows, seed)
     t = temperature(latent)
-    parts = {"all": (np.arange(len(rows)), m)}
+    samples = {"all": (np.arange(len(rows)), m)}
     for split, fold in splits(rows, folds, seed).items():
         for i in range(folds if split in names else 0):
-            parts[f"{split}-{i}-train"] = (np.flatnonzero(fold != i), m)
-            parts[f"{split}-{i}-test"] = (np.flatnonzero(fold == i), m_test)
-    found = {k: simulate_triplets(latent, o, n, [seed, i], t) for i, (k, (o, n)) in enumerate(parts.items())}
-    ceilings = {k: round(noise_ceiling(latent, table, t), 4) for k, table in found.items()}
-    return found, {"observer": "simulated observer", "temperature": t, "noise_ceiling": ceilings}
+            samples[f"{split}-{i}-train"] = (np.flatnonzero(fold != i), m)
+            samples[f"{split}-{i}-test"] = (np.flatnonzero(fold == i), m_test)
+    triplets = {k: simulate_triplets(latent, o, n, [seed, i], t) for i, (k, (o, n)) in enumerate(samples.items())}
+    ceilings = {k: round(noise_ceiling(latent, table, t), 4) for k, table in triplets.items()}
+    return triplets, {"observer": "simulated observer", "temperature": t, "noise_ceiling": ceilings}

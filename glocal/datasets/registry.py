@@ -1,11 +1,11 @@
-"""Public files: a registry, and downloads that are verified, resumable by the next run and safe side by side.
+"""Public files: a registry, and downloads that are verified and safe in parallel processes.
 
-    fetch("vice")          a verified local path, downloaded if need be
+    fetch("vice")          a verified local path, downloaded if necessary
     registry()["vice"]     where the file comes from, its sha256, licence and citation
 
-`data/registry.csv` has one row a file: name, url (pinned to a commit), archive (the Software Heritage address of the
-same bytes, tried second; not every file need be archived there), sha256, bytes, licence, citation, file, order. A file
-is looked for below $GLOCAL_MIRROR, then below `data/` of the repository root (without a repository: of the current folder),
+`data/registry.csv` has one row per file: name, url (pinned to a commit), archive (the Software Heritage address of the
+same bytes, tried second; not every file is archived there), sha256, bytes, licence, citation, file, order. A file
+is searched below $GLOCAL_MIRROR, then below `data/` of the repository root (without a repository: of the current folder),
 and is used only if its sha256 is right.
 """
 
@@ -22,7 +22,7 @@ from glocal.errors import GlocalError, did_you_mean
 from glocal.system.files import sha256
 from glocal.system.paths import resolve, shipped
 
-STALE_SECONDS = 3600  # a running download writes every few seconds: an older unfinished file was left by a killed run
+STALE_SECONDS = 3600  # a running download writes every few seconds: an older unfinished file was left by an interrupted run
 
 
 def registry() -> dict[str, dict]:
@@ -32,7 +32,7 @@ def registry() -> dict[str, dict]:
 
 
 def image_registry() -> dict[str, dict]:
-    """The rows of data/image_sets.csv by name: the paper's image sets, their sizes, where they come from; see image_sets.py."""
+    """The rows of data/image_sets.csv by name: the paper's image sets, their sizes and sources; see image_sets.py."""
     with open(shipped("data/image_sets.csv"), newline="", encoding="utf-8") as lines:
         return {r["name"]: r | {"options": json.loads(r["options"] or "{}")} for r in csv.DictReader(lines)}
 
@@ -43,10 +43,25 @@ def embeddings() -> list[str]:
 
 
 def fetch(name: str) -> Path:
-    """Path of a verified local copy of registry entry `name`, downloaded into `data/` if there is none.
+    """Path of a verified local copy of a public file, downloaded into `data/` if there is none.
 
-    Safe to call from several processes at once and after a killed run. Raises GlocalError for an unknown name, a
-    damaged file (one in `data/` is moved aside, one in the mirror stays) and a download that fails at both addresses.
+    Safe to call from several processes at once and after an interrupted run.
+
+    Parameters
+    ----------
+    name : str
+        A name of data/registry.csv.
+
+    Returns
+    -------
+    Path
+        The file, whose sha256 is that of the registry.
+
+    Raises
+    ------
+    GlocalError
+        For an unknown name, a damaged file (one in `data/` is moved aside, one in the mirror is left) and a download
+        that fails at both addresses.
     """
     row = entry(name)
     mirrored = _mirrored(row["file"])
@@ -62,12 +77,12 @@ def fetch(name: str) -> Path:
 
 
 def fetch_all(names) -> list[Path]:
-    """`fetch` of each name, in order; what is already there is not downloaded again."""
+    """`fetch` of each name, in order; existing files are not downloaded again."""
     return [fetch(name) for name in names]
 
 
-def at_hand(file: str) -> bool:
-    """Is this file of the registry below GLOCAL_MIRROR or data/? Its sha256 is not looked at."""
+def on_disk(file: str) -> bool:
+    """Whether this file of the registry is below GLOCAL_MIRROR or data/; its sha256 is not checked."""
     return _mirrored(file) is not None or (resolve("data") / file).exists()
 
 
@@ -80,14 +95,14 @@ def entry(name: str) -> dict:
 
 
 def _mirrored(file: str) -> Path | None:
-    """The mirror's copy of `file`, or None; a relative GLOCAL_MIRROR starts at the repository root."""
+    """The mirror's copy of `file`, or None; a relative GLOCAL_MIRROR is relative to the repository root."""
     mirror = os.environ.get("GLOCAL_MIRROR")
     path = resolve(mirror) / file if mirror else None
     return path if path and path.exists() else None
 
 
 def _sha256(path: Path) -> str:
-    """sha256 of a file, computed once a process for each (path, time of change, size)."""
+    """sha256 of a file, computed once per process for each (path, modification time, size)."""
     stat = path.stat()
     return _sha256_of(path, stat.st_mtime_ns, stat.st_size)
 
@@ -104,16 +119,16 @@ def _require_sha256(path: Path, expected: str, fix: str) -> None:
 
 def _set_aside(path: Path, expected: str) -> None:
     """Move a damaged download to `<file>.damaged` and raise."""
-    found, aside = _sha256(path), path.with_name(path.name + ".damaged")
+    actual, aside = _sha256(path), path.with_name(path.name + ".damaged")
     os.replace(path, aside)
     raise GlocalError(
-        f"{path}: sha256 is {found}, not {expected} as in data/registry.csv; the damaged file is now {aside}: "
-        "run again to download it afresh."
+        f"{path}: sha256 is {actual}, not {expected} as in data/registry.csv; the damaged file is now {aside}: "
+        "run again to download it once more."
     )
 
 
 def _download(row: dict, path: Path) -> None:
-    """Bring `row` to `path` from its url, else its archive: unfinished or wrong bytes never get the final name."""
+    """Download `row` to `path` from its url, else its archive; unfinished or wrong bytes never get the final name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
     failures = []
@@ -124,7 +139,7 @@ def _download(row: dict, path: Path) -> None:
         failures.append(f"{url} ({failure})")
     raise GlocalError(
         f"{row['file']}: could not download {' nor '.join(failures)}; download it by hand to {path}, "
-        "or set GLOCAL_MIRROR to a folder that has it."
+        "or set GLOCAL_MIRROR to a folder that contains it."
     )
 
 
@@ -132,14 +147,14 @@ def _try_download(url: str, path: Path, expected: str) -> str | None:
     """None if `path` now has the right bytes, else what went wrong in a few words."""
     from pooch import HTTPDownloader
 
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", suffix=".part", delete=False) as part:
-        temporary = Path(part.name)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", suffix=".part", delete=False) as partial:
+        temporary = Path(partial.name)
         try:
-            HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16)(url, part, None)
-            part.flush()
-            found = _sha256(temporary)
-            if found != expected:
-                return f"sha256 {found}, not {expected}"
+            HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16)(url, partial, None)
+            partial.flush()
+            actual = _sha256(temporary)
+            if actual != expected:
+                return f"sha256 {actual}, not {expected}"
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except OSError as error:  # every error of requests is one
@@ -151,24 +166,24 @@ def _try_download(url: str, path: Path, expected: str) -> str | None:
 
 def _reason(error: OSError) -> str:
     """Why a download failed, in a few words."""
-    from requests import exceptions as wrong
+    from requests import exceptions
 
-    if isinstance(error, wrong.HTTPError):
+    if isinstance(error, exceptions.HTTPError):
         return f"HTTP {error.response.status_code}"
-    if isinstance(error, wrong.Timeout):
+    if isinstance(error, exceptions.Timeout):
         return "no answer in time"
-    if isinstance(error, wrong.ChunkedEncodingError):
-        return "the connection broke off"
-    if isinstance(error, wrong.ConnectionError):
+    if isinstance(error, exceptions.ChunkedEncodingError):
+        return "the connection was interrupted"
+    if isinstance(error, exceptions.ConnectionError):
         return "no connection"
     return error.strerror or type(error).__name__
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove the unfinished files of killed runs beside `path`, but not those that another process is writing."""
-    for part in path.parent.glob(f"{path.name}.*.part"):
+    """Remove the unfinished files of interrupted runs beside `path`, except those that another process is writing."""
+    for partial in path.parent.glob(f"{path.name}.*.part"):
         try:
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                part.unlink()
+            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                partial.unlink()
         except FileNotFoundError:
-            pass  # another process was quicker
+            pass  # another process removed it first

@@ -1,12 +1,12 @@
-"""Public data: loaders that put the files of the registry into one order, one numbering, one shape.
+"""Public data: loaders that bring the files of the registry to one order, numbering and shape.
 
-    object_features("things-clip-b32")  (1854, p) float32, one row a THINGS object
+    object_features("things-clip-b32")  (1854, p) float32, one row per THINGS object
     things_objects()                    names and superclasses of those rows
     cache("sun397", "train")            (n, 512) float32 CLIP features of images, with a table of their classes
 
-Two object orders. 21 of the 1,854 THINGS objects (camera*, chicken*, crystal*, hot*, ice*, pepper*) stand elsewhere
-in "raw" order (sorted file names) than in "corrected" order (sorted names, that of things_concepts.tsv). The
-registry's column `order` says which of the two a file has; everything that leaves this module is in corrected order.
+Two object orders. 21 of the 1,854 THINGS objects (camera*, chicken*, crystal*, hot*, ice*, pepper*) have other
+positions in "raw" order (sorted file names) than in "corrected" order (sorted names, that of things_concepts.tsv). The
+registry's column `order` says which of the two a file has; all functions here return corrected order.
 """
 
 import functools
@@ -59,7 +59,7 @@ def object_features(name: str) -> np.ndarray:
 
 
 def things_objects():
-    """pandas.DataFrame, one row an object in corrected order: object (unique), name, superclass, categories.
+    """pandas.DataFrame, one row per object in corrected order: object (unique), name, superclass, categories.
 
     `categories` are the hand-made ones of 27, joined by ";". `superclass` is the most specific of them, the one with
     the fewest objects (crow: animal;bird -> bird), or "" for the 559 objects that have none.

@@ -1,4 +1,4 @@
-"""What a transform does to objects and images that were held out of its training.
+"""The effect of a transform on objects and images that were held out of its training.
 
 fits = grid_search.run(experiment)
 table = alignment.evaluate(experiment, fits)["alignment"]
@@ -16,10 +16,26 @@ from glocal.transform import unit_norm
 
 
 def evaluate(experiment, fits: dict) -> dict:
-    """The table of an experiment (workflow.experiment.Experiment): {"alignment": DataFrame}, one row a setting and fold.
+    """Measure every fit of the grid search on held-out objects and images (paper, section 3).
 
-    fits: of `grid_search.run`. Odd-one-out accuracy and triplet loss are of the held-out objects, the local loss of context
-    images that were in no fit, `chosen` is the config's rule: no downstream score decides.
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+        The profile and the encoder.
+    fits : dict
+        The result of `grid_search.run`.
+
+    Returns
+    -------
+    dict
+        {"alignment": DataFrame}, one row per setting and fold. Odd-one-out accuracy and triplet loss are measured on held-out
+        objects, the local loss on context images that no fit used. `chosen` marks the choice of the config's rule, which
+        uses no downstream score.
+
+    Raises
+    ------
+    GlocalError
+        For missing features, triplets or context images.
     """
     import pandas as pd
 
@@ -45,7 +61,7 @@ def _of_fold(experiment, fits: dict, fold: str, x, _train, _context, held_out):
 
 
 def means(table):
-    """Accuracy and neighbour overlap of every setting, mean over the folds of the first split, the chosen ones last."""
+    """Mean accuracy and neighbour overlap of every setting over the folds of the first split, the chosen settings last."""
     rows = first_split(table)
     keys = ["objective", "chosen", *(s for s in grid_search.SETTINGS if s in rows)]
     columns = ["odd_one_out", "neighbour_overlap"]
@@ -53,7 +69,7 @@ def means(table):
 
 
 def measure(x, z, table, held_out, y, mapped, kl_tau: float, tau: float | None = None, k: int = 10, rule: str = RULES[1]) -> dict:
-    """What a transform does to what it never saw.
+    """Measures of a transform on held-out objects and images.
 
     x, z: (n, p) objects before and after, table: (m, 3) triplets among the held-out ones, held_out: (n,) bool;
     y, mapped: (q, p) held-out context images before and after. Odd-one-out by dot product, as in the paper.

@@ -2,7 +2,7 @@
 
     tables = anomaly.evaluate(experiment)      # {name: DataFrame}
 
-A set without a test part is halved within each class. `anomaly_scores` has the score and the modes, `detection` the measures.
+A set without a test part is halved within each class. `anomaly_scores` defines the score and the modes, `detection` the measures.
 """
 
 from itertools import product
@@ -15,15 +15,28 @@ from glocal.evaluation.frames import first_split, with_split
 from glocal.system.devices import place
 from glocal.transform import aligners
 
-TABLES = ("anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle")  # what is written
+TABLES = ("anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle")  # written to results/
 COLUMNS = ["encoder", "dataset", "mode", "normal_class", "transform", "auroc", "fold", "aupr", "fpr95", "normals", "anomalies"]
 
 
 def evaluate(experiment) -> dict:
-    """The tables of an experiment (workflow.experiment.Experiment): {name: DataFrame}.
+    """Detect anomalies under every transform, on all sets of the config (paper, section 4.3).
 
-    anomaly: one row a normal class; anomaly_summary: means over classes with intervals; anomaly_tests: tests over sets;
-    anomaly_oracle: what choosing by test score would give. Raises GlocalError for a label or a set that is not there.
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+        The profile and the encoder.
+
+    Returns
+    -------
+    dict
+        {name: DataFrame}. anomaly: one row per normal class (AUROC in 0 to 1); anomaly_summary: means over classes with
+        intervals; anomaly_tests: tests over sets; anomaly_oracle: the result of choosing by test score.
+
+    Raises
+    ------
+    GlocalError
+        For a missing label or image set.
     """
     records = measurements(experiment)
     summary = statistics.over_classes(records)
@@ -33,7 +46,7 @@ def evaluate(experiment) -> dict:
 
 
 def measurements(experiment):
-    """One row a fold, set, transform, mode and normal class: the measures of `anomaly_scores.measure`, a DataFrame."""
+    """One row per fold, set, transform, mode and normal class: the measures of `anomaly_scores.measure`, a DataFrame."""
     import pandas as pd
     from tqdm import tqdm
 
@@ -48,7 +61,7 @@ def _of_set(experiment, fold: str, name: str):
     spec, options = settings["sets"][name], anomaly_scores.options(settings)
     train, train_y, test, test_y, other, _ = experiment.normals(spec, fold)
     text = experiment.text(spec, fold)
-    text = None if text is None else text * np.linalg.norm(train, axis=1).mean()  # transforms expect the length of images
+    text = None if text is None else text * np.linalg.norm(train, axis=1).mean()  # transforms expect the norm of image features
     for transform, align in aligners(experiment.transform_paths(fold)).items():
         about = dict(encoder=experiment.encoder, dataset=name, transform=transform, fold=fold)
         train_x, test_x, other_x = (None if x is None else place(align(x), experiment.device) for x in (train, test, other))
@@ -67,12 +80,12 @@ def tests(summary):
 
     rows = first_split(summary)
     means = rows.pivot_table(index=["mode", "dataset"], columns="transform", values="auroc", sort=False)
-    parts = [statistics.over_tasks(part).assign(mode=mode) for mode, part in means.groupby(level="mode", sort=False)]
-    return pd.concat(parts, ignore_index=True)
+    tables = [statistics.over_tasks(part).assign(mode=mode) for mode, part in means.groupby(level="mode", sort=False)]
+    return pd.concat(tables, ignore_index=True)
 
 
 def by_class(table, transforms: list[str]):
-    """AUROC by normal class in the first split, a column for the original and each of `transforms`. table: anomaly."""
+    """AUROC by normal class in the first split, one column for the original and each of `transforms`. table: anomaly."""
     rows, keys = first_split(table), ["mode", "dataset", "normal_class", "fold"]
     shown = [t for t in dict.fromkeys(["original", *transforms]) if t in set(rows["transform"])]
     rows = rows[(rows["mode"] != "set") & rows["transform"].isin(shown)]
@@ -90,7 +103,7 @@ class Moved(NamedTuple):
 def moved(experiment, table) -> Moved | None:
     """How far the test images of the first set move for the normal class that gains most from the featured transform.
 
-    table: anomaly. None if the first mode is not one where a class is normal.
+    table: anomaly. None unless one class is normal in the first mode (one-vs-rest, shift).
     """
     settings, transform = experiment.config["anomaly"], experiment.featured
     fold, (name, spec) = experiment.downstream_folds[0], next(iter(settings["sets"].items()))

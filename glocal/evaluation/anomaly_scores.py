@@ -1,12 +1,12 @@
-"""Anomaly detection (paper, section 4.3): how near are the k nearest normal training images?
+"""Anomaly detection (paper, section 4.3): the distance to the k nearest normal training images.
 
 Score = - mean cosine to the k = 5 nearest normals; AUROC per normal class, then the mean over classes. Modes:
 - one-vs-rest: one class is normal, all others are anomalies;
 - reverse: all classes but one are normal, that one is the anomaly (the authors call it leave-one-out);
-- shift: one-vs-rest where normals are trained on some subclasses and tested on others (BREEDS): call it with those sets;
+- shift: one-vs-rest where normals are trained on some subclasses and tested on others (BREEDS): call it with these sets;
 - set: a whole set is normal, another set is the anomaly (CIFAR-10 against CIFAR-100): see `against`.
 
-`knn_score` is the definition. `scores` gives the same numbers without ever holding all similarities (`nearest.py`).
+`knn_score` is the definition. `scores` gives the same numbers without all similarities in memory (`nearest.py`).
 """
 
 import numpy as np
@@ -25,9 +25,24 @@ def options(settings: dict) -> dict:
 
 
 def knn_score(similarity: np.ndarray, k: int = 5) -> np.ndarray:
-    """Anomaly score, (t,): minus the mean of the k largest values in each row of similarity (t, n), cosines to normals.
+    """The anomaly score by definition (paper, section 4.3): minus the mean similarity to the k nearest normal images.
 
-    Fewer than k normals: all of them are taken. None: GlocalError.
+    Parameters
+    ----------
+    similarity : array of shape (t, n)
+        Cosines of t test images to n normal training images.
+    k : int
+        Number of neighbours; all n if there are fewer.
+
+    Returns
+    -------
+    array of shape (t,)
+        Higher is more anomalous.
+
+    Raises
+    ------
+    GlocalError
+        If there is no normal image.
     """
     n = similarity.shape[1]
     if n == 0:
@@ -37,16 +52,39 @@ def knn_score(similarity: np.ndarray, k: int = 5) -> np.ndarray:
 
 
 def scores(train_x, train_y, test_x, *, mode="one-vs-rest", k=5, distance="cosine", classes=None) -> np.ndarray:
-    """Anomaly scores (C, t) of test_x (t, p), a row for each normal class (the anomalous one in `reverse`), higher = stranger.
+    """Anomaly scores of test images for every normal class (paper, section 4.3).
 
-    train_x: (n, p), train_y: (n,) labels; classes: (C,) of them, default all in sorted order. Mode `set`: (1, t), no labels.
-    distance: cosine (rows are normalised here), dot, or euclidean (mean distance to the k nearest; an expanded square, so
-    that in float32 a distance near zero is off by up to 1e-3 of the features' spread: give float64 where that matters).
-    Raises GlocalError for an unknown mode, distance or class, k < 1, no normals, and features or labels that do not fit.
+    Parameters
+    ----------
+    train_x : array of shape (n, p)
+        Training features, NumPy or torch; computed on their device and in their precision.
+    train_y : array of shape (n,)
+        Training labels; ignored in mode `set`.
+    test_x : array of shape (t, p)
+        Test features.
+    mode : str
+        One of `MODES`; in `reverse` the class of a row is the anomaly.
+    k : int
+        Number of neighbours.
+    distance : str
+        cosine (rows are normalised here), dot, or euclidean (mean distance to the k nearest, by an expanded square: in
+        float32, distances near zero are wrong by up to 1e-3 of the features' spread; pass float64 where that matters).
+    classes : array of shape (C,), optional
+        By default all classes, sorted.
+
+    Returns
+    -------
+    array of shape (C, t), or (1, t) in mode `set`
+        Higher is more anomalous.
+
+    Raises
+    ------
+    GlocalError
+        For an unknown mode, distance or class, k < 1, no normal image, and mismatched features or labels.
     """
-    for what, word, known in (("mode", mode, MODES), ("distance", distance, DISTANCES)):
-        if word not in known:
-            raise GlocalError(f'anomaly detection: {what} is "{word}", which is not known.{did_you_mean(word, known)}')
+    for option, value, known in (("mode", mode, MODES), ("distance", distance, DISTANCES)):
+        if value not in known:
+            raise GlocalError(f'anomaly detection: {option} is "{value}", which is not known.{did_you_mean(value, known)}')
     labels = None if mode == "set" else train_y
     return -mean_similarity(train_x, labels, test_x, k=k, distance=distance, classes=classes, others=mode == "reverse")
 
@@ -55,7 +93,7 @@ def zero_shot(text, test_x, classes, *, mode="one-vs-rest") -> np.ndarray:
     """Anomaly scores (C, t) without a training image: - cosine of test_x (t, p) and the text embedding of the normal class.
 
     text: (C, p), one row for each of `classes` (C,), from an encoder with a text tower; images and text mapped by the same
-    transform. Mode `reverse`: the nearest text among all classes but one counts.
+    transform. Mode `reverse`: the nearest text of all other classes.
     """
     return scores(text, classes, test_x, mode=mode, k=1, classes=classes)
 
@@ -63,29 +101,29 @@ def zero_shot(text, test_x, classes, *, mode="one-vs-rest") -> np.ndarray:
 def by_class(train_x, train_y, test_x, test_y, *, mode="one-vs-rest", k=5, distance="cosine") -> list[dict]:
     """`rows` of `scores`: train_x (n, p) with labels (n,), test_x (t, p) with labels (t,).
 
-    Classes absent from either side are left out.
+    Classes missing in training or test are left out.
     """
     if mode == "set":
-        raise GlocalError("anomaly detection: mode set has no classes; use anomaly_scores.against for a set against another.")
+        raise GlocalError("anomaly detection: mode set has no classes; use anomaly_scores.against for one set against another.")
     classes = np.intersect1d(train_y, test_y)
-    found = scores(train_x, train_y, test_x, mode=mode, k=k, distance=distance, classes=classes)
-    return rows(found, classes, test_y, mode=mode)
+    score = scores(train_x, train_y, test_x, mode=mode, k=k, distance=distance, classes=classes)
+    return rows(score, classes, test_y, mode=mode)
 
 
 def rows(score, classes, test_y, *, mode="one-vs-rest") -> list[dict]:
-    """One dict a class: normal_class, auroc, aupr, fpr95, normals and anomalies (test images). score: (C, t), classes: (C,).
+    """One dict per class: normal_class, auroc, aupr, fpr95, normals and anomalies (test images). score: (C, t), classes: (C,).
 
     In `reverse` normal_class is the class that is the anomaly. Classes without a test image are left out.
     """
-    found = []
-    for c, its in zip(classes, score, strict=True):
-        own = np.asarray(test_y) == c
-        if not own.any():
+    results = []
+    for c, class_score in zip(classes, score, strict=True):
+        of_class = np.asarray(test_y) == c
+        if not of_class.any():
             continue
-        anomalous = own if mode == "reverse" else ~own
+        anomalous = of_class if mode == "reverse" else ~of_class
         counts = dict(normals=int((~anomalous).sum()), anomalies=int(anomalous.sum()))
-        found.append(dict(normal_class=c, **metrics(its, anomalous), **counts))
-    return found
+        results.append(dict(normal_class=c, **metrics(class_score, anomalous), **counts))
+    return results
 
 
 def against(train_x, test_x, other_x, *, k=5, distance="cosine") -> dict:

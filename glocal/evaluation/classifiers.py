@@ -1,11 +1,11 @@
-"""Classifiers for a handful of labelled images a class, one function each, and `predict` to call them by name.
+"""Classifiers for a few labelled images per class, one function each, and `predict` to call them by name.
 
-    logistic regression   the paper's: multinomial, C chosen by n_shot-fold cross-validation (its code calls it "ridge")
-    nearest class mean    to which class's mean is the image nearest?
-    1-NN                  and to which image's class?
-    tip-adapter           text weights and the shots as a cache (Zhang et al. 2022), for encoders that have a text tower
+    logistic regression   as in the paper: multinomial, C chosen by n_shot-fold cross-validation (its code calls it "ridge")
+    nearest class mean    the class whose mean is nearest
+    1-NN                  the class of the nearest image
+    tip-adapter           text weights plus the shots as a cache (Zhang et al. 2022), for encoders with a text tower
 
-Cost of logistic regression: one path of C a fold (`logistic_path.py`): milliseconds for 13 superclasses, seconds for the 397
+Cost of logistic regression: one path of C per fold (`logistic_path.py`): milliseconds for 13 superclasses, seconds for the 397
 classes of SUN397.
 """
 
@@ -24,12 +24,12 @@ LOGISTIC, MEAN, NEAREST, TIP = CLASSIFIERS = ("logistic regression", "nearest cl
 def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
     """The C in `values` with the best mean accuracy over stratified folds of the drawn images; the smaller one on a tie.
 
-    With it, the mean weights of the folds' fits at this C: where the fit to all images may begin (None without folds).
+    Also returns the mean weights of the folds' fits at this C, a start for the fit to all images (None without folds).
 
-    Never more folds than images of a class: n_shot-fold cross-validation. One image a class leaves nothing to validate on:
-    then the middle value is taken. All folds walk up the path of C together, and stop in its upper half where the accuracy,
-    having risen, has fallen significantly below its best, paired by image (z = 2; z = 3 as long as folds are missing): larger
-    C cost the most and are not chosen.
+    There are at most as many folds as images of a class: n_shot-fold cross-validation. With one image per class nothing can
+    be validated, and the middle value is used. All folds follow the path of C together. They stop in its upper half where the
+    accuracy has risen and then fallen significantly below its best, paired by image (z = 2; z = 3 while folds are missing):
+    larger C cost the most and are not chosen.
     """
     values, y = sorted(values), images.y.cpu().numpy()
     folds = min(folds, np.bincount(y).min())
@@ -41,12 +41,14 @@ def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
     accuracy, best, start = [], np.zeros(len(y), bool), None
     for correct, tested, weights in images.folds_path(values, fold):
         missing = not tested.all()
-        fell = len(accuracy) > len(values) // 2 and accuracy[0] < max(accuracy)  # before, few images change, and all alike
+        fell = len(accuracy) > len(values) // 2 and accuracy[0] < max(
+            accuracy
+        )  # at smaller C few predictions change, all in one direction
         lost, changed = (best & tested).sum() - correct.sum(), (best ^ correct)[tested].sum()
         if fell and lost > (3 if missing else 2) * np.sqrt(changed):
             break
         if not missing:
-            accuracy.append(np.round(np.mean(np.bincount(fold, correct) / np.bincount(fold)), 9))  # so that a tie is one
+            accuracy.append(np.round(np.mean(np.bincount(fold, correct) / np.bincount(fold)), 9))  # so that ties compare equal
             if accuracy[-1] > max(accuracy[:-1], default=-1):
                 best, start = correct, weights
     return values[int(np.argmax(accuracy))], start
@@ -57,7 +59,7 @@ def logistic_regression(x, y, test_x, values, folds, device="cpu") -> tuple[np.n
     images = Images(x, y, device)
     c, start = choose_c(images, values, folds)
     *_, weights = images.fit_path([v for v in sorted(values) if v <= c] if start is None else [c], start)
-    return images.predict(weights, images.turn(test_x)), c
+    return images.predict(weights, images.project(test_x)), c
 
 
 def tip_adapter(x, y, test_x, text, alpha: float = 1.0, beta: float = 5.5) -> np.ndarray:
@@ -80,6 +82,6 @@ def predict(classifier: str, x, y, test_x, *, values, folds, text=None, device="
         return tip_adapter(x, y, test_x, text), np.nan
     model = NearestCentroid() if classifier == MEAN else KNeighborsClassifier(1)
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        # The spread within a class of one image, which nearest means do not use; and "many classes could be a regression".
+        # Warnings: no spread within a class of one image (nearest means do not use it); "many classes could be a regression".
         warnings.simplefilter("ignore", UserWarning)
         return model.fit(x, y).predict(test_x), np.nan

@@ -1,4 +1,4 @@
-"""How well a score separates anomalies from normal images, and in which direction single images moved."""
+"""How well a score separates anomalies from normal images, and how single images move between two scores."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -8,11 +8,11 @@ from glocal.errors import GlocalError
 
 
 def metrics(score, anomalous) -> dict:
-    """How well a score (t,) tells anomalies, anomalous (t,) bool, from normal images; 1, 1 and 0 are perfect.
+    """How well a score (t,) separates anomalies, anomalous (t,) bool, from normal images; 1, 1 and 0 are perfect.
 
-    auroc; aupr: average precision, anomalies being what is to be found; fpr95: the share of anomalies that pass as normal,
-    score <= s, where s is the least score that lets at least 95 % of the normal images pass (ties pass, so they count against
-    us). Raises GlocalError when one of the two kinds is missing.
+    auroc; aupr: average precision with anomalies as positives; fpr95: the share of anomalies accepted as normal, score <= s,
+    where s is the smallest score that accepts at least 95 % of the normal images (ties are accepted, the unfavourable case).
+    Raises GlocalError without anomalies or without normal images.
     """
     score, anomalous = _two_kinds(score, anomalous)
     normal = np.sort(score[~anomalous])
@@ -25,10 +25,10 @@ def metrics(score, anomalous) -> dict:
 
 
 def resampled(score, anomalous, draws: int = 1000, seed: int = 42) -> dict[str, np.ndarray]:
-    """`metrics` of a score (t,) under redrawn test images, normal ones and anomalies each with replacement: (draws,) each.
+    """`metrics` of a score (t,) for resampled test images, normal images and anomalies each with replacement: (draws,) each.
 
-    Quantiles are bootstrap intervals over images. One seed redraws the same images for every score of the same test set, so
-    differences of two scores' values, draw by draw, are paired. Raises GlocalError when one of the two kinds is missing.
+    Quantiles are bootstrap intervals over images. One seed resamples the same images for every score of a test set, so
+    differences between two scores are paired draw by draw. Raises GlocalError without anomalies or without normal images.
     """
     score, odd = _two_kinds(score, anomalous)
     rng, counts = np.random.default_rng(seed), np.empty((draws, len(score)), np.int32)
@@ -37,14 +37,17 @@ def resampled(score, anomalous, draws: int = 1000, seed: int = 42) -> dict[str, 
     values, group = np.unique(score, return_inverse=True)
     order, starts = np.argsort(group, kind="stable"), np.searchsorted(np.sort(group), np.arange(len(values)))
     a, n = (np.add.reduceat((counts * kind)[:, order], starts, axis=1) for kind in (odd, ~odd))  # (draws, distinct scores)
-    upto_a, upto_n = a.cumsum(1), n.cumsum(1)
+    anomalies_up_to, normals_up_to = a.cumsum(1), n.cumsum(1)
     anomalies, normals = odd.sum(), (~odd).sum()
-    found, wrong = anomalies - upto_a + a, normals - upto_n + n  # anomalies and normals at this score or above
-    threshold = (upto_n < -(-95 * normals // 100)).sum(1)  # as in `metrics`: the least score that lets 95 % pass
+    true_positives, false_positives = (
+        anomalies - anomalies_up_to + a,
+        normals - normals_up_to + n,
+    )  # anomalies and normals at this score or above
+    threshold = (normals_up_to < -(-95 * normals // 100)).sum(1)  # as in `metrics`: the smallest score that accepts 95 %
     return dict(
-        auroc=(a * (upto_n - n / 2)).sum(1) / (anomalies * normals),
-        aupr=(a * found / np.maximum(found + wrong, 1)).sum(1) / anomalies,
-        fpr95=upto_a[np.arange(draws), threshold] / anomalies,
+        auroc=(a * (normals_up_to - n / 2)).sum(1) / (anomalies * normals),
+        aupr=(a * true_positives / np.maximum(true_positives + false_positives, 1)).sum(1) / anomalies,
+        fpr95=anomalies_up_to[np.arange(draws), threshold] / anomalies,
     )
 
 
@@ -59,12 +62,12 @@ def _two_kinds(score, anomalous) -> tuple[np.ndarray, np.ndarray]:
 
 
 def percentiles(score) -> np.ndarray:
-    """The percentage of test images that are less anomalous than each by this score (t,); ties, itself too, count half."""
+    """The percentage of test images that are less anomalous than each by this score (t,); ties, including itself, count half."""
     return 100 * (rankdata(score) - 0.5) / len(score)
 
 
 def moved(before, after, anomalous) -> np.ndarray:
-    """How many percentiles (t,) each test image moved to its right side, from scores before (t,) to after (t,).
+    """By how many percentiles (t,) each test image moved in the correct direction, from scores before (t,) to after (t,).
 
     Positive: a normal image became less anomalous, or an anomaly more. The mean is 2 n m / t^2 of the gain in AUROC (in
     percent) for n normal images and m anomalies of t.

@@ -1,10 +1,10 @@
-"""Few-shot classification (paper, section 4.2): a classifier on a handful of labelled images a class.
+"""Few-shot classification (paper, section 4.2): a classifier on a few labelled images per class.
 
     tables = few_shot.evaluate(experiment)      # {name: DataFrame}
 
-A task has a pool to draw from and, if it is another set, a test; without one, the images that were not drawn are the test.
+A task has a pool to draw from and optionally a test set; without one, the images that were not drawn are the test set.
 Each repetition of each fold, task and transform is one call of `repetition`, on one core, and its result is cached.
-`few_shot_tables` has what is computed from the repetitions.
+`few_shot_tables` computes the tables from the repetitions.
 """
 
 import numpy as np
@@ -17,16 +17,28 @@ from glocal.evaluation.shots import usable_shots
 from glocal.system.parallel import parallel
 from glocal.transform import aligners
 
-TABLES = ("few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes")  # what is written
+TABLES = ("few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes")  # written to results/
 
 
 def evaluate(experiment) -> dict:
-    """The tables of an experiment (workflow.experiment.Experiment): {name: DataFrame}.
+    """Classify from a few images per class under every transform, on all tasks of the config (paper, section 4.2).
 
-    few_shot: one row a repetition; few_shot_gains: differences to the original with intervals; few_shot_tests: tests over
-    tasks; few_shot_classes: correct answers by class, at the number of shots at which each task is reported;
-    few_shot_changes: what the featured transform changes in each class, for its figure. Raises GlocalError for a label or a
-    set that is not there, and a pool that is too small.
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+        The profile and the encoder.
+
+    Returns
+    -------
+    dict
+        {name: DataFrame}. few_shot: one row per repetition (accuracy in 0 to 1); few_shot_gains: differences to the original
+        with intervals; few_shot_tests: tests over tasks; few_shot_classes: correct answers by class, at the number of shots
+        at which each task is reported; few_shot_changes: change of accuracy by class for the featured transform.
+
+    Raises
+    ------
+    GlocalError
+        For a missing label or image set, and a pool that is too small.
     """
     settings = experiment.config["few_shot"]
     records = repetitions(experiment)
@@ -44,7 +56,7 @@ def evaluate(experiment) -> dict:
 def repetitions(experiment):
     """The records of `repetition` for all folds, tasks and transforms, a DataFrame.
 
-    Beside their columns: encoder, task, transform, fold, split, and names, (K,) the classes that `correct` counts.
+    Added columns: encoder, task, transform, fold, split, and names, (K,) the classes of the counts in `correct`.
     """
     import pandas as pd
     from tqdm import tqdm
@@ -57,7 +69,7 @@ def repetitions(experiment):
 
 
 def _work(experiment):
-    """(what it is about, args, kwargs) of every call of `repetition`."""
+    """(description, args, kwargs) of every call of `repetition`."""
     settings, kwargs = experiment.config["few_shot"], _kwargs(experiment)
     for fold in experiment.downstream_folds:
         transforms = aligners(experiment.transform_paths(fold))
@@ -103,7 +115,7 @@ def _data(experiment, fold: str, task: str) -> dict:
 
 
 def _aligned(data: dict, align) -> tuple[tuple, dict]:
-    """args and kwargs of `repetition` under one transform; text is of unit norm, transforms expect the length of images."""
+    """args and kwargs of `repetition` under one transform; text has unit norm, transforms expect the norm of image features."""
     pool, test, text = data["pool"], data["test"], data["text"]
     length = np.linalg.norm(pool, axis=1).mean()
     args = (align(pool), data["labels"], None if test is None else align(test), data["test_labels"])

@@ -1,7 +1,7 @@
-"""What follows from few-shot repetitions: differences and tests, classes, and the summaries that figures show.
+"""Tables computed from few-shot repetitions: differences and tests, classes, and the summaries that figures show.
 
-`gains`, `tests`, `classes` and `changes` start from all that is known of the repetitions (`few_shot.repetitions`);
-`linear`, `main`, `reported` and `summary` from the table few_shot.csv, too.
+`gains`, `tests`, `classes` and `changes` need the full records of `few_shot.repetitions`;
+`linear`, `main`, `reported` and `summary` also accept the table few_shot.csv.
 """
 
 from glocal.evaluation import statistics
@@ -24,7 +24,7 @@ def main(table):
 
 
 def reported(table, rows=None):
-    """The rows at each task's reported number of shots, which `table`, rows of few_shot.csv, decides.
+    """The rows at each task's reported number of shots, determined from `table`, rows of few_shot.csv.
 
     rows: of any table with the columns task and shots; default `table` itself.
     """
@@ -32,7 +32,7 @@ def reported(table, rows=None):
 
 
 def gains(records, balanced: bool):
-    """What every transform adds to the original, with intervals (`statistics.gains`)."""
+    """Differences of every transform to the original, with intervals (`statistics.gains`)."""
     return statistics.gains(records, balanced=balanced)
 
 
@@ -43,8 +43,8 @@ def tests(records, tasks: list[str]):
     rows = main(records)
     rows = rows[rows["task"].isin(tasks)]
     means = rows.pivot_table(index=["shots", "task"], columns="transform", values="accuracy", sort=False)
-    parts = [statistics.over_tasks(part).assign(shots=shots) for shots, part in means.groupby(level="shots")]
-    return pd.concat(parts, ignore_index=True)
+    tables = [statistics.over_tasks(part).assign(shots=shots) for shots, part in means.groupby(level="shots")]
+    return pd.concat(tables, ignore_index=True)
 
 
 def classes(records):
@@ -68,7 +68,7 @@ def changes(records, transform: str):
 def summary(table):
     """Mean and standard deviation over repetitions and folds, of logistic regression in the first split.
 
-    One row a task, number of shots and transform: mean, std, chance (1 / classes), reported (the task's number of shots).
+    One row per task, number of shots and transform: mean, std, chance (1 / classes), reported (the task's number of shots).
     """
     rows, which = main(table), task_shots(linear(table))
     means = rows.groupby(["task", "shots", "transform"], sort=False)["accuracy"].agg(["mean", "std"]).reset_index()

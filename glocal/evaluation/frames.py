@@ -1,4 +1,4 @@
-"""What the results tables share: a row belongs to a fold, a fold to a split, and the first split is the headline."""
+"""Common to the results tables: a row belongs to a fold, a fold to a split, and figures show the first split."""
 
 ACCURACY, ALL_TRIPLETS = "odd-one-out accuracy", "all triplets"  # a metric and a data set of the table human
 

@@ -1,4 +1,4 @@
-"""Geometry of features: nearest neighbours, how similar two spaces are, how far apart superclasses lie."""
+"""Geometry of features: nearest neighbours, similarity of two spaces, separation of superclasses."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def nearest(x, k: int = 10) -> np.ndarray:
 
 
 def neighbour_overlap(x, z, k: int = 10) -> float:
-    """Mean share of the k nearest neighbours that x (n, p) and z (n, p') have in common; 1 = all kept."""
+    """Mean share of the k nearest neighbours that x (n, p) and z (n, p') have in common; 1 = identical neighbours."""
     a, b = nearest(x, k), nearest(z, k)
     return float(np.mean([len(np.intersect1d(i, j)) / a.shape[1] for i, j in zip(a, b, strict=True)]))
 
@@ -42,7 +42,7 @@ def superclass_similarity(x, labels) -> tuple[float, float]:
 
 
 def separation(x, labels) -> float:
-    """How far apart superclasses are: mean cosine within - between, in standard deviations of all pair cosines."""
+    """Separation of superclasses: mean cosine within - between, in standard deviations of all pair cosines."""
     within, between = cosine_pairs(x, labels)
     return float((within.mean() - between.mean()) / np.concatenate([within, between]).std())
 

@@ -1,20 +1,20 @@
-"""L-BFGS for several multinomial logistic regressions on parts of the same images, side by side, along a path of C.
+"""L-BFGS for several multinomial logistic regressions on subsets of the same images, in parallel, along a path of C.
 
-What makes it fast is in `logistic_path.py`, which uses it: the inverse Hessian that it starts from, directions that rest, a path
-that is extrapolated. Everything is float32: where classes are apart the gradient is a sum of small terms, and keeps its
-digits. Shapes: F sets, K classes, n images, u of 1 + r directions, the intercept first.
+`logistic_path.py` describes what makes it fast: the initial inverse Hessian, an active set of directions, an extrapolated
+path. Everything is float32: where classes are well separated the gradient is a sum of small terms, without cancellation.
+Shapes: F sets, K classes, n images, u active of 1 + r directions, the intercept first.
 """
 
 import torch
 
-HISTORY, REFRESH = 5, 3  # pairs that L-BFGS keeps; iterations after which its start is computed again
-TAIL = 1e-3  # directions that would change the logits by less than this share of their spread wait for a larger C
+HISTORY, REFRESH = 5, 3  # pairs that L-BFGS keeps; iterations between updates of the initial inverse Hessian
+TAIL = 1e-3  # directions that would change the logits by less than this share of their spread are inactive
 
 
 class Fits:
-    """F training sets, each a part of the same images; their weights `w` (F, K, 1 + r) walk along the path together.
+    """F training sets, subsets of the same images; their weights `w` (F, K, 1 + r) follow the path of C together.
 
-    keep: (F, n) the images that each trains on.
+    keep: (F, n) bool, the training images of each.
     """
 
     def __init__(self, images, keep, start=None):
@@ -35,18 +35,18 @@ class Fits:
         self.own = self.x[self.member] * self.filled[:, :, None]  # (K, s, 1 + r)
         w = self.x.new_zeros(len(images.classes), self.x.shape[1]) if start is None else start
         self.w, self.evaluations, self.pairs = w.expand(len(keep), *w.shape), 0, []
-        self.before, self.far = self.w, False  # the weights at the last C, and whether the way to it was a long one
-        self.used = 1 + int((w.any(0) * torch.arange(w.shape[1], device=w.device)).max())  # the directions that walk
-        self.loss, self.gradient = self.evaluate(self.w[..., : self.used])
+        self.previous, self.extrapolate = self.w, False  # weights at the last C; whether to extrapolate from it
+        self.n_active = 1 + int((w.any(0) * torch.arange(w.shape[1], device=w.device)).max())  # number of active directions
+        self.loss, self.gradient = self.evaluate(self.w[..., : self.n_active])
 
     def evaluate(self, w) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cross-entropy (F, 1, 1) and its gradient at w (F, K, u); leaves what the Hessian's approximation needs."""
+        """Cross-entropy (F, 1, 1) and its gradient at w (F, K, u); stores what the approximation of the Hessian needs."""
         self.evaluations += 1
         x = self.x[:, : w.shape[2]]
         p = _product(w.flatten(0, 1), x.T).unflatten(0, w.shape[:2]).softmax(1)  # (F, K, n)
         right = p[:, self.y, self.rows]  # (F, n)
         p[:, self.y, self.rows] = 0
-        wrong = p.sum(1)  # 1 - right, but not as the small difference of two large numbers
+        wrong = p.sum(1)  # 1 - right, without cancellation
         p[:, self.y, self.rows] = -wrong
         p *= self.share[:, None]
         self.right, self.wrong, self.residual = right, wrong, p
@@ -57,54 +57,54 @@ class Fits:
         """The gradient of the cross-entropy along the directions of x (n, u)."""
         return _product(self.residual.flatten(0, 1), x).unflatten(0, self.residual.shape[:2])
 
-    def expand_active(self, c: float):
-        """Let the directions walk that matter at this C. One that rests has the weights 0, so nothing else changes."""
-        if self.used == self.x.shape[1]:
+    def expand_active_set(self, c: float):
+        """Add the directions that matter at this C to the active set. Inactive ones have weight 0, so the fit is unchanged."""
+        if self.n_active == self.x.shape[1]:
             return
         slope = self._slope(self.x)
-        # The mean square of the logits that each direction would give, to first order, and of it and all after it.
+        # The mean square of each direction's logits, to first order, and its sum over that direction and all after it.
         square = (c * self.sizes * slope[..., 1:]).double().square() * self.eigenvalues[1:]
         tail = square.flip(2).cumsum(2).flip(2)
-        now = (self.w[..., 1:].double().square() * self.eigenvalues[1:]).sum(2, keepdim=True)  # of the logits as they are
+        now = (self.w[..., 1:].double().square() * self.eigenvalues[1:]).sum(2, keepdim=True)  # of the current logits
         spread = torch.where(now > 0, torch.minimum(now, tail[..., :1]), tail[..., :1])
         matter = (tail > TAIL**2 * spread).any(0).any(0).sum()
-        self.used = max(self.used, 1 + int(matter))
-        self.gradient = slope[..., : self.used]
-        self.pairs = [[_wide(v, self.used) for v in pair] for pair in self.pairs]
+        self.n_active = max(self.n_active, 1 + int(matter))
+        self.gradient = slope[..., : self.n_active]
+        self.pairs = [[_zero_padded(v, self.n_active) for v in pair] for pair in self.pairs]
 
     def approximate(self, penalty):
-        """The inverse Hessian that L-BFGS starts from: diagonal, and for each class its own images (Woodbury)."""
+        """The initial inverse Hessian of L-BFGS: a diagonal, and for each class a correction by its own images (Woodbury)."""
         own = (self.share * self.right * self.wrong)[:, self.member] * self.filled  # (F, K, s): p (1 - p) / size
         squares = self.residual.square().sum((1, 2)) / self.share.amax(1)
         curvature = (2 * self.share * self.wrong).sum() - squares.sum()  # over sets, images and classes: p (1 - p) / size
         kappa = ((curvature - own.sum()) / own[..., 0].numel()).clamp(min=1e-9)
-        self.diagonal = 1 / (self.eigenvalues[: self.used] * kappa + penalty.mean((0, 1)))  # (u,)
+        self.diagonal = 1 / (self.eigenvalues[: self.n_active] * kappa + penalty.mean((0, 1)))  # (u,)
         outer = (own[..., None] * own[..., None, :]).sqrt()  # (F, K, s, s)
-        images = self.own[..., : self.used]
+        images = self.own[..., : self.n_active]
         inner = outer * _product(images * self.diagonal, images.mT)
         self.inner = torch.linalg.inv(inner + torch.eye(own.shape[2], dtype=own.dtype, device=own.device)) * outer
 
     def inverse(self, g):
         """The approximate inverse Hessian times g (F, K, u)."""
-        images, g = self.own[..., : self.used], self.diagonal * g
+        images, g = self.own[..., : self.n_active], self.diagonal * g
         of_images = _product(g.transpose(0, 1), images.mT).transpose(0, 1)  # (F, K, s)
         of_images = (of_images[:, :, None] @ self.inner)[:, :, 0]
         return g - self.diagonal * _product(of_images.transpose(0, 1), images).transpose(0, 1)
 
     def solve(self, c: float, tol: float, iterations: int) -> torch.Tensor:
-        """Minimise `objective` from where `w` is; the intercepts, w[..., 0], are not penalised.
+        """Minimise `objective` starting at `w`; the intercepts, w[..., 0], are not penalised.
 
-        A set waits for the others when its gradient is small enough, or when no step lowers its objective: nearer than that
-        its precision does not go.
+        A set stops moving when its gradient is small enough, or when no step lowers its objective: float32 cannot resolve
+        smaller differences.
         """
-        tol = max(tol * min(max(c / 30, 0.1), 1.0), 3e-8)  # float32 goes no nearer
-        self.expand_active(c)
-        at, penalty = self.w[..., : self.used], self.penalised[: self.used] / (c * self.sizes)  # (F, K, u), (F, 1, u)
+        tol = max(tol * min(max(c / 30, 0.1), 1.0), 3e-8)  # the limit of float32
+        self.expand_active_set(c)
+        at, penalty = self.w[..., : self.n_active], self.penalised[: self.n_active] / (c * self.sizes)  # (F, K, u), (F, 1, u)
         value, gradient = self._total(at, penalty), self.gradient + penalty * at
         pairs = [_pair(s, y + penalty * s) for s, y in self.pairs]
-        ahead, self.before, before = at - self.before[..., : self.used], self.w, self.evaluations
+        ahead, self.previous, before = at - self.previous[..., : self.n_active], self.w, self.evaluations
         moving = torch.ones_like(value, dtype=torch.bool)
-        for i in range(-1 if self.far else 0, iterations):
+        for i in range(-1 if self.extrapolate else 0, iterations):
             moving &= gradient.abs().amax((1, 2), keepdim=True) > tol
             if not moving.any():
                 break
@@ -113,13 +113,13 @@ class Fits:
                 scale = _scale(pairs, self.inverse)
             step = (-ahead if i < 0 else _two_loops(gradient, pairs, self.inverse, scale)) * moving
             slope, size = _dot(gradient, step), torch.ones_like(value)
-            step, slope = step * (slope > 0), slope.clamp(min=0)  # going on may lead uphill
-            step[..., 0] -= step[..., 0].mean(1, keepdim=True)  # a shift of all intercepts is nothing, so nothing holds it
+            step, slope = step * (slope > 0), slope.clamp(min=0)  # the extrapolation may be uphill
+            step[..., 0] -= step[..., 0].mean(1, keepdim=True)  # a common shift of all intercepts has no effect, so keep it at 0
             while True:
                 w = at - (size * step).to(step.dtype)
                 self.loss, self.gradient = self.evaluate(w)
                 new_value = self._total(w, penalty)
-                # float32 cannot tell nearer values apart
+                # float32 cannot distinguish closer values
                 good = new_value <= value - 1e-4 * size * slope + 1e-6 * value.abs()
                 if good.all():
                     break
@@ -129,10 +129,10 @@ class Fits:
             s, y = w - at, new_gradient - gradient
             pairs = [*pairs[1 - HISTORY :], _pair(s, y)]
             self.pairs = [*self.pairs[1 - HISTORY :], (s, y - penalty * s)]
-            if (size == 0).any():  # what rounding has made of its pairs misleads at the next C, too
+            if (size == 0).any():  # rounding has spoiled its pairs, for the next C as well
                 pairs, self.pairs = ([[v * (size > 0) for v in pair] for pair in every] for every in (pairs, self.pairs))
             at, value, gradient = w, new_value, new_gradient
-        self.w, self.far = _wide(at, self.x.shape[1]), self.evaluations > before + 2
+        self.w, self.extrapolate = _zero_padded(at, self.x.shape[1]), self.evaluations > before + 2
         return self.w
 
     def _total(self, w, penalty) -> torch.Tensor:
@@ -144,7 +144,7 @@ def _product(a, b) -> torch.Tensor:
     return a @ b if a.is_cuda else torch.from_numpy(a.numpy() @ b.numpy())
 
 
-def _wide(a, width: int) -> torch.Tensor:
+def _zero_padded(a, width: int) -> torch.Tensor:
     """a (F, K, u) with zeros added: (F, K, width)."""
     return torch.nn.functional.pad(a, (0, width - a.shape[2]))
 
@@ -155,13 +155,13 @@ def _dot(a, b) -> torch.Tensor:
 
 
 def _pair(s, y):
-    """A step, the change of the gradient along it, and 1 / (s y), or 0 where the step says nothing."""
+    """A step, the change of the gradient along it, and 1 / (s y), or 0 where the curvature is not positive."""
     curvature = _dot(s, y)
     return s, y, torch.where(curvature > 0, 1 / curvature, 0)
 
 
 def _two_loops(gradient, pairs, inverse, scale) -> torch.Tensor:
-    """The L-BFGS direction (Nocedal and Wright, algorithm 7.4) from the start scale * inverse."""
+    """The L-BFGS direction (Nocedal and Wright, algorithm 7.4) with the initial inverse Hessian scale * inverse."""
     q, kept = gradient.clone(), []
     for s, y, rho in reversed(pairs):
         kept.append(rho * _dot(s, q))
@@ -173,7 +173,7 @@ def _two_loops(gradient, pairs, inverse, scale) -> torch.Tensor:
 
 
 def _scale(pairs, inverse):
-    """How much too short the start's steps are, by the last pair."""
+    """The scale of the initial inverse Hessian, from the last pair."""
     if not pairs:
         return 1.0
     _, y, rho = pairs[-1]

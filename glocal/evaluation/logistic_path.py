@@ -1,18 +1,18 @@
 """Multinomial logistic regression with an L2 penalty, for a whole path of C at once: few images, many classes.
 
-scikit-learn's objective, and its optimum; what is faster is the way there. The paper's protocol wants eleven C for every fold
-of every draw, 56 fits for 5-shot SUN397, and each of them is two matrix products an iteration and nothing else that costs.
-So iterations and directions are what is saved (`logistic_fits.py` does it):
+scikit-learn's objective and optimum, found faster. The paper's protocol needs eleven C for every fold of every draw, 56 fits
+for 5-shot SUN397; almost the whole cost of a fit is two matrix products per iteration. So `logistic_fits.py` saves iterations
+and directions:
 
-- The path goes from small C to large, each fit from where the last one ended, or further on in the same direction: from one
-  C to the next the weights grow by much the same. (From the same images only: a start at the solution of all images would
-  show a fold's held-out images to it.) The fit to all images starts from the folds' mean.
-- L-BFGS starts from an inverse Hessian that knows the problem. In the eigenbasis of the images' covariance the Hessian of
+- The path goes from small C to large. Each fit starts at the last one, or at its extrapolation in the same direction: from
+  one C to the next the weights grow by similar amounts. (Only from the same images: a start at the solution for all images
+  would leak a fold's held-out images.) The fit to all images starts at the folds' mean.
+- L-BFGS starts from a problem-specific inverse Hessian. In the eigenbasis of the images' covariance the Hessian of
   class k is about kappa * diag(eigenvalues) + 1/(C n), plus the class's own images, x_i x_i^T p_i (1 - p_i) / n, which
   dominate once a fit separates the classes. A class has a few images, so adding them is a small Woodbury correction.
-- A direction joins only when C is large enough for it to matter: to first order, its weights are C n times the gradient
-  along it. Naive features vary along some fifty of their 512 directions, and the others are most of the cost.
-- Folds of small problems walk side by side, as more classes of one product: alone they cost as much, in overhead.
+- A direction joins the active set only when C is large enough for it to matter: to first order, its weights are C n times
+  the gradient along it. Naive features vary along about fifty of their 512 directions; the others are most of the cost.
+- Folds of small problems are fitted in parallel, as more classes of one product: one by one, each costs as much in overhead.
 
 Measured against scikit-learn, converged: `python benchmarks/run.py few_shot`.
 """
@@ -22,7 +22,7 @@ import torch
 
 from glocal.evaluation.logistic_fits import Fits
 
-TOGETHER = 400_000  # classes times images times folds, up to which folds are fitted side by side
+TOGETHER = 400_000  # classes x images x folds, the most that are fitted in parallel
 
 
 def objective(w, b, x, y, c: float) -> torch.Tensor:
@@ -31,10 +31,10 @@ def objective(w, b, x, y, c: float) -> torch.Tensor:
 
 
 class Images:
-    """Training images in the coordinates that fits are made in: centred, turned to the eigenbasis of their covariance.
+    """Training images in the coordinates of the fits: centred and projected onto the eigenbasis of their covariance.
 
     x: (n, p), y: (n,) labels. Where n < p only the directions that the images span are kept: with an L2 penalty the weights
-    of a linear classifier lie among them. Centring only moves the intercept, which is not penalised.
+    of a linear classifier are in their span. Centring only changes the intercept, which is not penalised.
     """
 
     def __init__(self, x, y, device="cpu"):
@@ -45,28 +45,28 @@ class Images:
         _, s, basis = torch.linalg.svd(torch.as_tensor(x, device=device) - self.mean, full_matrices=False)
         kept = s > 1e-7 * s[0].clamp(min=1e-30)
         self.basis, self.eigenvalues = basis[kept].T, s[kept].square() / len(x)  # (p, r), (r,)
-        self.x = self.turn(x)  # (n, 1 + r)
+        self.x = self.project(x)  # (n, 1 + r)
 
-    def turn(self, x) -> torch.Tensor:
-        """(m, p) -> (m, 1 + r): a column of ones for the intercept, then these coordinates, widest first."""
+    def project(self, x) -> torch.Tensor:
+        """(m, p) -> (m, 1 + r): a column of ones for the intercept, then these coordinates, by decreasing variance."""
         x = torch.as_tensor(np.array(x, np.float64), device=self.mean.device)
-        turned = ((x - self.mean) @ self.basis).float()
-        return torch.cat([torch.ones_like(turned[:, :1]), turned], 1)
+        projected = ((x - self.mean) @ self.basis).float()
+        return torch.cat([torch.ones_like(projected[:, :1]), projected], 1)
 
     def predict(self, weights, x) -> np.ndarray:
-        """The classes of x (m, 1 + r), turned."""
+        """The predicted classes of projected images x (m, 1 + r)."""
         return self.classes[(x @ weights.T).argmax(1).cpu().numpy()]
 
     def effort(self) -> tuple[float, int]:
-        """Tolerance and iterations: the fewer images, the more the accuracy jumps with each, and the closer they are fitted."""
+        """Tolerance and iterations: with fewer images each one changes the accuracy more, so the fit is more precise."""
         n = len(self.y) / 500
         return min(3e-8 * max(n, 1.0) ** 4, 1e-5), int(np.clip(300 / n**3, 40, 300))
 
     def fit_path(self, values, start=None, tol: float | None = None, iterations: int = 300):
-        """Yield the weights (K, 1 + r), intercepts first, at each C of `values`, which must rise. start: weights to begin at.
+        """Yield the weights (K, 1 + r), intercepts first, at each C of `values`, in ascending order. start: initial weights.
 
-        A fit ends when no entry of the gradient of `objective` is above clip(C / 30, 0.1, 1) * tol, but 3e-8 at the least:
-        small C, where weights and gradients are small, are held to more; or after so many iterations.
+        A fit ends when no entry of the gradient of `objective` is above clip(C / 30, 0.1, 1) * tol, at least 3e-8 (stricter at
+        small C, where weights and gradients are small), or after `iterations`.
         """
         everything = torch.ones(1, len(self.y), dtype=torch.bool, device=self.y.device)
         fits = Fits(self, everything, start)
@@ -74,10 +74,10 @@ class Images:
             yield fits.solve(c, tol or min(self.effort()[0], 1e-6), iterations)[0]
 
     def folds_path(self, values, folds):
-        """Yield, at each C of `values` and as its folds are done, which images are right when their fold is held out.
+        """Yield, at each C of `values` and after each group of folds, which held-out images are predicted correctly.
 
-        folds: (n,) the number of the fold that holds an image out, -1 for none. Yields (n,) bool: right; (n,) bool: tested so
-        far at this C; and (K, 1 + r): the mean weights of the folds so far. The last yield of a C has tested all.
+        folds: (n,) the fold in which an image is held out, -1 for none. Yields (n,) bool: correct; (n,) bool: tested so far at
+        this C; and (K, 1 + r): the mean weights of the folds so far. The last yield of a C has tested all images.
         """
         n, number = len(self.y), torch.arange(folds.max() + 1, device=self.y.device)
         held = torch.as_tensor(folds, device=self.y.device) == number[:, None]  # (F, n)

@@ -1,9 +1,9 @@
-"""The k nearest normal images in each class, exactly, in blocks: what `anomaly.scores` is made of.
+"""The k nearest normal images in each class, exact and in blocks, for `anomaly_scores.scores`.
 
-Never holds all similarities: block by block, a product and the k largest of it, for all classes at once. Of tied neighbours it
-does not matter which is taken, since a score is a mean of values. Features may be numpy or torch; the work is done where the
-training features are and in their precision. scikit-learn's brute-force search is exact too, but slower, and knows no classes
-(benchmarks/run.py search).
+The full similarity matrix is never in memory: each block is a matrix product and its k largest values, for all classes at
+once. The choice among tied neighbours does not matter, since a score is a mean of values. Features may be NumPy or torch; the
+computation uses the device and precision of the training features. scikit-learn's brute-force search is exact too, but slower
+and without classes (benchmarks/run.py search).
 """
 
 import numpy as np
@@ -14,15 +14,15 @@ from glocal.arrays import leading_power
 from glocal.errors import GlocalError, did_you_mean
 
 ROWS = 2048  # test images of a block
-BLOCK = 1 << 22  # similarities of a block (16 MiB in float32); glibc takes memory above 32 MiB again from the system every time
+BLOCK = 1 << 22  # similarities of a block (16 MiB in float32); glibc requests blocks above 32 MiB from the system every time
 
 
 def mean_similarity(train_x, train_y, test_x, *, k, distance, classes=None, others=False) -> np.ndarray:
     """(C, t): the mean similarity of test_x (t, p) to the k nearest of each class; minus the distance if euclidean.
 
     train_x: (n, p), train_y: (n,) labels, or None: one class of all. classes: (C,), default all in sorted order. others: to
-    the k nearest of all classes but the one. Raises GlocalError for an unknown class, k < 1, no training image, and features
-    or labels that do not fit.
+    the k nearest of all other classes. Raises GlocalError for an unknown class, k < 1, no training image, and mismatched features
+    or labels.
     """
     train, test, unit = _features(train_x, test_x, k, distance)
     centre = train.mean(0)
@@ -30,18 +30,18 @@ def mean_similarity(train_x, train_y, test_x, *, k, distance, classes=None, othe
     own = _positions(known, np.sort(known) if classes is None or train_y is None else classes).to(train.device)
     if others and len(known) < 2:
         raise GlocalError(f"anomaly detection: mode reverse trains on all classes but one, and there is only {known[0]!s}.")
-    k, found = min(k, len(train) if others else max(s.shape[1] for s in stacks)), []
-    for some in test.split(ROWS):
-        x = _factor(some, distance, centre)
+    k, means = min(k, len(train) if others else max(s.shape[1] for s in stacks)), []
+    for block in test.split(ROWS):
+        x = _factor(block, distance, centre)
         best = torch.cat([_largest(x, stack, k) for stack in stacks], dim=1)  # (b, C, k)
         best = _of_others(best, own) if others else best[:, own]
-        found.append(_mean(best, x, distance))
-    return _in_units(torch.cat(found).T.cpu().numpy(), unit, distance)
+        means.append(_mean(best, x, distance))
+    return _in_units(torch.cat(means).T.cpu().numpy(), unit, distance)
 
 
 def _features(train_x, test_x, k, distance) -> tuple[Tensor, Tensor, float]:
     """Both as tensors on the device and in the precision of train_x, at least float32, divided by a power of two: for cosine
-    each row's own, else the one that is returned. So no square overflows or vanishes."""
+    one per row, else the returned one. This prevents overflow and underflow of squares."""
     train, test = (x if isinstance(x, Tensor) else torch.as_tensor(np.require(x, None, "W")) for x in (train_x, test_x))
     train = train.to(torch.promote_types(train.dtype, torch.float32))
     for x, name in ((train, "training"), (test, "test")):
@@ -53,7 +53,7 @@ def _features(train_x, test_x, k, distance) -> tuple[Tensor, Tensor, float]:
     if not len(train):
         raise GlocalError("anomaly detection: there is no training image; add images to the training set.")
     if k < 1:
-        raise GlocalError(f"anomaly detection: k is {k}; take at least the one nearest normal image.")
+        raise GlocalError(f"anomaly detection: k is {k}; use at least the one nearest normal image.")
     test = test.to(train.device, torch.promote_types(test.dtype, torch.float32))
     powers = [leading_power(x) for x in (train, test)]  # (n, 1), (t, 1)
     unit = max([p.max().item() for p in powers if len(p)])
@@ -70,15 +70,15 @@ def _in_units(similarity, unit, distance) -> np.ndarray:
     with np.errstate(over="ignore"):
         whole = similarity * factor if 1e-9 < factor < 1e9 else similarity.astype(np.float64) * factor
     if not np.isfinite(whole).all() or factor < np.finfo(float).tiny:
-        raise GlocalError(f"anomaly detection: {distance} leaves float64; multiply the features by a constant, or take cosine.")
+        raise GlocalError(f"anomaly detection: {distance} exceeds float64; multiply the features by a constant, or use cosine.")
     return whole
 
 
 def _factor(x, distance, centre, normals=False) -> Tensor:
-    """Rows (b, p + 1) as factors: the larger their product with a normal image's, the nearer they are.
+    """Rows as factors (b, p + 1): the larger the product with a normal image's factor, the nearer.
 
-    Euclidean: -|x - y|^2 / 2 = x.y - |y|^2 / 2 - |x|^2 / 2; the last column brings y's square, else 0. Centred, which costs
-    fewer digits.
+    Euclidean: -|x - y|^2 / 2 = x.y - |y|^2 / 2 - |x|^2 / 2; the last column holds y's square, else 0. Centred, for
+    less cancellation.
     """
     if distance == "cosine":
         x = torch.nn.functional.normalize(x, dim=1)
@@ -95,10 +95,10 @@ def _square(x):
 
 
 def _stacks(factors, labels) -> tuple[np.ndarray, list[Tensor]]:
-    """Classes (C,), small to large, and their factors (n, p) in the same order, several small classes in a stack (c, w, p).
+    """Classes (C,), sorted by size, and their factors (n, p) in the same order, several small classes in a stack (c, w, p).
 
-    A stack is one product and one search instead of c; rows that fill up a smaller class have similarity -inf. Without labels
-    all is one class.
+    A stack is one product and one search instead of c; padding rows of smaller classes have similarity -inf. Without
+    labels there is one class.
     """
     if labels is None:
         return np.array(["all"]), [factors[None]]
@@ -121,8 +121,8 @@ def _stack(groups) -> Tensor:
     if len(groups) == 1:
         return groups[0][None]
     stack = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True)
-    for its, group in zip(stack, groups, strict=True):
-        its[len(group) :, -1] = -torch.inf
+    for padded, group in zip(stack, groups, strict=True):
+        padded[len(group) :, -1] = -torch.inf
     return stack
 
 
@@ -140,11 +140,11 @@ def _largest(x, stack, k) -> Tensor:
 
     No more than BLOCK products are in memory at a time.
     """
-    parts, c = [], len(stack)
-    for some in stack.split(max(1, BLOCK // (c * max(1, len(x)))), dim=1):
-        products = (x @ some.flatten(0, 1).T).unflatten(1, (c, -1))  # (b, c, w)
-        parts.append(products.topk(min(k, some.shape[1]), dim=2, sorted=False).values)
-    best = torch.cat(parts, dim=2)
+    largest, c = [], len(stack)
+    for block in stack.split(max(1, BLOCK // (c * max(1, len(x)))), dim=1):
+        products = (x @ block.flatten(0, 1).T).unflatten(1, (c, -1))  # (b, c, w)
+        largest.append(products.topk(min(k, block.shape[1]), dim=2, sorted=False).values)
+    best = torch.cat(largest, dim=2)
     best = best.topk(k, dim=2).values if best.shape[2] > k else best
     return torch.nn.functional.pad(best, (0, k - best.shape[2]), value=-torch.inf)
 
@@ -152,7 +152,7 @@ def _largest(x, stack, k) -> Tensor:
 def _of_others(best, own) -> Tensor:
     """From the k largest in each class, best (b, C, k), the k largest in all classes but one: (b, len(own), k).
 
-    No class has more than k of the 2k largest of all, so that without it at least k are left.
+    No class has more than k of the 2k largest of all, so at least k remain without it.
     """
     k = best.shape[2]
     top = best.flatten(1).topk(2 * k, dim=1)  # (b, 2k)
@@ -161,8 +161,8 @@ def _of_others(best, own) -> Tensor:
 
 
 def _mean(best, x, distance) -> Tensor:
-    """Mean over those of the k products best (b, C, k) that there are, (b, C); of minus the distance if euclidean."""
-    there = best > -torch.inf
+    """Mean (b, C) over the finite ones of the k products best (b, C, k); of minus the distance if euclidean."""
+    exists = best > -torch.inf
     if distance == "euclidean":
         best = -(_square(x[:, :-1])[:, :, None] - 2 * best).clamp(min=0).sqrt()
-    return best.where(there, 0).sum(2) / there.sum(2)
+    return best.where(exists, 0).sum(2) / exists.sum(2)

@@ -2,8 +2,8 @@
 
     tables = odd_one_out.evaluate(experiment)      # {"human": DataFrame}
 
-The original features are compared by cosine, aligned ones by dot product, as in the paper. Each fold's transform answers the
-triplets of the objects that it has not seen; the answers of the folds of a split are put together.
+The original features are compared by cosine, aligned ones by dot product, as in the paper. Each fold's transform is scored on
+the triplets of its held-out objects; the answers of the folds of a split are pooled.
 """
 
 import numpy as np
@@ -21,10 +21,23 @@ INTERVAL = ("value", "ci_low", "ci_high")
 
 
 def evaluate(experiment) -> dict:
-    """The table of an experiment (workflow.experiment.Experiment): {"human": DataFrame}, one row a set and transform.
+    """Compare every transform with human (or simulated) judgments (paper, section 4.1).
 
-    Intervals are 95 % bootstrap intervals over triplets (accuracy) or objects (RSA; mean over the folds). Raises GlocalError
-    where triplets, features or transforms are not there.
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+        The profile and the encoder.
+
+    Returns
+    -------
+    dict
+        {"human": DataFrame}, one row per data set and transform: value (accuracy in 0 to 1, or a Spearman correlation) with
+        a 95 % bootstrap interval over triplets (accuracy) or objects (RSA; mean over the folds).
+
+    Raises
+    ------
+    GlocalError
+        For missing triplets, features or transforms.
     """
     import pandas as pd
 
@@ -34,7 +47,7 @@ def evaluate(experiment) -> dict:
 
 
 def held_out_objects(experiment):
-    """For each split: accuracy on the triplets of objects that the transforms have not seen."""
+    """For each split: accuracy on the triplets of objects held out of the transforms' training."""
     tables = experiment.triplets()
     for split in experiment.config["alignment"]["splits"]:
         folds = _folds(experiment, split)
@@ -51,7 +64,7 @@ def all_triplets(experiment):
 
 
 def noise_ceiling_triplets(experiment):
-    """Accuracy where many people answered the same triplets, which are in no fit: the mean over triplets."""
+    """Accuracy on triplets that many people answered and no fit used: the mean over triplets."""
     if "ceiling" not in (tables := experiment.triplets()):
         return
     answers = tables["ceiling"]
@@ -84,8 +97,8 @@ def similarities(experiment):
 
 
 def rsa_target(experiment) -> tuple[str, np.ndarray]:
-    """What the similarities are compared with, and its features (n, d): the simulated observer's latent, or SPoSE-66, a
-    stand-in for people's similarity matrix."""
+    """The name and the features (n, d) of the reference for RSA: the simulated observer's latent, or SPoSE-66, as a
+    substitute for people's similarity matrix."""
     if experiment.config["source"] == "demo":
         return "the simulated observer's latent", observer.observer(experiment.features().rows, experiment.seed)
     return "SPoSE-66", things.object_features("spose-66")
@@ -100,7 +113,7 @@ def _folds(experiment, split: str) -> list[str]:
 
 
 def _features(experiment, name: str, fold: str = "all") -> np.ndarray:
-    """The objects under a transform of a fold, or as they are."""
+    """The objects' features under a transform of a fold, or the original ones."""
     x = np.asarray(experiment.features().x)
     return x if name == "original" else GLocalTransform.load(experiment.transform_path(fold, name)).transform(x)
 

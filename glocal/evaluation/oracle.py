@@ -1,7 +1,7 @@
-"""What choosing by test score would give: the maximum over the grid, beside the setting that was chosen beforehand.
+"""The effect of choosing by test score: the maximum over the grid, compared with the setting chosen without test scores.
 
-The authors' anomaly table takes, for each data set, the transform with the best test score (protocol, row 7). The difference
-to the pre-declared choice is what that is worth. Both are fits of one fold, as theirs are, so that they can be compared.
+The authors' anomaly table reports, for each data set, the transform with the best test score. The difference to the choice
+made beforehand is the effect of that selection. Both are fits of one fold, as in their code.
 """
 
 from itertools import product
@@ -17,7 +17,23 @@ SCORES = ["dataset", "mode", "objective", "setting", "chosen", "auroc"]
 
 
 def evaluate(experiment):
-    """`compare` of all candidates on the config's anomaly sets; without rows if its key `oracle` does not ask for them."""
+    """Choose by test score on the anomaly sets of the config, for comparison only.
+
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+        The profile and the encoder.
+
+    Returns
+    -------
+    DataFrame
+        The result of `compare` (AUROC in 0 to 1); no rows unless the config sets `oracle`.
+
+    Raises
+    ------
+    GlocalError
+        For a missing label, image set or table of the alignment.
+    """
     import pandas as pd
     from tqdm import tqdm
 
@@ -29,7 +45,7 @@ def evaluate(experiment):
 
 
 def _of_set(experiment, trials: list[dict], fold: str, name: str):
-    """A row a candidate and mode: its mean AUROC over classes."""
+    """One row per candidate and mode: its mean AUROC over classes."""
     settings = experiment.config["anomaly"]
     spec, options = settings["sets"][name], anomaly_scores.options(settings)
     train, train_y, test, test_y, other, _ = experiment.normals(spec, fold)
@@ -47,21 +63,21 @@ def _of_set(experiment, trials: list[dict], fold: str, name: str):
 def candidates(experiment) -> list[dict]:
     """Every setting of the grid on the first fold: objective, setting, chosen (by the config's rule), align.
 
-    The fits are those of the alignment stage, from its cache. align: function from raw features (k, p) to unit-norm ones.
+    The fits are read from the cache of the alignment step. align: function from raw features (k, p) to unit-norm ones.
     """
     import pandas as pd
 
     settings, fold = experiment.config["alignment"], experiment.folds[0]
     tables, (context, images) = experiment.triplets(), experiment.context(fold)
     data = (np.asarray(experiment.features().x), tables[f"{fold}-train"], context, (tables[f"{fold}-test"], images))
-    how = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / experiment.encoder)
-    best, found = grid_search.choose(pd.read_csv(experiment.table("alignment")), settings["choose"]), []
+    kwargs = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / experiment.encoder)
+    best, results = grid_search.choose(pd.read_csv(experiment.table("alignment")), settings["choose"]), []
     for objective in settings["objectives"]:
-        fits = grid_search.search(objective, settings["grid"][objective], experiment.fit_options, {fold: data}, **how)[fold]
+        fits = grid_search.search(objective, settings["grid"][objective], experiment.fit_options, {fold: data}, **kwargs)[fold]
         for point, t in fits:
             chosen = all(best[objective].get(s) == v for s, v in point.items())
-            found.append(dict(objective=objective, setting=point, chosen=chosen, align=_align(t)))
-    return found
+            results.append(dict(objective=objective, setting=point, chosen=chosen, align=_align(t)))
+    return results
 
 
 def _align(t):
@@ -69,15 +85,15 @@ def _align(t):
 
 
 def compare(scores):
-    """One row a data set, mode and objective: settings, chosen, oracle (its best score), oracle_setting.
+    """One row per data set, mode and objective: settings, chosen, oracle (its best score), oracle_setting.
 
-    scores: DataFrame with the columns dataset, mode, objective, setting (text), chosen, auroc, a row a setting.
+    scores: DataFrame with the columns dataset, mode, objective, setting (text), chosen, auroc; one row per setting.
     """
     import pandas as pd
 
-    rows, keys, more = [], ["dataset", "mode", "objective"], ["settings", "chosen", "oracle", "oracle_setting"]
+    rows, keys, measures = [], ["dataset", "mode", "objective"], ["settings", "chosen", "oracle", "oracle_setting"]
     for key, part in scores.groupby(keys, sort=False):
         top = part.loc[part["auroc"].idxmax()]
-        found = (len(part), part.loc[part["chosen"], "auroc"].iloc[0], top["auroc"], top["setting"])
-        rows.append([*key, *found])
-    return pd.DataFrame(rows, columns=[*keys, *more])
+        values = (len(part), part.loc[part["chosen"], "auroc"].iloc[0], top["auroc"], top["setting"])
+        rows.append([*key, *values])
+    return pd.DataFrame(rows, columns=[*keys, *measures])

@@ -1,7 +1,7 @@
 """One repetition of a few-shot task: draw the shots, classify the test images, count the correct answers.
 
-The drawn images are the same for every transform, encoder and classifier, so differences are paired; the images of fewer
-shots are among those of more.
+The drawn images are the same for every transform, encoder and classifier, so differences are paired; draws with fewer shots
+are subsets of draws with more.
 """
 
 import numpy as np
@@ -25,27 +25,61 @@ def accuracy(correct, images, balanced: bool) -> float:
 
 def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=(LOGISTIC,), per=None, text=None,
                balanced=False, seed=42, device="cpu") -> list[dict]:  # fmt: skip
-    """One draw, a record for each of its shots and classifiers: shots, repetition, classifier, accuracy, c, classes, n_train,
-    n_test, and the arrays correct, images (K,) by class.
+    """Draw the shots once, classify the test images and count the correct answers (paper, section 4.2).
 
-    x: (n, p) pool, test_x: (t, p) or None: then the pool's undrawn images are the test. per: (n,) what a shot is one of, if
-    it is not the label: a subclass, say. text: (K, p) text weights. All features of unit norm.
+    Parameters
+    ----------
+    x, y : arrays of shape (n, p) and (n,)
+        The pool, features of unit norm, and its labels.
+    test_x, test_y : arrays of shape (t, p) and (t,), or None
+        The test set; None: the images of the pool that were not drawn.
+    number : int
+        Number of the repetition; with `seed` it determines the draw.
+    shots : list of int
+        Numbers of images per class.
+    values : list of float
+        Candidates for C, the inverse L2 penalty.
+    folds : int
+        The most folds of the cross-validation of C.
+    classifiers : sequence of str
+        Names of `classifiers.CLASSIFIERS`.
+    per : array of shape (n,), optional
+        Groups to draw `shots` images from, if not the labels: subclasses, for example.
+    text : array of shape (K, p), optional
+        Text weights, one row per class.
+    balanced : bool
+        Accuracy is the mean over classes.
+    seed : int
+        Seed of all repetitions.
+    device : str
+        Where logistic regression runs.
+
+    Returns
+    -------
+    list of dict
+        One record per number of shots and classifier: shots, repetition, classifier, accuracy (0 to 1), c, classes, n_train,
+        n_test, and the arrays correct, images (K,) by class.
+
+    Raises
+    ------
+    GlocalError
+        For a pool that is too small, test classes that are not in the pool, and features of an unusable scale.
     """
     per, classes = y if per is None else per, np.unique(y)
     for name, features in (("pool", x), ("test", test_x)):
         _check_scale(features, name)
     shots = usable_shots(per, shots, spare=int(test_x is None))
     if test_x is None:
-        rest = np.setdiff1d(np.arange(len(y)), draw(per, max(shots), np.random.default_rng([seed, number])))
-        test_x, test_y = x[rest], y[rest]
+        undrawn = np.setdiff1d(np.arange(len(y)), draw(per, max(shots), np.random.default_rng([seed, number])))
+        test_x, test_y = x[undrawn], y[undrawn]
     if len(foreign := np.setdiff1d(test_y, classes)):
         raise GlocalError(f"few-shot test: class {foreign[0]} is not in the pool; select the same classes in pool and test.")
     records = []
     for s in shots:
         train = draw(per, s, np.random.default_rng([seed, number]))
         for name in (c for c in classifiers if c != TIP or text is not None):
-            how = dict(values=values, folds=max(2, min(s, folds)), text=text, device=device)  # n_shot folds
-            predicted, c = predict(name, x[train], y[train], test_x, **how)
+            kwargs = dict(values=values, folds=max(2, min(s, folds)), text=text, device=device)  # n_shot folds
+            predicted, c = predict(name, x[train], y[train], test_x, **kwargs)
             correct, images = hits(predicted, test_y, classes)
             record = dict(shots=s, repetition=number, classifier=name, accuracy=accuracy(correct, images, balanced), c=c)
             sizes = dict(classes=len(classes), n_train=len(train), n_test=len(test_y))
@@ -54,7 +88,7 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
 
 
 def _check_scale(x, name: str) -> None:
-    """GlocalError for features x (n, p) or None with a NaN, an infinity, or a scale at which squares leave float32."""
+    """GlocalError for features x (n, p) or None with a NaN, an infinity, or a scale at which squares exceed float32."""
     largest = 1.0 if x is None or not np.size(x) else float(np.abs(x).max())
     if not 1e-9 <= largest <= 1e9:
         raise GlocalError(f"few-shot {name}: the largest value of the features is {largest:g}; give them unit norm (unit_norm).")

@@ -1,4 +1,4 @@
-"""Representational similarity analysis: do two spaces agree on which objects are similar? With confidence intervals."""
+"""Representational similarity analysis (RSA): agreement of two similarity matrices, with confidence intervals."""
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
@@ -13,7 +13,18 @@ def similarity(x) -> np.ndarray:
 
 
 def rsa(a, b) -> float:
-    """Spearman correlation of the upper triangles of two (n, n) similarity matrices (paper, section 4.1)."""
+    """Spearman correlation of the upper triangles of two similarity matrices (paper, section 4.1).
+
+    Parameters
+    ----------
+    a, b : arrays of shape (n, n)
+        Similarity matrices of the same n objects, as from `similarity`.
+
+    Returns
+    -------
+    float
+        The correlation, in -1 to 1.
+    """
     upper = np.triu_indices(len(a), k=1)
     return float(spearmanr(a[upper], b[upper]).statistic)
 
@@ -22,7 +33,7 @@ def rsa_interval(a, b, draws: int = 200, level: float = 0.95, seed: int = 42) ->
     """`rsa` of (n, n) similarity matrices and its bootstrap interval over objects: (value, low, high).
 
     A resampled object counts as often as it was drawn, a pair by the product of both; pairs of an object with its own
-    copy drop out. The ranks are those of the whole sample, so that each draw is one weighted correlation.
+    copy are dropped. The ranks are those of the whole sample, so each draw is one weighted correlation.
     """
     rng = np.random.default_rng(seed)
     r, c = np.triu_indices(len(a), k=1)

@@ -1,4 +1,4 @@
-"""Numbers of shots: what a pool can give, which images are drawn, and the number at which a task is reported."""
+"""Numbers of shots: how many a pool allows, which images are drawn, and the number at which a task is reported."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from glocal.errors import GlocalError
 
 
 def usable_shots(labels, shots, spare: int = 0, name: str = "few-shot pool") -> list[int]:
-    """The `shots` that every class of `labels` (n,) can give and keep `spare` images. Raises GlocalError if none is left.
+    """The `shots` that leave `spare` images in every class of `labels` (n,). Raises GlocalError if there is none.
 
-    name: where the pool is asked for, a task's place in the config, say; the message begins with it.
+    name: the beginning of the message, for example the task's key in the config.
     """
     if len(labels) == 0:
         raise GlocalError(f"{name}: no image with a label is left; check label, where and min_per_class.")
@@ -37,9 +37,9 @@ def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def task_shots(table, shots: int = 5) -> dict[str, int]:
-    """{task: the number of shots that it is reported at}: `shots`, or the largest smaller number that all its folds can give.
+    """{task: the number of shots that it is reported at}: `shots`, or the largest smaller number that all its folds allow.
 
-    table: rows of few_shot.csv. A task that was run with larger numbers alone is reported at the smallest of them.
+    table: rows of few_shot.csv. A task with only larger numbers is reported at the smallest of them.
     """
     at_most = table["shots"].where(table["shots"] <= shots, table.groupby(["task", "fold"])["shots"].transform("min"))
     most = at_most.groupby([table["task"], table["fold"]], sort=False).max()

@@ -1,7 +1,7 @@
-"""Are differences real? Paired bootstrap intervals over repetitions and classes, and tests over tasks.
+"""Significance of differences: paired bootstrap intervals over repetitions and classes, and tests over tasks.
 
-Differences are paired: transforms meet the same images. An interval says what other draws of images and other classes of
-the same kind would give; a test over tasks asks whether a transform helps on tasks like these, each task counted once.
+Differences are paired: all transforms are evaluated on the same images. An interval covers other draws of images and other
+classes of the same kind; a test over tasks asks whether a transform helps on similar tasks, each task counted once.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 4
     """Mean of `values` (m,) and its percentile bootstrap interval: (mean, low, high).
 
     For 0/1 values (odd-one-out hits) the resampled count is binomial, which is drawn directly: the same distribution,
-    at no cost for half a million triplets.
+    and fast for half a million triplets.
     """
     values = np.asarray(values, float)
     rng = np.random.default_rng(seed)
@@ -35,14 +35,14 @@ def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, 
     d, w = np.asarray(difference, float), np.asarray(weight, float)
     d = np.where(w > 0, d, 0.0)
     rng = np.random.default_rng(seed)
-    rows = rng.multinomial(len(d), np.full(len(d), 1 / len(d)), draws)  # (draws, R) how often each is drawn
+    rows = rng.multinomial(len(d), np.full(len(d), 1 / len(d)), draws)  # (draws, R) times drawn
     columns = rng.multinomial(d.shape[1], np.full(d.shape[1], 1 / d.shape[1]), draws)  # (draws, K)
-    found = ((rows @ (d * w)) * columns).sum(1) / np.maximum(((rows @ w) * columns).sum(1), 1e-12)
-    return float((d * w).sum() / w.sum()), *map(float, np.quantile(found, [(1 - level) / 2, (1 + level) / 2]))
+    means = ((rows @ (d * w)) * columns).sum(1) / np.maximum(((rows @ w) * columns).sum(1), 1e-12)
+    return float((d * w).sum() / w.sum()), *map(float, np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
 
 
 def holm(p) -> np.ndarray:
-    """Holm's adjusted p-values (1979): the probability of a single false rejection among all stays below the level."""
+    """Holm's adjusted p-values (1979): control the probability of any false rejection."""
     p = np.asarray(p, float)
     order, adjusted = np.argsort(p), np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
@@ -57,9 +57,9 @@ def signed_rank(differences) -> float:
 
 def over_tasks(means, pairs=(("naive", "original"), ("global", "original"), ("glocal", "original"), ("glocal", "naive"),
                              ("glocal", "global"))):  # fmt: skip
-    """One row a pair (transform, versus): tasks, median_difference, better (tasks), p, p_holm. means: tasks x transforms.
+    """One row per pair (transform, versus): tasks, median_difference, better (tasks), p, p_holm. means: tasks x transforms.
 
-    With n tasks the smallest p there can be is 2 / 2^n: .0078 for 8, .5 for 2, which can show nothing.
+    With n tasks the smallest possible p is 2 / 2^n: .0078 for 8, .5 for 2, which cannot be significant.
     """
     import pandas as pd
 
@@ -73,29 +73,29 @@ def over_tasks(means, pairs=(("naive", "original"), ("global", "original"), ("gl
 
 
 def gains(table, versus: str = "original", balanced: bool = False):
-    """What every transform adds to `versus`, with bootstrap intervals over repetitions and classes: a DataFrame.
+    """Differences of every transform to `versus`, with bootstrap intervals over repetitions and classes: a DataFrame.
 
-    table: DataFrame of the records of `few_shot.repetition`, with columns split, fold, task, transform beside theirs; the
-    folds of a split hold different classes or images and stand side by side. One row a split, task, shots, classifier and
-    transform: difference, ci_low, ci_high, in shares of 1.
+    table: DataFrame of the records of `few_shot.repetition`, with the additional columns split, fold, task, transform; the
+    folds of a split have different classes or images and are concatenated. One row per split, task, shots, classifier and
+    transform: difference, ci_low, ci_high, as fractions of 1.
     """
     import pandas as pd
 
     rows, keys = [], ["split", "task", "shots", "classifier"]
     for key, part in table.groupby(keys, sort=False, dropna=False):
         share, images = {}, None
-        for transform, its in part.sort_values("repetition").groupby("transform", sort=False):
-            correct, images = (np.hstack([np.stack(f[c]) for _, f in its.groupby("fold")]) for c in ("correct", "images"))
+        for transform, group in part.sort_values("repetition").groupby("transform", sort=False):
+            correct, images = (np.hstack([np.stack(f[c]) for _, f in group.groupby("fold")]) for c in ("correct", "images"))
             share[transform] = correct / np.maximum(images, 1)  # (R, K)
         for transform in (t for t in share if t != versus):
-            found = paired_interval(share[transform] - share[versus], images > 0 if balanced else images)
-            named = zip(("difference", "ci_low", "ci_high"), found, strict=True)
+            interval = paired_interval(share[transform] - share[versus], images > 0 if balanced else images)
+            named = zip(("difference", "ci_low", "ci_high"), interval, strict=True)
             rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | dict(named))
     return pd.DataFrame(rows)
 
 
 def by_class(table, names: dict):
-    """One row a fold, task, transform and class, summed over repetitions: correct, images. names: {(fold, task): (K,)}."""
+    """One row per fold, task, transform and class, summed over repetitions: correct, images. names: {(fold, task): (K,)}."""
     import pandas as pd
 
     rows = []
@@ -107,10 +107,10 @@ def by_class(table, names: dict):
 
 
 def over_classes(table, versus: str = "original"):
-    """Means over classes with bootstrap intervals, and what every transform adds to `versus`, paired: a DataFrame.
+    """Means over classes with bootstrap intervals, and paired differences of every transform to `versus`: a DataFrame.
 
-    table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and, where one set stands
-    against another, resampled (`anomaly.resampled`): there intervals are over images, elsewhere over classes. One row a
+    table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and, for one set
+    against another, resampled (`detection.resampled`): then intervals are over images, else over classes. One row per
     split, mode, dataset and transform: classes; auroc, aupr, fpr95, each with _low and _high; difference (of AUROC),
     ci_low, ci_high.
     """
@@ -118,26 +118,26 @@ def over_classes(table, versus: str = "original"):
 
     rows, keys = [], ["split", "mode", "dataset"]
     for key, part in table.groupby(keys, sort=False):
-        parts = {t: its.set_index(["fold", "normal_class"]) for t, its in part.groupby("transform", sort=False)}
+        groups = {t: group.set_index(["fold", "normal_class"]) for t, group in part.groupby("transform", sort=False)}
         interval = _over_images if key[1] == "set" else _over_classes
-        for transform, its in parts.items():
-            row = dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus, classes=len(its))
+        for transform, group in groups.items():
+            row = dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus, classes=len(group))
             for name in ("auroc", "aupr", "fpr95", "difference"):
-                measure, base = (name, None) if name != "difference" else ("auroc", parts[versus])
+                measure, base = (name, None) if name != "difference" else ("auroc", groups[versus])
                 ends = "ci" if base is not None else name
-                row[name], row[f"{ends}_low"], row[f"{ends}_high"] = interval(its, measure, base)
+                row[name], row[f"{ends}_low"], row[f"{ends}_high"] = interval(group, measure, base)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _over_classes(its, measure, base):
+def _over_classes(group, measure, base):
     """Mean of a measure over classes (and folds), minus that of base if there is one, and the ends of its interval."""
-    return bootstrap_mean(its[measure] if base is None else its[measure] - base[measure])
+    return bootstrap_mean(group[measure] if base is None else group[measure] - base[measure])
 
 
-def _over_images(its, measure, base, level: float = 0.95):
-    """The same over the test images of one set against another; folds are averaged."""
-    value, drawn = its[measure].mean(), np.mean([d[measure] for d in its["resampled"]], 0)
+def _over_images(group, measure, base, level: float = 0.95):
+    """The same, over the test images of one set against another; folds are averaged."""
+    value, drawn = group[measure].mean(), np.mean([d[measure] for d in group["resampled"]], 0)
     if base is not None:
         value, drawn = value - base[measure].mean(), drawn - np.mean([d[measure] for d in base["resampled"]], 0)
     return float(value), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))

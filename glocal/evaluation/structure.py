@@ -1,4 +1,4 @@
-"""What a transform does to the geometry of images: are neighbours kept, are superclasses moved apart?
+"""The effect of a transform on the geometry of images: neighbours kept, separation of superclasses.
 
 tables = structure.evaluate(experiment)      # {"structure": DataFrame}
 """
@@ -14,10 +14,22 @@ OVERLAP, SEPARATION, CKA = "{}-NN overlap", "superclass separation (sd)", "linea
 
 
 def evaluate(experiment) -> dict:
-    """The table of an experiment (workflow.experiment.Experiment): {"structure": DataFrame}, one row a measure.
+    """Measure the geometry of features under every transform: neighbours, superclasses, CKA.
 
-    Images are in no fit: of the objects, those that the fold holds out. Raises GlocalError for a label or a set that is not
-    there.
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+        The profile and the encoder.
+
+    Returns
+    -------
+    dict
+        {"structure": DataFrame}, one row per measure, on images that no fit used (of the objects, those held out).
+
+    Raises
+    ------
+    GlocalError
+        For a missing label or image set.
     """
     import pandas as pd
 
@@ -58,7 +70,7 @@ def separations(table):
 def similarities(experiment, transforms: list[str]) -> dict:
     """Cosine similarities of the first set in the first fold, {transform: (n, n) DataFrame}, sorted by superclass.
 
-    transforms: those that are shown, after the original; index and columns are the superclasses.
+    transforms: those shown beside the original; index and columns are the superclasses.
     """
     import pandas as pd
 

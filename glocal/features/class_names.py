@@ -1,9 +1,9 @@
-"""What classes are called: from the labels of an image set to words, and to the text features that `text.py` made of them.
+"""Names of classes: from the labels of an image set to words, and to the text features that `text.py` computed from them.
 
     class_names(rows, "class")      {"apple_pie": "apple pie", ...}, or None if the labels are numbers without names
     text_set("dtd-train", "class")  the feature set of their text: "text-dtd-train-class"
 
-Nothing here needs the tower itself: reading text features back does not load a network.
+Nothing here needs the text tower: reading text features does not load a network.
 """
 
 import re
@@ -15,7 +15,7 @@ from glocal.features.store import Features
 
 
 def has_text(settings: dict) -> bool:
-    """Whether an encoder's config entry has a text tower and features in the space shared with it: open_clip's output."""
+    """Whether an encoder's config entry has a text tower and features in the space that both towers share: open_clip's output."""
     model = settings.get("model") or {}
     return model.get("source") == "open_clip" and model.get("layer", "visual") == "visual" and not model.get("token")
 
@@ -27,7 +27,7 @@ def task_labels(config: dict) -> list[tuple[str, str]]:
 
 
 def text_set(images: str, label: str) -> str:
-    """The name of the text features of a label of an image set, beside those of its images."""
+    """The name of the text features of a label of an image set, stored beside those of the images."""
     return f"text-{images}-{label}"
 
 
@@ -39,44 +39,45 @@ def column(rows, label: str, images: str):
 
 
 def is_class(labels) -> np.ndarray:
-    """(n,) bool: what is a class; -1, an empty text and a missing value mean none."""
+    """(n,) bool: whether a label is a class; -1, an empty text and a missing value are none."""
     return (labels.notna() & ~labels.isin([-1, ""])).to_numpy()
 
 
 def class_names(rows, label: str, images: str = "images") -> dict | None:
-    """{class: name} in sorted order of the classes of a column of `rows`, or None if they are numbers that nothing names.
+    """{class: name} in sorted order of the classes of a column of `rows`, or None if they are numbers without names.
 
-    Text is its own name. Numbers, and WordNet's (n01440764), go by the column `name`, if each has one name there.
+    A text label is its own name. Numbers and WordNet numbers (n01440764) are named by the column `name`, if each has
+    exactly one name there.
     Raises GlocalError if there is no such column.
     """
     labels = column(rows, label, images)
     labels = labels[is_class(labels)]
     classes = np.unique(labels)
     if labels.dtype.kind not in "biuf" and not all(re.fullmatch(r"n?\d+", str(c)) for c in classes):
-        return {c: spoken(c) for c in classes}
+        return {c: readable_name(c) for c in classes}
     if "name" not in rows:
         return None
     known = rows.loc[labels.index].groupby(labels)["name"]
     names = known.first()
     if (known.nunique(dropna=False) != 1).any() or not is_class(names).all():
         return None
-    return {c: spoken(names[c]) for c in classes}
+    return {c: readable_name(names[c]) for c in classes}
 
 
-def spoken(name: str) -> str:
-    """A label as one would say it: "apple_pie" -> "apple pie"; "b/bakery/shop", a class of SUN397 -> "bakery shop"."""
-    parts = str(name).split("/")
-    if len(parts) > 1 and parts[0] == parts[1][:1]:  # the folder of an initial
-        parts = parts[1:]
-    return " ".join(" ".join(parts).replace("_", " ").split())
+def readable_name(name: str) -> str:
+    """A label in plain words: "apple_pie" -> "apple pie"; "b/bakery/shop", a class of SUN397 -> "bakery shop"."""
+    segments = str(name).split("/")
+    if len(segments) > 1 and segments[0] == segments[1][:1]:  # the folder of the first letter
+        segments = segments[1:]
+    return " ".join(" ".join(segments).replace("_", " ").split())
 
 
-def rows_of(found: Features, classes, name: str) -> np.ndarray:
+def rows_of(features: Features, classes, name: str) -> np.ndarray:
     """(K, p) rows of text features in the order of `classes` (K,). Raises GlocalError for a class that has none."""
-    place = {c: i for i, c in enumerate(found.rows["class"])}
+    place = {c: i for i, c in enumerate(features.rows["class"])}
     missing = [c for c in classes if c not in place]
     if missing:
         raise GlocalError(
             f'{name}: class "{missing[0]}" has no text ({len(missing)} of {len(classes)} classes); run the extraction again.'
         )
-    return np.asarray(found.x[[place[c] for c in classes]])
+    return np.asarray(features.x[[place[c] for c in classes]])

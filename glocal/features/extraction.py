@@ -1,4 +1,4 @@
-"""Extraction of features that survives being killed: pictures through an encoder, batch by batch, into a feature set.
+"""Resumable extraction of features: images through an encoder, batch by batch, into a feature set.
 
 `extract` writes `<stem>.part.npy` and counts the finished rows in `<stem>.part.json`; the next run resumes from there,
 at a multiple of the batch size, and ends with the same bytes.
@@ -16,15 +16,15 @@ import torch
 
 from glocal.arrays import as_table, finite
 from glocal.errors import GlocalError
-from glocal.features.store import Features, csv_text, publish, read, side, write_json
+from glocal.features.store import Features, csv_text, publish, read, sibling, write_json
 
 
 def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: str = "float32") -> Features:
-    """Encode all images in batches into the features of `stem`; a finished set with the same key is kept.
+    """Encode all images in batches into the features of `stem`; a finished set with the same key is reused.
 
     images: images[i:j] is a uint8 batch (j - i, h, w, 3): an array, or a `Lazy`. encode: batch -> (j - i, p), called
     from several threads. rows: DataFrame of n rows, one per image. header: encoder, digest, preprocessing, source...;
-    with rows and dtype it is the key. An interrupted run resumes where it stopped; of two at once the second waits.
+    with rows and dtype it is the key. An interrupted run resumes where it stopped; of two runs at once, the second waits.
     Raises GlocalError for unequal lengths, features that are not finite, or batches of another shape.
     """
     stem = Path(stem)
@@ -32,17 +32,17 @@ def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: st
         raise GlocalError(f"{stem}: {len(images)} images and {len(rows)} rows; give at least one image, and a row for each.")
     stem.parent.mkdir(parents=True, exist_ok=True)
     key = _key(header, rows, dtype)
-    with _alone(stem):
+    with _locked(stem):
         if not _finished(stem, key):
-            part = side(stem, ".part.npy")
+            part = sibling(stem, ".part.npy")
             _stream(images, encode, part, f"{key} in batches of {batch}", batch, dtype)
             publish(stem, part, rows, {**header, "key": key})
-            side(stem, ".part.json").unlink()
+            sibling(stem, ".part.json").unlink()
         return read(stem)
 
 
 def _stream(images, encode, part: Path, key: str, batch: int, dtype: str) -> None:
-    """Fill `part` (n, p) from where its counter stands; the counter moves after the data is on disk."""
+    """Fill `part` (n, p) from the row that its counter names; the counter is updated after the data is on disk."""
     from tqdm import tqdm
 
     n, counter = len(images), part.with_suffix(".json")
@@ -60,7 +60,7 @@ def _stream(images, encode, part: Path, key: str, batch: int, dtype: str) -> Non
 
 
 def _allocated(part: Path, dtype: str, shape: tuple):
-    """An empty memory-mapped npy that has its room on the disk: writing to one that finds none would kill the process."""
+    """An empty memory-mapped npy with its disk space allocated: writing to a map on a full disk would kill the process."""
     out = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
     try:
         if hasattr(os, "posix_fallocate"):
@@ -69,40 +69,42 @@ def _allocated(part: Path, dtype: str, shape: tuple):
     except OSError as error:
         gb = part.stat().st_size / 1e9
         part.unlink()
-        raise GlocalError(f"{part}: needs {gb:.1f} GB, which the disk does not give ({error.strerror}); make room.") from None
+        raise GlocalError(
+            f"{part}: needs {gb:.1f} GB, which the disk does not have ({error.strerror}); free some space."
+        ) from None
     return out
 
 
 def _encoded(encode, images: np.ndarray, dtype: str, name: str, first: int) -> np.ndarray:
     z = encode(images)
     z = z.detach().cpu().numpy() if torch.is_tensor(z) else np.asarray(z)
-    with np.errstate(over="ignore"):  # float16 overflow becomes infinity, which _finite reports
+    with np.errstate(over="ignore"):  # float16 overflow becomes infinity, which `finite` reports
         z = as_table(z, len(images), f"{name}: encoder output").astype(dtype)
     return finite(z, name, first)
 
 
 def _in_order(work, starts: range):
-    """(i, work(i)) for each start, in order, made by as many threads as torch may use, each alone on its batch.
+    """(i, work(i)) for each start, in order, computed by as many threads as torch may use, each on its own batch.
 
-    One batch a thread beats many threads on one batch: nothing waits for a slow core, and the bytes do not depend on
-    how many there are.
+    One batch per thread is faster than many threads on one batch: nothing waits for a slow core, and the bytes do not
+    depend on the number of threads.
     """
-    threads, ahead = torch.get_num_threads(), deque()
+    threads, pending = torch.get_num_threads(), deque()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for i in starts:
-                ahead.append((i, pool.submit(work, i)))
-                if len(ahead) > 2 * threads:
-                    i, made = ahead.popleft()
-                    yield i, made.result()
-            for i, made in ahead:
-                yield i, made.result()
+                pending.append((i, pool.submit(work, i)))
+                if len(pending) > 2 * threads:
+                    i, future = pending.popleft()
+                    yield i, future.result()
+            for i, future in pending:
+                yield i, future.result()
     finally:
         torch.set_num_threads(threads)
 
 
 def _progress(counter: Path, part: Path, key: str) -> int:
-    """Rows that an earlier run with the same key finished; 0 if there was none or its files cannot be used."""
+    """Number of rows finished by an earlier run with the same key; 0 if there was none or its files are unusable."""
     try:
         state = json.loads(counter.read_text())
         np.load(part, mmap_mode="r")
@@ -118,11 +120,11 @@ def _finished(stem: Path, key: str) -> bool:
         return False
 
 
-def _alone(stem: Path):
-    """Context that holds `<stem>.lock`; the system frees it when the process ends, however it ends."""
+def _locked(stem: Path):
+    """Context that holds `<stem>.lock`; the system releases it when the process ends in any way."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(side(stem, ".lock"))
+    lock = FileLock(sibling(stem, ".lock"))
     try:
         return lock.acquire(timeout=0)
     except Timeout:
@@ -131,6 +133,6 @@ def _alone(stem: Path):
 
 
 def _key(header: dict, rows, dtype: str) -> str:
-    """sha256 of everything that decides what the features are."""
+    """sha256 of everything that the features depend on."""
     text = json.dumps([header, str(dtype)], sort_keys=True) + csv_text(rows)
     return hashlib.sha256(text.encode()).hexdigest()

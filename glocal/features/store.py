@@ -1,11 +1,11 @@
 """Features on disk: one format, checked when it is written and when it is read.
 
-A set of features is three files side by side:
+A set of features is three files:
 - `<stem>.npy`: (n, p) float16 or float32, plain npy, memory-mapped when read;
-- `<stem>.csv`: n rows that say what each row of the matrix is (names, labels, folds);
-- `<stem>.json`: the header: n, p, dtype, sha256 of the npy and the csv, versions, and what the extraction tells (encoder,
-  layer, preprocessing, source). It is written last, so a set without it is unfinished.
-`extraction.py` fills such a set batch by batch.
+- `<stem>.csv`: n rows of metadata for the rows of the matrix (names, labels, folds);
+- `<stem>.json`: the header: n, p, dtype, sha256 of the npy and the csv, versions, and the metadata of the extraction (encoder,
+  layer, preprocessing, source). It is written last, so a set without a header is unfinished.
+`extraction.py` writes such a set batch by batch.
 """
 
 import json
@@ -37,47 +37,60 @@ class Features(NamedTuple):
 def write(stem, x, rows, **header) -> Path:
     """Write x (n, p), its rows (DataFrame of n rows) and a header as the files of `stem`; returns the path of the npy.
 
-    float16 stays, everything else becomes float32. Each file is replaced in one step and the header comes last.
-    Raises GlocalError if x is not an (n, p) table of finite numbers, does not fit float32 or has not as many rows as `rows`.
+    float16 is kept, other types become float32. Each file is replaced in one step, the header last.
+    Raises GlocalError if x is not an (n, p) table of finite numbers, exceeds float32 or has another number of rows than `rows`.
     """
     stem = Path(stem)
     x = finite(as_table(np.asarray(x), len(rows), stem.name), stem.name)
-    part = side(stem, ".part.npy")
+    part = sibling(stem, ".part.npy")
     write_array(part, x if x.dtype == np.float16 else as_float32(x, stem.name))
     return publish(stem, part, rows, header)
 
 
 def read(stem) -> Features:
-    """The features of `stem`, x memory-mapped (n, p). Files that changed since the last check are held against their sha256.
+    """Read a feature set and check it; files that changed since the last check are compared with their sha256.
 
-    Raises GlocalError for a missing file, a damaged npy or csv (`files.Damaged`), a csv or header that does not fit it.
+    Parameters
+    ----------
+    stem : str or Path
+        Path of the set without suffix: <stem>.npy, <stem>.csv and <stem>.json.
+
+    Returns
+    -------
+    Features
+        (x, rows, header): x is a memory map of shape (n, p), rows a DataFrame of n rows.
+
+    Raises
+    ------
+    GlocalError
+        For a missing file, a damaged npy or csv (`files.Damaged`), and a csv or header that does not match the matrix.
     """
     stem = Path(stem)
-    npy, csv, _ = paths = [side(stem, end) for end in (".npy", ".csv", ".json")]
+    npy, csv, _ = paths = [sibling(stem, end) for end in (".npy", ".csv", ".json")]
     for path in paths:
         if not path.exists():
-            raise GlocalError(f"{path}: no such file; features are a .npy, .csv and .json, so extract them again.")
-    header, x = _read_header(side(stem, ".json")), _map(npy)
+            raise GlocalError(f"{path}: no such file; features are a .npy, .csv and .json, so extract the features again.")
+    header, x = _read_header(sibling(stem, ".json")), _map(npy)
     rows = _read_rows(csv, header.get("columns", {}))
     if x.ndim != 2 or len(rows) != len(x):
-        raise GlocalError(f"{csv}: {len(rows)} rows for features of shape {x.shape}; give each row of those one line.")
+        raise GlocalError(f"{csv}: {len(rows)} rows for features of shape {x.shape}; the csv needs one line per row.")
     if (header.get("n"), header.get("p"), header.get("dtype")) != (*x.shape, str(x.dtype)):
-        raise GlocalError(f"{npy}: {x.dtype} of shape {x.shape} is not what the json says; extract the features again.")
+        raise GlocalError(f"{npy}: {x.dtype} of shape {x.shape} is not as the json says; extract the features again.")
     for path, digest in ((npy, "sha256"), (csv, "rows_sha256")):
         if header.get(digest):
             verify(path, header[digest])
     return Features(x, rows, header)
 
 
-# -- small things ----------------------------------------------------------------------------------------------------
+# -- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def publish(stem: Path, part: Path, rows, header: dict) -> Path:
-    """Give the finished matrix `part` its name, with its csv; the header goes first and comes last."""
+    """Rename the finished matrix `part` and write its csv; the old header is removed first, the new one written last."""
     x = _map(part)
     facts = {"n": x.shape[0], "p": x.shape[1], "dtype": str(x.dtype), "sha256": sha256(part)}
     columns = {str(name): str(kind) for name, kind in rows.dtypes.items()}
-    npy, csv, header_file = (side(stem, end) for end in (".npy", ".csv", ".json"))
+    npy, csv, header_file = (sibling(stem, end) for end in (".npy", ".csv", ".json"))
     header_file.unlink(missing_ok=True)
     write_text(csv, csv_text(rows))
     facts["rows_sha256"] = sha256(csv)
@@ -88,9 +101,9 @@ def publish(stem: Path, part: Path, rows, header: dict) -> Path:
     return npy
 
 
-def side(stem: Path, end: str) -> Path:
-    """The file of a set that ends in `end`."""
-    return stem.with_name(stem.name + end)  # with_suffix would eat the ".5" of "model-v1.5"
+def sibling(stem: Path, end: str) -> Path:
+    """The sibling path of a set that ends in `end`."""
+    return stem.with_name(stem.name + end)  # with_suffix would drop the ".5" of "model-v1.5"
 
 
 def _map(npy: Path) -> np.ndarray:
@@ -98,7 +111,7 @@ def _map(npy: Path) -> np.ndarray:
         return np.load(npy, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise GlocalError(f"{npy}: damaged or cut short ({reason}); delete it and extract again.") from None
+        raise GlocalError(f"{npy}: damaged or truncated ({reason}); delete it and extract again.") from None
 
 
 def _read_header(path: Path) -> dict:
@@ -109,7 +122,7 @@ def _read_header(path: Path) -> dict:
 
 
 def _read_rows(csv: Path, columns: dict):
-    """The csv with the types it was written with, so that the code "2600" stays text and the name "null" a name."""
+    """The csv with its original types, so that the code "2600" stays text and the name "null" a name."""
     import pandas as pd
 
     missing = {name: [""] for name, kind in columns.items() if kind.startswith("float")}
@@ -126,13 +139,13 @@ def csv_text(rows) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in ("numpy", "torch", "torchvision", "timm"):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -1,11 +1,11 @@
-"""Text weights: what the text tower of a CLIP makes of class names, in the space of its image features.
+"""Text weights: a CLIP text tower's embeddings of class names, in the space of its image features.
 
     w = class_embeddings("open_clip:ViT-B-32-quickgelu:openai", ["cat", "apple_pie"])     # (2, p), unit norm
     extract(experiment)                                     # the same for every few-shot and anomaly task of a config
 
-Each name is put into each template; the class is the mean direction of these texts (Radford et al. 2021). Zero-shot anomaly
+Each name is inserted into each template; a class is the mean direction of its texts (Radford et al. 2021). Zero-shot anomaly
 detection and Tip-Adapter compare images with it. Only encoders of source open_clip have a text tower.
-Cost: a pass of the tower per name and template: about a second a class on two busy cores for ViT-B/32.
+Cost: one forward pass per name and template, about a second per class on two busy cores for ViT-B/32.
 """
 
 import functools
@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 
 from glocal.errors import GlocalError
 from glocal.features import extraction, sources
-from glocal.features.class_names import class_names, has_text, spoken, task_labels, text_set
+from glocal.features.class_names import class_names, has_text, readable_name, task_labels, text_set
 from glocal.features.encoders import parse, title
 from glocal.features.store import Features
 
@@ -49,12 +49,12 @@ class Tower:
         if not len(names) or not len(templates):
             raise GlocalError(f"{self.name}: {len(names)} class names, {len(templates)} templates; give at least one of each.")
         if wrong := [t for t in templates if "{}" not in t]:
-            raise GlocalError(f'text template "{wrong[0]}": has no place for the class name; put {{}} there.')
-        texts = [t.replace("{}", spoken(name)) for name in names for t in templates]
+            raise GlocalError(f'text template "{wrong[0]}": has no placeholder for the class name; add {{}}.')
+        texts = [t.replace("{}", readable_name(name)) for name in names for t in templates]
         return np.asarray(self.tokenizer(texts)).reshape(len(names), len(templates), -1)
 
     def encode(self, tokens) -> torch.Tensor:
-        """(k, t, length) tokens -> (k, p) float32 on the CPU: the mean over templates of unit vectors, of unit norm again."""
+        """(k, t, length) tokens -> (k, p) float32 on the CPU: the normalised mean over templates of unit vectors."""
         x = torch.as_tensor(tokens, device=self.device)
         with torch.inference_mode():
             z = self.net.encode_text(x.flatten(0, 1)).float()  # (k * t, p)
@@ -63,9 +63,9 @@ class Tower:
 
 
 def text_tower(spec: str | dict, device: str | None = None) -> Tower:
-    """The text half of the open_clip model that an encoder's `model:` names, with the same weights.
+    """The text tower of the open_clip model that an encoder's `model:` names, with the same weights.
 
-    Raises GlocalError for another source, and for a model or tokenizer that cannot be had.
+    Raises GlocalError for another source, and for a model or tokenizer that is not available.
     """
     spec = parse(spec)
     if spec["source"] != "open_clip":
@@ -75,14 +75,14 @@ def text_tower(spec: str | dict, device: str | None = None) -> Tower:
         name, net, digest, tokenizer = sources.clip_text(spec)
     except GlocalError:
         raise
-    except Exception as error:  # whatever the library says of its own models, in one sentence
+    except Exception as error:  # any error of the library, as one sentence
         reason = " ".join(str(error).split())[:300]
         raise GlocalError(f"text of {title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
     return Tower(name, net.eval().requires_grad_(False).to(device), digest, tokenizer, device)
 
 
 def class_embeddings(model: str | dict | Tower, names, templates=TEMPLATES) -> np.ndarray:
-    """(K, p) float32 of unit norm: K class names as the text tower of `model` sees them, in the order given.
+    """(K, p) float32 of unit norm: embeddings of K class names by the text tower of `model`, in the given order.
 
     model: a spec as in `encoders.encoder`, or a `Tower`. Underscores become spaces; equal names get equal rows. Raises
     GlocalError for a model without text, no names, or a template without {}.
@@ -95,24 +95,24 @@ def class_embeddings(model: str | dict | Tower, names, templates=TEMPLATES) -> n
 def extract(experiment) -> None:
     """Text features of the classes of each few-shot and anomaly task, in the set "text-<images>-<label>" beside the images'.
 
-    Rows: class (as in the images' rows), text. Nothing happens for an encoder without a text tower; what is already there is
-    kept; labels that are numbers without names are passed over, with a line that says so. The images come first.
+    Rows: class (as in the images' rows), text. Encoders without a text tower are skipped, existing features are
+    reused, and labels that are numbers without names are skipped with a printed note. The images' features must exist.
     """
     if not has_text(experiment.settings):
         return
-    tower = functools.cache(lambda: text_tower(experiment.settings["model"]))  # loaded if there is anything to write
+    tower = functools.cache(lambda: text_tower(experiment.settings["model"]))  # loaded only if there is something to write
     rows = functools.cache(lambda images: experiment.features(images).rows)
-    at_hand = ("objects", *experiment.settings.get("sets", {}))
-    for images, label in (pair for pair in task_labels(experiment.config) if pair[0] in at_hand):
+    available = ("objects", *experiment.settings.get("sets", {}))
+    for images, label in (pair for pair in task_labels(experiment.config) if pair[0] in available):
         names = class_names(rows(images), label, images)
         if names:
             write(tower(), names, experiment.stem(text_set(images, label)), f"{images} {label}")
         else:
-            print(f"{images}: no text for the label {label}: numbers that no column `name` names.")
+            print(f"{images}: no text for the label {label}: they are numbers, and no column `name` names them.")
 
 
 def write(tower: Tower, names: dict, stem, source: str, templates=TEMPLATES) -> Features:
-    """The text features of {class: name} at `stem`, in order; kept if they are there, of this tower, names and templates."""
+    """The text features of {class: name} at `stem`, in order; existing ones of the same tower, names and templates are reused."""
     import pandas as pd
 
     rows = pd.DataFrame({"class": list(names), "text": list(names.values())})

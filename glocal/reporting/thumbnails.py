@@ -44,7 +44,7 @@ def of(experiment, name: str, rows) -> Thumbnails | None:
     if source is None:
         return None
     try:
-        found = image_sets.at_hand(source, experiment.config.get("images", {}))
+        found = image_sets.on_disk(source, experiment.config.get("images", {}))
         items = _items(found, rows, source)
     except (GlocalError, OSError) as error:  # OSError: a hub that cannot be reached
         print(f"{name}: no thumbnails, since the images are not at hand ({error})")

@@ -7,7 +7,7 @@ Nothing here opens a connection: sizes stand in data/registry.csv, data/image_se
 
 from pathlib import Path
 
-from glocal.datasets.registry import at_hand, embeddings, image_registry, registry
+from glocal.datasets.registry import embeddings, image_registry, on_disk, registry
 from glocal.system import files
 from glocal.system.paths import located
 
@@ -48,7 +48,7 @@ def _public(config: dict):
     groups = {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
     for what, starts in groups.items():
         rows = [row for name, row in registry().items() if name.startswith(starts)] if starts else []
-        missing = [row for row in rows if not at_hand(row["file"])]
+        missing = [row for row in rows if not on_disk(row["file"])]
         if rows:
             gb = sum(int(row["bytes"]) for row in missing or rows) / 1e9
             yield what, None, gb, "download" if missing else "at hand", f"data ({what})", "data/registry.csv"

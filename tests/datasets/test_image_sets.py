@@ -33,21 +33,21 @@ def paint(path, value=0, size=(12, 10)):
 
 @pytest.fixture
 def folder(tmp_path):
-    """cat/a.png, cat/b.png, dog/c.png, dog/big/d.png, of grey 0, 1, 2, 3, and a file that is no picture."""
+    """cat/a.png, cat/b.png, dog/c.png, dog/big/d.png, of grey 0, 1, 2, 3, and a file that is no image."""
     for i, name in enumerate(("cat/a", "cat/b", "dog/c", "dog/big/d")):
         paint(tmp_path / "pictures" / f"{name}.png", i)
     (tmp_path / "pictures" / "notes.txt").write_text("hello")
     return tmp_path / "pictures"
 
 
-def greys(found):
-    return [np.asarray(found[i])[0, 0, 0] for i in range(len(found))]
+def greys(result):
+    return [np.asarray(result[i])[0, 0, 0] for i in range(len(result))]
 
 
 def test_a_folder(folder):
-    found = image_set({"kind": "folder", "folder": str(folder)})
-    assert list(found.rows["picture"]) == ["cat/a.png", "cat/b.png", "dog/big/d.png", "dog/c.png"]
-    assert list(found.rows["class"]) == ["cat", "cat", "dog", "dog"] and greys(found) == [0, 1, 3, 2]
+    result = image_set({"kind": "folder", "folder": str(folder)})
+    assert list(result.rows["picture"]) == ["cat/a.png", "cat/b.png", "dog/big/d.png", "dog/c.png"]
+    assert list(result.rows["class"]) == ["cat", "cat", "dog", "dog"] and greys(result) == [0, 1, 3, 2]
     deep = image_set({"kind": "folder", "folder": str(folder), "label": "path"})
     assert list(deep.rows["class"]) == ["cat", "cat", "dog/big", "dog"]
 
@@ -66,9 +66,9 @@ def test_the_digest_sees_names_sizes_and_dates(folder):
 def test_a_list_file_and_a_label_file(folder, tmp_path):
     table = pd.DataFrame({"picture": ["dog/c.png", "cat/a.png"], "mood": ["calm", "cross"]})
     table.to_csv(tmp_path / "list.csv", index=False)
-    found = image_set({"kind": "list", "file": str(tmp_path / "list.csv"), "folder": str(folder)})
-    pd.testing.assert_frame_equal(found.rows, table)
-    assert greys(found) == [2, 0]
+    result = image_set({"kind": "list", "file": str(tmp_path / "list.csv"), "folder": str(folder)})
+    pd.testing.assert_frame_equal(result.rows, table)
+    assert greys(result) == [2, 0]
     names = ["dog/c.png", "cat/a.png", "cat/b.png", "dog/big/d.png"]
     pd.DataFrame({"picture": names, "class": list("wxyz")}).to_csv(tmp_path / "labels.csv", index=False)
     labelled = image_set({"kind": "folder", "folder": str(folder), "labels": str(tmp_path / "labels.csv")})
@@ -81,7 +81,7 @@ def test_a_list_file_and_a_label_file(folder, tmp_path):
         ("", "not a table"),
         ('picture\n"cat', "not a table"),
         ("picture,class\ncat/a.png,x\n", '"cat/b.png" has no row in it .3 in all'),
-        ("picture\ncat/a.png\ncat/b.png\ndog/c.png\ndog/big/d.png\nowl.png\n", '"owl.png" is no picture of the folder'),
+        ("picture\ncat/a.png\ncat/b.png\ndog/c.png\ndog/big/d.png\nowl.png\n", '"owl.png" is no image of the folder'),
         ("picture\ncat/a.png\ncat/a.png\n", 'names "cat/a.png" twice'),
         ("file,class\ncat/a.png,x\n", "lacks the column picture; its columns are: file, class"),
         (None, "no such file"),
@@ -99,15 +99,15 @@ def test_a_label_file_that_does_not_fit(folder, tmp_path, text, words):
     [
         ({"kind": "foldr"}, 'Did you mean "folder"'),
         ({"kind": "folder", "folder": "no/where"}, "my-set: no/where is no folder"),
-        ({"kind": "folder", "folder": "EMPTY"}, "holds no pictures"),
+        ({"kind": "folder", "folder": "EMPTY"}, "holds no images"),
         ({"kind": "folder", "fodler": "x"}, "other fields .*fodler"),
-        ({"kind": "folder", "folder": "EMPTY", "only": "EMPTY/x.txt"}, "no such file; it lists the pictures"),
+        ({"kind": "folder", "folder": "EMPTY", "only": "EMPTY/x.txt"}, "no such file; it lists the images"),
         ({"kind": "list", "file": "EMPTY/x.csv"}, "no such file"),
         ({"kind": "torchvision", "dataset": "CIFAR11", "folder": "EMPTY"}, 'Did you mean "CIFAR10'),
         ({"kind": "torchvision", "dataset": "CIFAR10", "folder": "EMPTY", "download": False}, "lacks the files of CIFAR10"),
         ({"kind": "torchvision", "dataset": "DTD", "split": "tset", "folder": "EMPTY"}, "does not take these options"),
         ({"kind": "huggingface", "dataset": "x", "split": "train"}, "needs the package datasets"),
-        ({"kind": "things", "folder": "EMPTY.zip"}, "no such file; fetch the archive by hand"),
+        ({"kind": "things", "folder": "EMPTY.zip"}, "no such file; download the archive by hand"),
         ({"kind": "flickr30k", "folder": "EMPTY", "captions": "EMPTY/c.token"}, "is no file; put the captions"),
         ("cifra10-train", 'Did you mean "cifar10-train"'),
     ],
@@ -124,11 +124,11 @@ def test_faults_are_named(tmp_path, monkeypatch, spec, words):
 def test_broken_pictures_are_an_error_or_skipped_by_name(folder, tmp_path, capsys):
     (folder / "dog" / "c.png").write_bytes(b"broken")
     spec = {"kind": "folder", "folder": str(folder)}
-    with pytest.raises(GlocalError, match=r"dog/c\.png: not a readable picture"):
+    with pytest.raises(GlocalError, match=r"dog/c\.png: not a readable image"):
         jobs.image_features(Toy(), image_set(spec), tmp_path / "x")
-    found = jobs.image_features(Toy(), image_set(spec | {"skip_broken": True}), tmp_path / "x")
-    assert list(found.rows["picture"]) == ["cat/a.png", "cat/b.png", "dog/big/d.png"] and found.x[:, 0].tolist() == [0, 1, 3]
-    assert found.header["skipped"] == ["dog/c.png"] and "skipped: " in capsys.readouterr().out
+    result = jobs.image_features(Toy(), image_set(spec | {"skip_broken": True}), tmp_path / "x")
+    assert list(result.rows["picture"]) == ["cat/a.png", "cat/b.png", "dog/big/d.png"] and result.x[:, 0].tolist() == [0, 1, 3]
+    assert result.header["skipped"] == ["dog/c.png"] and "skipped: " in capsys.readouterr().out
 
 
 # -- features ----------------------------------------------------------------------------------------------------------
@@ -139,8 +139,8 @@ class Toy:
 
     name, layer, seen = "toy", "first pixels", 0
 
-    def prepare(self, picture):
-        return to_224(picture)
+    def prepare(self, image):
+        return to_224(image)
 
     def encode(self, batch):
         Toy.seen += len(batch)
@@ -186,11 +186,11 @@ def test_a_killed_extraction_goes_on_to_the_same_bytes(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     done = json.loads((tmp_path / "x.part.json").read_text())["done"]
-    found = image_set({"kind": "folder", "folder": str(tmp_path / "many")})
+    result = image_set({"kind": "folder", "folder": str(tmp_path / "many")})
     Toy.seen = 0
-    jobs.image_features(Toy(), found, tmp_path / "x", batch=1)
-    assert 0 < done < 24 and Toy.seen < 24 - done + 13  # 12 for the check of the batch order: 4 pictures in three ways
-    jobs.image_features(Toy(), found, tmp_path / "whole", batch=1)
+    jobs.image_features(Toy(), result, tmp_path / "x", batch=1)
+    assert 0 < done < 24 and Toy.seen < 24 - done + 13  # 12 for the check of the batch order: 4 images in three ways
+    jobs.image_features(Toy(), result, tmp_path / "whole", batch=1)
     for end in (".npy", ".csv", ".json"):
         assert (tmp_path / f"x{end}").read_bytes() == (tmp_path / f"whole{end}").read_bytes()
 
@@ -199,15 +199,15 @@ def test_a_killed_extraction_goes_on_to_the_same_bytes(tmp_path):
 
 
 def test_a_torchvision_set(tmp_path):
-    """DTD as it lies on disk: three pictures, two classes, the official list of one split."""
+    """DTD as it lies on disk: three images, two classes, the official list of one split."""
     for i, name in enumerate(("banded/banded_1.jpg", "dotted/dotted_1.jpg", "dotted/dotted_2.jpg")):
         paint(tmp_path / "dtd" / "dtd" / "images" / name, 50 * i)
     labels = tmp_path / "dtd" / "dtd" / "labels"
     labels.mkdir()
     (labels / "test1.txt").write_text("banded/banded_1.jpg\ndotted/dotted_2.jpg\n")
-    found = image_set({"kind": "torchvision", "dataset": "DTD", "split": "test", "folder": str(tmp_path), "download": False})
-    assert list(found.rows["class"]) == ["banded", "dotted"] and greys(found) == [0, 100]
-    assert "DTD" in found.about["images"] and "test" in found.about["images"]
+    result = image_set({"kind": "torchvision", "dataset": "DTD", "split": "test", "folder": str(tmp_path), "download": False})
+    assert list(result.rows["class"]) == ["banded", "dotted"] and greys(result) == [0, 100]
+    assert "DTD" in result.about["images"] and "test" in result.about["images"]
 
 
 def test_cifar_has_coarse_labels_and_the_halves_of_the_shift(tmp_path, monkeypatch):
@@ -224,10 +224,10 @@ def test_cifar_has_coarse_labels_and_the_halves_of_the_shift(tmp_path, monkeypat
     (top / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
     monkeypatch.setattr(CIFAR100, "_check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *a: True)
-    found = image_set({"kind": "torchvision", "dataset": "CIFAR100", "train": False, "folder": str(tmp_path),
+    result = image_set({"kind": "torchvision", "dataset": "CIFAR100", "train": False, "folder": str(tmp_path),
                        "superclasses": "cifar100"})  # fmt: skip
-    assert greys(found)[:3] == [0, 1, 2] and list(found.rows["class"]) == names
-    row = found.rows.set_index("class").loc["beaver"]
+    assert greys(result)[:3] == [0, 1, 2] and list(result.rows["class"]) == names
+    row = result.rows.set_index("class").loc["beaver"]
     assert (row["superclass"], row["part"]) == ("aquatic_mammals", "source")
 
 
@@ -255,14 +255,14 @@ def test_an_imagenet_folder_has_the_hierarchies(tmp_path):
     for wnid in wnids:
         (tmp_path / wnid).mkdir()
         (tmp_path / wnid / "x.JPEG").write_bytes(b"")  # never opened here
-    found = image_set({"kind": "imagenet", "folder": str(tmp_path)})
-    assert list(found.rows["class"]) == list(range(1000)) and (found.rows["imagenet30"] != "").sum() == 30
+    result = image_set({"kind": "imagenet", "folder": str(tmp_path)})
+    assert list(result.rows["class"]) == list(range(1000)) and (result.rows["imagenet30"] != "").sum() == 30
     for task in imagenet.TASKS:
         superclass, part, names = imagenet.split(task)
-        assert list(found.rows[task]) == [names[s] if s >= 0 else "" for s in superclass]
-        assert list(found.rows[f"{task}_part"]) == list(part)
+        assert list(result.rows[task]) == [names[s] if s >= 0 else "" for s in superclass]
+        assert list(result.rows[f"{task}_part"]) == list(part)
     (tmp_path / wnids[0] / "x.JPEG").unlink()
-    with pytest.raises(GlocalError, match="999 folders of pictures, but ImageNet has 1,000"):
+    with pytest.raises(GlocalError, match="999 folders of images, but ImageNet has 1,000"):
         image_set({"kind": "imagenet", "folder": str(tmp_path)})
 
 
@@ -282,18 +282,18 @@ def test_things_in_any_layout_comes_in_corrected_order(tmp_path, layout, monkeyp
             for path in where.rglob("*.jpg"):
                 archive.write(path, path.relative_to(where))
         where = tmp_path / "things.zip"
-    if layout == "zip":  # a killed run leaves another folder, which does not count
+    if layout == "zip":  # an interrupted run leaves another folder, which is ignored
         (tmp_path / "things.unpacking").mkdir()
         assert not (tmp_path / "things").exists()
-    found = image_set({"kind": "things", "folder": str(where)})
+    result = image_set({"kind": "things", "folder": str(where)})
     if layout == "zip":
-        assert image_set({"kind": "things", "folder": str(tmp_path / "things")}).items == found.items
-    assert [item.read_bytes().decode() for item in found.items] == concepts == list(found.rows["object"])
+        assert image_set({"kind": "things", "folder": str(tmp_path / "things")}).items == result.items
+    assert [item.read_bytes().decode() for item in result.items] == concepts == list(result.rows["object"])
     if layout == "folders":
         (where / concepts[7] / f"{concepts[7]}_01b.jpg").unlink()
         assert image_set({"kind": "things", "folder": str(where)}).items[7].name.endswith("_02s.jpg")
         (where / concepts[7] / f"{concepts[7]}_02s.jpg").unlink()
-        with pytest.raises(GlocalError, match=f'no picture of "{concepts[7]}" .1 of 1,854'):
+        with pytest.raises(GlocalError, match=f'no image of "{concepts[7]}" .1 of 1,854'):
             image_set({"kind": "things", "folder": str(where)})
 
 
@@ -303,8 +303,8 @@ def test_flickr30k_has_its_captions(tmp_path):
     lines = [f"{n}.jpg#{i}\tCaption {n} {i} ." for n in (2, 1) for i in range(5)]
     (tmp_path / "c.token").write_text("\n".join(lines))
     spec = {"kind": "flickr30k", "folder": str(tmp_path / "images"), "captions": str(tmp_path / "c.token")}
-    found = image_set(spec)
-    assert found.rows.loc[1, "caption_3"] == "Caption 2 3 ." and list(found.rows["picture"]) == ["1.jpg", "2.jpg"]
+    result = image_set(spec)
+    assert result.rows.loc[1, "caption_3"] == "Caption 2 3 ." and list(result.rows["picture"]) == ["1.jpg", "2.jpg"]
     paint(tmp_path / "images" / "3.jpg")
     with pytest.raises(GlocalError, match=r'"3\.jpg" is in one of them only'):
         image_set(spec)
@@ -312,12 +312,12 @@ def test_flickr30k_has_its_captions(tmp_path):
 
 def test_a_hugging_face_set(tmp_path):
     library = pytest.importorskip("datasets", reason="the package datasets is not installed")
-    pictures = [Image.fromarray(np.full((4, 4, 3), v, np.uint8)) for v in (5, 6)]
+    images = [Image.fromarray(np.full((4, 4, 3), v, np.uint8)) for v in (5, 6)]
     kinds = library.Features({"image": library.Image(), "label": library.ClassLabel(names=["cat", "dog"])})
-    made = library.Dataset.from_dict({"image": pictures, "label": [1, 0]}, features=kinds)
+    made = library.Dataset.from_dict({"image": images, "label": [1, 0]}, features=kinds)
     library.DatasetDict({"test": made}).save_to_disk(tmp_path / "saved")
-    found = image_set({"kind": "huggingface", "dataset": "x", "split": "test", "folder": str(tmp_path / "saved")})
-    assert list(found.rows["class"]) == ["dog", "cat"] and greys(found) == [5, 6]
+    result = image_set({"kind": "huggingface", "dataset": "x", "split": "test", "folder": str(tmp_path / "saved")})
+    assert list(result.rows["class"]) == ["dog", "cat"] and greys(result) == [5, 6]
 
 
 def test_the_registry_of_image_sets():
@@ -326,14 +326,14 @@ def test_the_registry_of_image_sets():
     tables = set(pd.read_csv(resolve("data/superclasses.csv"))["table"])
     assert {row["superclasses"] for row in known.values()} <= tables | {""}
     config = load_config("config/paper.yaml")
-    used = {part["images"] for its in config["encoders"].values() for part in its["sets"].values()}
+    used = {part["images"] for settings in config["encoders"].values() for part in settings["sets"].values()}
     assert used <= set(known) and len(config["encoders"]) == 12
 
 
 def test_pictures_of_several_shapes_in_a_batch_are_named(folder, tmp_path):
     paint(folder / "cat" / "a.png", size=(30, 10))
     loose = Toy()
-    loose.prepare = lambda picture: np.asarray(picture).transpose(2, 0, 1)
+    loose.prepare = lambda image: np.asarray(image).transpose(2, 0, 1)
     with pytest.raises(GlocalError, match="must bring all to one size"):
         jobs.image_features(loose, image_set({"kind": "folder", "folder": str(folder)}), tmp_path / "x")
 
@@ -342,7 +342,7 @@ def test_a_named_set_that_is_not_whole(tmp_path, monkeypatch):
     row = {"kind": "folder", "folder": str(tmp_path), "options": {}, "superclasses": "", "images": "3"}
     monkeypatch.setattr(image_sets, "image_registry", lambda: {"three": row})
     paint(tmp_path / "a.png"), paint(tmp_path / "b.png")
-    with pytest.raises(GlocalError, match=r"three: .* holds 2 pictures, the set has 3"):
+    with pytest.raises(GlocalError, match=r"three: .* holds 2 images, the set has 3"):
         image_set("three", "three")
     paint(tmp_path / "c.png")
     assert len(image_set("three")) == 3
@@ -353,7 +353,7 @@ def test_the_lists_of_a_partition(folder, tmp_path):
     spec = {"kind": "folder", "folder": str(folder), "only": str(tmp_path / "part.txt"), "label": "path"}
     assert list(image_set(spec).rows["picture"]) == ["cat/b.png", "dog/c.png"]
     (tmp_path / "part.txt").write_text("cat/x.png\n")
-    with pytest.raises(GlocalError, match=r'lists "cat/x\.png", which is not among the pictures'):
+    with pytest.raises(GlocalError, match=r'lists "cat/x\.png", which is not among the images'):
         image_set(spec)
 
 

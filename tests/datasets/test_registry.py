@@ -125,7 +125,7 @@ def test_an_address_that_nobody_answers_is_one_sentence(house):
     assert folder_of(path) == []
 
 
-@pytest.mark.parametrize("first, reason", [("/none", "HTTP 404"), ("/short", "the connection broke off")])
+@pytest.mark.parametrize("first, reason", [("/none", "HTTP 404"), ("/short", "the connection was interrupted")])
 def test_each_address_has_a_short_reason(house, server, first, reason):
     house(first, "/none")
     with pytest.raises(GlocalError) as error:

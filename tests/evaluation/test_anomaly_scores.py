@@ -29,8 +29,8 @@ def blobs(seed=0, n=60, p=5):
     return x / np.linalg.norm(x, axis=1, keepdims=True), y
 
 
-def aurocs(*data, **how):
-    return {r["normal_class"]: r["auroc"] for r in anomaly_scores.by_class(*data, **how)}
+def aurocs(*data, **kwargs):
+    return {r["normal_class"]: r["auroc"] for r in anomaly_scores.by_class(*data, **kwargs)}
 
 
 def cos(*degrees):
@@ -77,18 +77,18 @@ def test_every_distance_by_hand():
         euclidean=[(1 + 2**0.5) / 2, (5 + 72**0.5) / 2],  # distances 2^.5, 18^.5, 1 and 89^.5, 5, 72^.5
     )
     for distance, score in expected.items():
-        found = anomaly_scores.scores(train, None, test, mode="set", k=2, distance=distance)
-        np.testing.assert_allclose(found, [score], err_msg=distance)
+        result = anomaly_scores.scores(train, None, test, mode="set", k=2, distance=distance)
+        np.testing.assert_allclose(result, [score], err_msg=distance)
 
 
 def test_euclidean_distance_far_from_the_origin_keeps_its_digits():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 8))
     truth = np.sort(np.linalg.norm(x[:20, None] - x[None, 20:], axis=2), axis=1)[:, :5].mean(1)
-    far = (x + 1000).astype(np.float32)  # an offset of 1,000 costs the features themselves 6e-5
-    found = anomaly_scores.scores(far[20:], None, far[:20], mode="set", distance="euclidean")[0]
-    np.testing.assert_allclose(found, truth, rtol=1e-3)
-    same = anomaly_scores.scores(far, None, far, mode="set", k=1, distance="euclidean")[0]
+    shifted = (x + 1000).astype(np.float32)  # an offset of 1,000 costs the features themselves 6e-5
+    result = anomaly_scores.scores(shifted[20:], None, shifted[:20], mode="set", distance="euclidean")[0]
+    np.testing.assert_allclose(result, truth, rtol=1e-3)
+    same = anomaly_scores.scores(shifted, None, shifted, mode="set", k=1, distance="euclidean")[0]
     assert (same >= 0).all() and same.max() < 1e-2  # an image's distance to itself
 
 
@@ -143,10 +143,10 @@ def test_in_blocks_as_by_the_reading_copy(seed, n, t, k, rows, block, mode, dist
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nearest, "ROWS", rows)
         patch.setattr(nearest, "BLOCK", block)
-        found = anomaly_scores.scores(train.astype(kind), y, test.astype(kind), mode=mode, k=k, distance=distance)
-    assert found.dtype == kind
+        result = anomaly_scores.scores(train.astype(kind), y, test.astype(kind), mode=mode, k=k, distance=distance)
+    assert result.dtype == kind
     precise = 1e-7 if kind == np.float64 else 5e-3 if distance == "euclidean" else 1e-5
-    np.testing.assert_allclose(found, by_reading(train, y, test, mode, k, distance), rtol=precise, atol=precise)
+    np.testing.assert_allclose(result, by_reading(train, y, test, mode, k, distance), rtol=precise, atol=precise)
 
 
 @pytest.mark.parametrize("mode", anomaly_scores.MODES)
@@ -190,10 +190,10 @@ def test_classes_of_all_sizes_cost_hardly_more(monkeypatch):
     monkeypatch.setattr(nearest, "BLOCK", 32 * 40)
     x, y = blobs(n=300)[0], np.repeat(np.arange(24), np.arange(24) + 1)  # classes of 1 ... 24 images
     with Watch() as seen:
-        found = anomaly_scores.scores(x, y, x[:32], k=3)
+        result = anomaly_scores.scores(x, y, x[:32], k=3)
     assert max(seen.products) <= 32 * 40 and len(seen.products) < 16
     assert 32 * 300 <= sum(seen.products) < 1.15 * 32 * 300  # smaller classes are filled up to the largest beside them
-    np.testing.assert_allclose(found, by_reading(x, y, x[:32], "one-vs-rest", 3, "cosine"))
+    np.testing.assert_allclose(result, by_reading(x, y, x[:32], "one-vs-rest", 3, "cosine"))
 
 
 # metrics
@@ -203,11 +203,11 @@ def test_metrics_by_hand():
     """Twenty normals, 1 ... 20: s = 19 lets 95 % of them pass. Anomalies at 25, 19.5 and, tied with s, 19."""
     score = np.append(np.arange(1.0, 21), [25, 19, 19.5])
     odd = np.arange(23) >= 20
-    found = detection.metrics(score, odd)
-    assert found["auroc"] == pytest.approx((20 + 18.5 + 19) / 60)
+    result = detection.metrics(score, odd)
+    assert result["auroc"] == pytest.approx((20 + 18.5 + 19) / 60)
     # from the top: 25 (odd), 20, 19.5 (odd), 19 with 19 (odd): precision 1, 2 of 3, 3 of 5, a third of the anomalies each
-    assert found["aupr"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
-    assert found["fpr95"] == pytest.approx(1 / 3)
+    assert result["aupr"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert result["fpr95"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("normals, passing", [(1, 1), (10, 10), (19, 19), (20, 19), (21, 20), (40, 38), (100, 95), (60, 57)])
@@ -230,13 +230,13 @@ def test_redrawn_images_are_measured_as_if_they_were_written_out(seed):
     rng = np.random.default_rng(seed)
     odd = rng.permutation(np.arange(30) < 9)
     score = rng.integers(12, size=30) + 2.0 * odd
-    found = detection.resampled(score, odd, draws=5, seed=seed)
+    result = detection.resampled(score, odd, draws=5, seed=seed)
     rng, counts = np.random.default_rng(seed), np.empty((5, 30), int)
     for kind in (odd, ~odd):
         counts[:, kind] = rng.multinomial(kind.sum(), np.full(kind.sum(), 1 / kind.sum()), 5)
     for i, count in enumerate(counts):
         written = detection.metrics(np.repeat(score, count), np.repeat(odd, count))
-        assert {name: values[i] for name, values in found.items()} == pytest.approx(written)
+        assert {name: values[i] for name, values in result.items()} == pytest.approx(written)
 
 
 def test_intervals_over_images_cover_chance_as_often_as_they_say():
@@ -267,13 +267,13 @@ def test_a_test_set_of_one_kind_is_named(kind, name):
 def test_by_hand():
     """Normals at 0 and 10 degrees; tested at 5 (normal), 60 (normal!), 30 and 90 (not): three of four pairs are right."""
     train, test = on_circle(0, 10, 200), on_circle(5, 60, 30, 90)
-    found = anomaly_scores.by_class(train, np.array([0, 0, 1]), test, np.array([0, 0, 1, 1]), k=1)
+    result = anomaly_scores.by_class(train, np.array([0, 0, 1]), test, np.array([0, 0, 1, 1]), k=1)
     # class 1, at 200 degrees: distances 165, 140 (class 0) and 170, 110 (class 1): two of four pairs
-    assert [r["auroc"] for r in found] == [0.75, 0.5]
+    assert [r["auroc"] for r in result] == [0.75, 0.5]
     # from the top: 90, 60 (normal), 30; then 5, 30 against 60, 90: 1, 2 of 3; and for class 1: 5 is odd, 60 is third
-    assert [r["aupr"] for r in found] == pytest.approx([(1 + 2 / 3) / 2, (1 / 2 + 2 / 3) / 2])
-    assert [r["fpr95"] for r in found] == [0.5, 1]
-    assert [(r["normal_class"], r["normals"], r["anomalies"]) for r in found] == [(0, 2, 2), (1, 2, 2)]
+    assert [r["aupr"] for r in result] == pytest.approx([(1 + 2 / 3) / 2, (1 / 2 + 2 / 3) / 2])
+    assert [r["fpr95"] for r in result] == [0.5, 1]
+    assert [(r["normal_class"], r["normals"], r["anomalies"]) for r in result] == [(0, 2, 2), (1, 2, 2)]
 
 
 def test_reverse_swaps_the_sides():
@@ -286,12 +286,12 @@ def test_reverse_swaps_the_sides():
 
 def test_reverse_leaves_one_class_out_of_many():
     x, y = blobs()
-    found = anomaly_scores.by_class(x, y, x[::2], y[::2], mode="reverse", k=3)
+    result = anomaly_scores.by_class(x, y, x[::2], y[::2], mode="reverse", k=3)
     s = x[::2] @ x.T
     for c in range(3):
         nearest = np.sort(s[:, y != c], axis=1)[:, -3:].mean(1)
-        assert found[c]["auroc"] == roc_auc_score(y[::2] == c, -nearest)
-        assert (found[c]["normals"], found[c]["anomalies"]) == (20, 10)
+        assert result[c]["auroc"] == roc_auc_score(y[::2] == c, -nearest)
+        assert (result[c]["normals"], result[c]["anomalies"]) == (20, 10)
 
 
 def test_shift_is_one_class_against_the_rest():
@@ -302,14 +302,14 @@ def test_shift_is_one_class_against_the_rest():
 
 def test_one_set_against_another():
     """Normals at 0 and 10; tested at 5 and 60 against 30 and 90: as class 0 above."""
-    found = anomaly_scores.against(on_circle(0, 10), on_circle(5, 60), on_circle(30, 90), k=1)
+    result = anomaly_scores.against(on_circle(0, 10), on_circle(5, 60), on_circle(30, 90), k=1)
     classes = anomaly_scores.by_class(on_circle(0, 10, 200), [0, 0, 1], on_circle(5, 60, 30, 90), [0, 0, 1, 1], k=1)[0]
-    assert {k: found[k] for k in ("auroc", "aupr", "fpr95", "normals", "anomalies")} == {
-        k: classes[k] for k in found if k in classes
+    assert {k: result[k] for k in ("auroc", "aupr", "fpr95", "normals", "anomalies")} == {
+        k: classes[k] for k in result if k in classes
     }
-    assert found["auroc"] == 0.75 and set(found["resampled"]["auroc"]) == {0, 0.5, 0.75, 1}
-    far = anomaly_scores.against([[0.0, 0]], [[1.0, 0], [0, 4]], [[2.0, 0], [3, 0]], distance="euclidean")
-    assert far["auroc"] == 0.5  # 2 and 3 against 1 and 4
+    assert result["auroc"] == 0.75 and set(result["resampled"]["auroc"]) == {0, 0.5, 0.75, 1}
+    euclidean = anomaly_scores.against([[0.0, 0]], [[1.0, 0], [0, 4]], [[2.0, 0], [3, 0]], distance="euclidean")
+    assert euclidean["auroc"] == 0.5  # 2 and 3 against 1 and 4
 
 
 def test_classes_of_one_side_only_are_left_out():
@@ -317,9 +317,9 @@ def test_classes_of_one_side_only_are_left_out():
     assert list(aurocs(x[y != 2], y[y != 2], x[y != 1], y[y != 1])) == [0]
     assert anomaly_scores.by_class(x[y == 1], y[y == 1], x[y != 1], y[y != 1]) == []
     # in reverse a class without test images is normal all the same: as by the reference implementation
-    found = aurocs(x, y, x[y != 1], y[y != 1], mode="reverse")
+    result = aurocs(x, y, x[y != 1], y[y != 1], mode="reverse")
     score = by_reading(x, y, x[y != 1], "reverse", 5, "cosine")
-    assert found == {c: roc_auc_score(y[y != 1] == c, score[c]) for c in (0, 2)}
+    assert result == {c: roc_auc_score(y[y != 1] == c, score[c]) for c in (0, 2)}
 
 
 # symmetries
@@ -329,22 +329,22 @@ def test_classes_of_one_side_only_are_left_out():
 @settings(max_examples=25, deadline=None)
 def test_scale_and_rotation_change_nothing(seed, k, scale, mode):
     x, y = blobs(seed)
-    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
     long = np.random.default_rng(seed).uniform(0.1, 10, (30, 1))
     plain = anomaly_scores.scores(x[:30], y[:30], x[30:], mode=mode, k=k)
-    moved = anomaly_scores.scores(scale * x[:30] @ turn, y[:30], long * x[30:] @ turn, mode=mode, k=k)
+    moved = anomaly_scores.scores(scale * x[:30] @ rotation, y[:30], long * x[30:] @ rotation, mode=mode, k=k)
     np.testing.assert_allclose(moved, plain, atol=1e-12)
     both = [
         anomaly_scores.scores(a, y[:30], b, mode=mode, k=k, distance="euclidean")
-        for a, b in ((x[:30], x[30:]), (x[:30] @ turn + 3, x[30:] @ turn + 3))
+        for a, b in ((x[:30], x[30:]), (x[:30] @ rotation + 3, x[30:] @ rotation + 3))
     ]
     np.testing.assert_allclose(*both, atol=1e-6)
 
 
 def test_on_the_unit_sphere_all_distances_agree_for_one_neighbour():
     x, y = blobs()
-    found = [anomaly_scores.by_class(x[:30], y[:30], x[30:], y[30:], k=1, distance=d) for d in anomaly_scores.DISTANCES]
-    assert found[0] == found[1] == found[2]
+    result = [anomaly_scores.by_class(x[:30], y[:30], x[30:], y[30:], k=1, distance=d) for d in anomaly_scores.DISTANCES]
+    assert result[0] == result[1] == result[2]
 
 
 @given(seeds)
@@ -352,8 +352,8 @@ def test_on_the_unit_sphere_all_distances_agree_for_one_neighbour():
 def test_monotone_maps_of_the_score_change_nothing(seed):
     x, y = blobs(seed)
     score, odd = anomaly_scores.scores(x[:30], y[:30], x[30:])[0], y[30:] != 0
-    found = [detection.metrics(f(score), odd) for f in (lambda s: s, np.exp, lambda s: s**3, lambda s: np.arccos(-s))]
-    assert all(f == found[0] for f in found)
+    result = [detection.metrics(f(score), odd) for f in (lambda s: s, np.exp, lambda s: s**3, lambda s: np.arccos(-s))]
+    assert all(f == result[0] for f in result)
     drawn = [detection.resampled(f(score), odd, draws=20)["aupr"].tolist() for f in (np.exp, np.arctan)]
     assert drawn[0] == drawn[1]
 
@@ -404,8 +404,8 @@ def test_moved_by_hand():
     before, after = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1.0, 9.0, 2.0, 2.0])
     np.testing.assert_allclose(detection.percentiles(before), [12.5, 37.5, 62.5, 87.5])
     np.testing.assert_allclose(detection.percentiles(after), [12.5, 87.5, 50, 50])  # ties share their place
-    found = detection.moved(before, after, np.array([False, True, False, False]))
-    np.testing.assert_allclose(found, [0, 50, 12.5, 37.5])
+    result = detection.moved(before, after, np.array([False, True, False, False]))
+    np.testing.assert_allclose(result, [0, 50, 12.5, 37.5])
 
 
 @given(seeds, st.integers(2, 40))
@@ -476,11 +476,11 @@ def test_scores_follow_the_scale_of_the_features(seed, scale, distance, mode):
     expected = anomaly_scores.scores(x[:30], labels, x[30:], mode=mode, distance=distance)
     power = dict(cosine=0, euclidean=1, dot=2)[distance]
     try:
-        found = anomaly_scores.scores(scale * x[:30], labels, scale * x[30:], mode=mode, distance=distance)
+        result = anomaly_scores.scores(scale * x[:30], labels, scale * x[30:], mode=mode, distance=distance)
     except GlocalError as error:
         assert distance == "dot" and not 1e-150 < scale < 1e150 and "\n" not in str(error)
     else:
-        np.testing.assert_allclose(found, expected * float(scale) ** power, rtol=1e-6)
+        np.testing.assert_allclose(result, expected * float(scale) ** power, rtol=1e-6)
 
 
 @pytest.mark.parametrize("distance", anomaly_scores.DISTANCES)
@@ -488,7 +488,7 @@ def test_scores_of_float32_features_at_its_limits(distance):
     x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     expected = anomaly_scores.scores(x[:30], None, x[30:], mode="set", distance=distance).astype(np.float64)
     for scale in (1e-35, 1e35):
-        found = anomaly_scores.scores(
+        result = anomaly_scores.scores(
             *(np.float32(scale) * x[:30], None, np.float32(scale) * x[30:]), mode="set", distance=distance
         )
-        np.testing.assert_allclose(found, expected * scale ** dict(cosine=0, euclidean=1, dot=2)[distance], rtol=1e-4)
+        np.testing.assert_allclose(result, expected * scale ** dict(cosine=0, euclidean=1, dot=2)[distance], rtol=1e-4)

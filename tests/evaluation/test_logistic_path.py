@@ -25,7 +25,7 @@ def clusters(n=60, p=7, classes=4, distance=1.0, seed=0):
 
 
 def probabilities(images, w, x):
-    return torch.softmax(images.turn(x) @ w.T, 1).numpy()
+    return torch.softmax(images.project(x) @ w.T, 1).numpy()
 
 
 def naive_objective(w, b, x, y, c):
@@ -52,7 +52,7 @@ def test_every_fit_of_the_path_is_scikit_learns(n, p):
     for c, w in zip(PATH, images.fit_path(PATH), strict=True):
         truth = LogisticRegression(C=c, tol=1e-10, max_iter=10000).fit(x, y)
         np.testing.assert_allclose(probabilities(images, w, other), truth.predict_proba(other), atol=1e-4)
-        assert (images.predict(w, images.turn(other)) == truth.predict(other)).all()
+        assert (images.predict(w, images.project(other)) == truth.predict(other)).all()
 
 
 def test_a_fit_minimises_the_reading_copy():
@@ -71,10 +71,10 @@ def test_rotations_shifts_and_the_order_of_images_change_nothing(seed):
     """Also for weak penalties: the limit of an unregularised fit does not know the axes either."""
     rng = np.random.default_rng(seed)
     x, y = clusters(seed=seed % 1000)
-    turn, order = np.linalg.qr(rng.normal(size=(7, 7)))[0], rng.permutation(len(x))
-    plain, moved = Images(x, y), Images((x @ turn + 2.0)[order], y[order])
+    rotation, order = np.linalg.qr(rng.normal(size=(7, 7)))[0], rng.permutation(len(x))
+    plain, moved = Images(x, y), Images((x @ rotation + 2.0)[order], y[order])
     for a, b in zip(plain.fit_path([1.0, 1e4]), moved.fit_path([1.0, 1e4]), strict=True):
-        np.testing.assert_allclose(probabilities(plain, a, x), probabilities(moved, b, x @ turn + 2.0), atol=1e-4)
+        np.testing.assert_allclose(probabilities(plain, a, x), probabilities(moved, b, x @ rotation + 2.0), atol=1e-4)
 
 
 @pytest.mark.parametrize("together", [3, 1], ids=["side by side", "one by one"])
@@ -110,7 +110,7 @@ def test_folds_path_says_which_images_are_right(monkeypatch, together):
             truth = LogisticRegression(C=c, tol=1e-10, max_iter=10000).fit(x[folds != k], y[folds != k])
             np.testing.assert_array_equal(correct[folds == k], truth.predict(x[folds == k]) == y[folds == k])
             scores.append(truth.decision_function(x))
-        ours = images.turn(x) @ weights.T
+        ours = images.project(x) @ weights.T
         ours = (ours - ours.mean(1, keepdim=True)).numpy()
         np.testing.assert_allclose(ours, np.mean(scores, 0) - np.mean(scores, (0, 2))[:, None], rtol=2e-2, atol=2e-2)
 
@@ -127,7 +127,7 @@ def test_the_inverse_hessian_is_exact_where_classes_are_apart():
     """With one image a class and no curvature but the classes' own, diagonal plus own images is the whole Hessian block."""
     x, y = clusters(4, 7)
     fits = Fits(Images(x, y), torch.ones(1, 4, dtype=torch.bool))
-    fits.used = fits.x.shape[1]  # every direction walks
+    fits.n_active = fits.x.shape[1]  # every direction is active
     fits.right, penalty = torch.tensor([[0.9, 0.8, 0.85, 0.95]]), torch.full((1, 1, 4), 0.3)
     fits.wrong, fits.residual = 1 - fits.right, torch.zeros(1, 4, 4)
     fits.residual[0, fits.y, fits.rows] = -0.25 * (fits.wrong * (2 - fits.right))[0].sqrt()  # no curvature but their own
@@ -148,16 +148,16 @@ def narrow(seed=0):
 
 
 def test_directions_join_when_c_is_large_enough_for_them():
-    """Narrow ones rest where C is small, join where it is large, and are never missed: scikit-learn's answers throughout."""
+    """Narrow directions are inactive at small C, active at large C, none is missing: scikit-learn's predictions throughout."""
     x, y, other = narrow()
     images, values = Images(x, y), [1e-2, 1.0, 1e6]
     fits, used = Fits(images, torch.ones(1, 200, dtype=torch.bool)), []
     for c in values:
         w = fits.solve(c, 3e-8, 1000)[0]
-        used.append(fits.used)
-        assert w.shape == (4, 11) and not w[:, fits.used :].any()
+        used.append(fits.n_active)
+        assert w.shape == (4, 11) and not w[:, fits.n_active :].any()
         truth = LogisticRegression(C=c, tol=1e-10, max_iter=100000).fit(x, y)
-        assert (images.predict(w, images.turn(other)) == truth.predict(other)).mean() > 0.985
+        assert (images.predict(w, images.project(other)) == truth.predict(other)).mean() > 0.985
     assert used[0] == 5 and used[2] == 11  # the intercept is the first
 
 
@@ -168,7 +168,7 @@ def test_a_path_goes_on_as_it_went():
     for ahead in (True, False):
         fits = Fits(images, torch.ones(1, 200, dtype=torch.bool))
         for c in [1.0, 10.0, 100.0, 1e3, 1e4]:
-            fits.far &= ahead
+            fits.extrapolate &= ahead
             w = fits.solve(c, 3e-8, 1000)[0]
         count.append(fits.evaluations)
         ends.append(probabilities(images, w, x))
@@ -194,7 +194,7 @@ def test_every_tensor_is_made_where_the_images_are():
         images = Images(x, y, "cpu")
         *_, (correct, _, weights) = images.folds_path(PATH, np.arange(60) % 3)
         *_, w = images.fit_path(PATH, weights)
-        assert correct.any() and images.predict(w, images.turn(x)).shape == (60,)
+        assert correct.any() and images.predict(w, images.project(x)).shape == (60,)
 
 
 @pytest.mark.parametrize("tol", [1e-12, 1e-6])

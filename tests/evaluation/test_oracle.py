@@ -20,9 +20,9 @@ def test_compare_by_hand():
     ]
     columns = ["objective", "setting", "chosen", "auroc"]
     table = pd.DataFrame(rows, columns=columns).assign(dataset="d", mode="shift")
-    found = oracle.compare(table).set_index("objective")
-    assert found.loc["naive", ["settings", "chosen", "oracle", "oracle_setting"]].tolist() == [2, 0.6, 0.7, "lam 1"]
-    assert found.loc["glocal", ["chosen", "oracle", "oracle_setting"]].tolist() == [0.8, 0.8, "lam 1"]
+    result = oracle.compare(table).set_index("objective")
+    assert result.loc["naive", ["settings", "chosen", "oracle", "oracle_setting"]].tolist() == [2, 0.6, 0.7, "lam 1"]
+    assert result.loc["glocal", ["chosen", "oracle", "oracle_setting"]].tolist() == [0.8, 0.8, "lam 1"]
     assert list(oracle.compare(table.iloc[:0])) == list(oracle.compare(table))  # the demo has one setting an objective
 
 
@@ -51,9 +51,9 @@ def experiment(tmp_path, monkeypatch):
 
 
 def test_candidates_are_the_grid_on_the_first_fold(experiment):
-    found = oracle.candidates(experiment)
-    assert [(c["setting"], c["chosen"]) for c in found] == [({"lam": 1.0}, False), ({"lam": 0.1}, True)]
+    result = oracle.candidates(experiment)
+    assert [(c["setting"], c["chosen"]) for c in result] == [({"lam": 1.0}, False), ({"lam": 0.1}, True)]
     x = np.asarray(experiment.features().x)
-    mapped = [c["align"](x) for c in found]
+    mapped = [c["align"](x) for c in result]
     np.testing.assert_allclose([np.linalg.norm(m, axis=1) for m in mapped], 1, rtol=1e-5)
     assert np.abs(mapped[0] - mapped[1]).max() > 1e-3  # two settings, two maps

@@ -13,8 +13,8 @@ LABELS = np.random.default_rng(0).permutation(np.repeat(["ant", "bee", "cat", "d
 HOW = {"values": [1.0], "folds": 5}
 
 
-def repetitions(x, y, test_x=None, test_y=None, numbers=range(3), **how):
-    return [r for n in numbers for r in repetition.repetition(x, y, test_x, test_y, number=n, **HOW | how)]
+def repetitions(x, y, test_x=None, test_y=None, numbers=range(3), **kwargs):
+    return [r for n in numbers for r in repetition.repetition(x, y, test_x, test_y, number=n, **HOW | kwargs)]
 
 
 class Spy:
@@ -33,14 +33,14 @@ class Spy:
 
 def test_train_and_test_never_overlap_and_the_test_is_the_same_for_all_shots(monkeypatch):
     spy, x = Spy(monkeypatch), np.arange(len(LABELS), dtype=float)[:, None]
-    found = repetitions(x, LABELS, shots=[1, 2, 5])
-    assert len(found) == 9 and [(r["shots"], r["repetition"]) for r in found[:4]] == [(1, 0), (2, 0), (5, 0), (1, 1)]
-    for record, train, test in zip(found, spy.trained, spy.tested, strict=True):
+    result = repetitions(x, LABELS, shots=[1, 2, 5])
+    assert len(result) == 9 and [(r["shots"], r["repetition"]) for r in result[:4]] == [(1, 0), (2, 0), (5, 0), (1, 1)]
+    for record, train, test in zip(result, spy.trained, spy.tested, strict=True):
         assert not set(train) & set(test)
         assert record["n_train"] == len(train) == 4 * record["shots"] and record["n_test"] == len(test) == 77 - 20
         assert record["classes"] == 4 and record["images"].sum() == 57
     for number in range(3):
-        tests = [set(t) for r, t in zip(found, spy.tested, strict=True) if r["repetition"] == number]
+        tests = [set(t) for r, t in zip(result, spy.tested, strict=True) if r["repetition"] == number]
         assert tests[0] == tests[1] == tests[2]
 
 
@@ -122,8 +122,8 @@ def test_tip_adapter_is_left_out_where_there_is_no_text():
 @settings(max_examples=20, deadline=None)
 def test_features_of_another_scale_are_refused(scale):
     x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
-    how = dict(number=0, shots=[2], values=[1.0], folds=2)
+    kwargs = dict(number=0, shots=[2], values=[1.0], folds=2)
     with pytest.raises(GlocalError, match=r"^few-shot pool: the largest value of the features is [^\n]+ unit norm [^\n]+\.$"):
-        repetition.repetition(scale * x, y, x, y, **how)
+        repetition.repetition(scale * x, y, x, y, **kwargs)
     with pytest.raises(GlocalError, match=r"^few-shot test: the largest value of the features is "):
-        repetition.repetition(x, y, scale * x, y, **how)
+        repetition.repetition(x, y, scale * x, y, **kwargs)

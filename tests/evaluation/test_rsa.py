@@ -51,7 +51,7 @@ def test_the_weighted_correlation_is_that_of_repeated_pairs():
 def test_the_interval_of_rsa_is_that_of_resampled_objects():
     a, b = similarities(0, n=15), similarities(0, n=15, p=5)
     value, low, high = rsa.rsa_interval(a, b, draws=50, seed=3)
-    rng, found = np.random.default_rng(3), []
+    rng, result = np.random.default_rng(3), []
     r, c = np.triu_indices(15, k=1)
     rank_a, rank_b = np.zeros((15, 15)), np.zeros((15, 15))
     rank_a[r, c] = rank_a[c, r] = rankdata(a[r, c])
@@ -59,9 +59,9 @@ def test_the_interval_of_rsa_is_that_of_resampled_objects():
     for _ in range(50):
         i = rng.integers(15, size=15)
         pairs = [(i[s], i[t]) for s in range(15) for t in range(s) if i[s] != i[t]]
-        found.append(np.corrcoef([rank_a[p] for p in pairs], [rank_b[p] for p in pairs])[0, 1])
+        result.append(np.corrcoef([rank_a[p] for p in pairs], [rank_b[p] for p in pairs])[0, 1])
     assert value == rsa.rsa(a, b)
-    np.testing.assert_allclose([low, high], np.quantile(found, [0.025, 0.975]), rtol=1e-9)
+    np.testing.assert_allclose([low, high], np.quantile(result, [0.025, 0.975]), rtol=1e-9)
     assert low < value < high
 
 

@@ -99,8 +99,8 @@ def test_gains_put_folds_side_by_side():
 
 def test_by_class_sums_repetitions():
     table = statistics.by_class(records(), {("s-0", "t"): ["ant", "bee"], ("s-1", "t"): ["cat", "dog"]})
-    found = table.set_index(["transform", "class"])[["correct", "images"]]
-    assert found.loc[("glocal", "cat")].tolist() == [4, 6] and found.loc[("original", "ant")].tolist() == [0, 2]
+    result = table.set_index(["transform", "class"])[["correct", "images"]]
+    assert result.loc[("glocal", "cat")].tolist() == [4, 6] and result.loc[("original", "ant")].tolist() == [0, 2]
     assert len(table) == 8
 
 

@@ -22,10 +22,10 @@ def rotation(seed, p=6):
 
 def test_nearest_is_the_sorted_loop():
     x = features(0)
-    found = geometry.nearest(x, 5)
+    result = geometry.nearest(x, 5)
     for i in range(len(x)):
         cosine = {j: x[i] @ x[j] / np.linalg.norm(x[i]) / np.linalg.norm(x[j]) for j in range(len(x)) if j != i}
-        assert set(found[i].tolist()) == set(sorted(cosine, key=cosine.get)[-5:])
+        assert set(result[i].tolist()) == set(sorted(cosine, key=cosine.get)[-5:])
 
 
 @given(SEEDS, st.floats(0.1, 10))
@@ -55,8 +55,8 @@ def test_float32_features_at_its_limits():
 
 def test_unrelated_features_share_neighbours_by_chance():
     k, n = 10, 201
-    found = [geometry.neighbour_overlap(features(s, n, 30), features(s + 100, n, 30), k) for s in range(5)]
-    assert np.mean(found) == pytest.approx(k / (n - 1), abs=0.01)
+    result = [geometry.neighbour_overlap(features(s, n, 30), features(s + 100, n, 30), k) for s in range(5)]
+    assert np.mean(result) == pytest.approx(k / (n - 1), abs=0.01)
 
 
 def test_overlap_by_hand_and_k_above_all():

@@ -9,7 +9,7 @@ from glocal.features.encoders import encoder
 from glocal.features.lite0 import fold
 
 # Pooled features of efficientnet-lite-pytorch 0.1.0, the network that the weight file was published with, for the noise
-# pictures below: columns 0, 2, 100, 900, then the sum and the length of each row. timm's agreed to the last bit.
+# images below: columns 0, 2, 100, 900, then the sum and the length of each row. timm's agreed to the last bit.
 REFERENCE = [
     [0.64638, 1.94892, 0.57078, 0.95785, 148.21169, 16.17954],
     [0.95720, 2.08671, 0.85376, 0.69893, 149.82584, 16.13110],
@@ -29,8 +29,8 @@ def noise():
 def test_features_equal_the_reference_package(lite, noise):
     z = lite(noise)  # (2, 1280)
     assert z.shape == (2, 1280) and z.dtype == torch.float32
-    found = torch.cat([z[:, [0, 2, 100, 900]], z.sum(1, keepdim=True), z.norm(dim=1, keepdim=True)], dim=1)
-    np.testing.assert_allclose(found, REFERENCE, rtol=1e-4, atol=1e-4)
+    result = torch.cat([z[:, [0, 2, 100, 900]], z.sum(1, keepdim=True), z.norm(dim=1, keepdim=True)], dim=1)
+    np.testing.assert_allclose(result, REFERENCE, rtol=1e-4, atol=1e-4)
 
 
 def test_a_picture_does_not_feel_its_batch(lite, noise):
@@ -39,13 +39,13 @@ def test_a_picture_does_not_feel_its_batch(lite, noise):
     alone = torch.cat([lite(more[i : i + 1]) for i in range(6)])
     assert (together - alone).abs().max() < 1e-4
     assert (together[[4, 2, 0, 5, 3, 1]] - shuffled).abs().max() < 1e-4
-    assert (together[0] - together[2]).abs().max() > 0.01  # and pictures do differ
+    assert (together[0] - together[2]).abs().max() > 0.01  # and images do differ
 
 
 def test_pictures_of_pil_and_arrays_give_the_same_and_are_cut_to_size(lite, noise):
     from PIL import Image
 
-    assert torch.equal(lite(noise), lite([Image.fromarray(picture) for picture in noise]))
+    assert torch.equal(lite(noise), lite([Image.fromarray(image) for image in noise]))
     wide = np.zeros((224, 300, 3), np.uint8)
     wide[:, 38:262] = noise[0]  # nothing is resized where the shorter side fits
     assert torch.equal(lite([wide]), lite(noise[:1]))
@@ -85,5 +85,5 @@ def test_folding_keeps_the_function(bias):
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 224, 224), np.uint8), np.zeros((224, 224, 3), np.float32), "a.jpg"])
 def test_other_pictures_are_refused(lite, bad):
-    with pytest.raises(GlocalError, match="pass PIL pictures or uint8"):
+    with pytest.raises(GlocalError, match="pass PIL images or uint8"):
         lite([bad])

@@ -23,11 +23,11 @@ def stem(request, tmp_path):
 def test_hdf5(stem, tmp_path):
     import h5py
 
-    found = store.read(stem)
+    result = store.read(stem)
     with h5py.File(export(stem, tmp_path / "out" / "x.h5")) as file:
-        np.testing.assert_array_equal(file["features"][:], found.x)
-        assert file["features"].dtype == found.x.dtype and json.loads(file.attrs["header"]) == found.header
-        for name, column in found.rows.items():
+        np.testing.assert_array_equal(file["features"][:], result.x)
+        assert file["features"].dtype == result.x.dtype and json.loads(file.attrs["header"]) == result.header
+        for name, column in result.rows.items():
             stored = file[f"rows/{name}"]
             values = stored.asstr()[:] if stored.dtype.kind == "O" else stored[:]
             assert list(values) == list(column)
@@ -36,12 +36,12 @@ def test_hdf5(stem, tmp_path):
 def test_safetensors(stem, tmp_path):
     from safetensors import safe_open
 
-    found = store.read(stem)
+    result = store.read(stem)
     with safe_open(export(stem, tmp_path / "x.safetensors"), "numpy") as file:
-        np.testing.assert_array_equal(file.get_tensor("features"), found.x)
-        assert json.loads(file.metadata()["header"]) == found.header
-        table = pd.read_csv(io.StringIO(file.metadata()["rows"]), dtype=found.header["columns"], keep_default_na=False)
-        pd.testing.assert_frame_equal(table, found.rows)
+        np.testing.assert_array_equal(file.get_tensor("features"), result.x)
+        assert json.loads(file.metadata()["header"]) == result.header
+        table = pd.read_csv(io.StringIO(file.metadata()["rows"]), dtype=result.header["columns"], keep_default_na=False)
+        pd.testing.assert_frame_equal(table, result.rows)
 
 
 def test_another_suffix_is_refused_and_nothing_is_left(stem, tmp_path):

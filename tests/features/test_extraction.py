@@ -1,4 +1,4 @@
-"""Extraction: rows in order, nothing encoded twice, and a killed run that ends with the same bytes."""
+"""Extraction: rows in order, nothing encoded twice, and an interrupted run that ends with the same bytes."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from glocal.features import extraction, store
 HEADER = {"encoder": "toy", "digest": "0", "preprocessing": "none"}
 
 
-def pictures(n=23):
+def images_of_noise(n=23):
     return np.random.default_rng(1).integers(0, 256, (n, 4, 4, 3), dtype=np.uint8)
 
 
@@ -31,7 +31,7 @@ def encode(images):
 
 
 class Counting:
-    """`encode` that counts its pictures and fails when it meets the picture `fail_at`."""
+    """`encode` that counts its images and fails when it meets the image `fail_at`."""
 
     def __init__(self, fail_at=None):
         self.seen, self.fail_at, self.lock = 0, fail_at, threading.Lock()
@@ -50,9 +50,9 @@ def files(stem):
 
 @pytest.mark.parametrize("batch", [1, 4, 23, 64])
 def test_extraction_keeps_rows_in_order(tmp_path, batch):
-    images = pictures()
-    found = extraction.extract(images, encode, tmp_path / "x", rows(23), HEADER, batch)
-    np.testing.assert_array_equal(found.x, encode(images))
+    images = images_of_noise()
+    result = extraction.extract(images, encode, tmp_path / "x", rows(23), HEADER, batch)
+    np.testing.assert_array_equal(result.x, encode(images))
     store.read(tmp_path / "x")
     assert not list(tmp_path.glob("*part*"))
 
@@ -67,15 +67,15 @@ def test_lazy_slices_like_the_list(n, batch, start):
 
 def test_a_finished_set_is_not_encoded_again(tmp_path):
     first = Counting()
-    extraction.extract(pictures(), first, tmp_path / "x", rows(23), HEADER, 4)
+    extraction.extract(images_of_noise(), first, tmp_path / "x", rows(23), HEADER, 4)
     second = Counting()
-    extraction.extract(pictures(), second, tmp_path / "x", rows(23), HEADER, 4)
+    extraction.extract(images_of_noise(), second, tmp_path / "x", rows(23), HEADER, 4)
     assert (first.seen, second.seen) == (23, 0)
 
 
 @pytest.mark.parametrize("change", ["digest", "rows", "dtype", "damage"])
 def test_what_no_longer_fits_is_encoded_again(tmp_path, change):
-    extraction.extract(pictures(), encode, tmp_path / "x", rows(23), HEADER, 4)
+    extraction.extract(images_of_noise(), encode, tmp_path / "x", rows(23), HEADER, 4)
     header, table, dtype = dict(HEADER), rows(23), "float32"
     if change == "digest":
         header["digest"] = "1"
@@ -86,27 +86,27 @@ def test_what_no_longer_fits_is_encoded_again(tmp_path, change):
     else:
         cut(tmp_path / "x.npy", 150)
     again = Counting()
-    found = extraction.extract(pictures(), again, tmp_path / "x", table, header, 4, dtype)
-    assert again.seen == 23 and found.x.dtype == dtype
-    pd.testing.assert_frame_equal(found.rows, table)
+    result = extraction.extract(images_of_noise(), again, tmp_path / "x", table, header, 4, dtype)
+    assert again.seen == 23 and result.x.dtype == dtype
+    pd.testing.assert_frame_equal(result.rows, table)
 
 
 def test_after_a_failure_it_goes_on_where_it_stopped(tmp_path):
-    images = pictures()
+    images = images_of_noise()
     images[17] = 255
     extraction.extract(images, encode, tmp_path / "whole", rows(23), HEADER, 4)
     with pytest.raises(RuntimeError):
         extraction.extract(images, Counting(fail_at=255), tmp_path / "x", rows(23), HEADER, 4)
     done = json.loads((tmp_path / "x.part.json").read_text())["done"]
     assert 0 < done <= 16 and not (tmp_path / "x.json").exists()
-    rest = Counting()
-    extraction.extract(images, rest, tmp_path / "x", rows(23), HEADER, 4)
-    assert rest.seen == 23 - done
+    resumed = Counting()
+    extraction.extract(images, resumed, tmp_path / "x", rows(23), HEADER, 4)
+    assert resumed.seen == 23 - done
     assert files(tmp_path / "x") == files(tmp_path / "whole")
 
 
 def test_a_part_of_other_work_is_not_continued(tmp_path):
-    images = pictures()
+    images = images_of_noise()
     images[17] = 255
     with pytest.raises(RuntimeError):
         extraction.extract(images, Counting(fail_at=255), tmp_path / "x", rows(23), HEADER, 4)
@@ -118,12 +118,12 @@ def test_a_part_of_other_work_is_not_continued(tmp_path):
 RUN = """
 import os, sys, time
 sys.path[:0] = [{here!r}, {here!r} + "/../support"]
-from test_extraction import HEADER, encode, extraction, pictures, rows
+from test_extraction import HEADER, encode, extraction, images_of_noise, rows
 def slow(images):
     os.write(1, b"batch\\n")  # in one piece: several threads are here at once
     time.sleep({pause})
     return encode(images)
-extraction.extract(pictures(), slow, {stem!r}, rows(23), HEADER, 1)
+extraction.extract(images_of_noise(), slow, {stem!r}, rows(23), HEADER, 1)
 print("done", flush=True)
 """
 
@@ -134,7 +134,7 @@ def start(stem, pause):
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
-    extraction.extract(pictures(), encode, tmp_path / "whole", rows(23), HEADER, 1)
+    extraction.extract(images_of_noise(), encode, tmp_path / "whole", rows(23), HEADER, 1)
     process = start(tmp_path / "x", pause=0.1)
     for _ in range(16):  # sixteen batches begun: with few threads, some are on disk
         assert process.stdout.readline() == "batch\n"
@@ -143,18 +143,18 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert (tmp_path / "x.part.npy").exists() and not (tmp_path / "x.json").exists()
-    rest = Counting()
-    extraction.extract(pictures(), rest, tmp_path / "x", rows(23), HEADER, 1)
-    assert 0 < rest.seen < 23
+    resumed = Counting()
+    extraction.extract(images_of_noise(), resumed, tmp_path / "x", rows(23), HEADER, 1)
+    assert 0 < resumed.seen < 23
     assert files(tmp_path / "x") == files(tmp_path / "whole")
 
 
 def test_two_runs_at_once_do_the_work_once(tmp_path):
     runs = [start(tmp_path / "x", pause=0.02) for _ in range(2)]
-    told = [run.communicate(timeout=120)[0] for run in runs]
-    assert all(run.returncode == 0 and text.endswith("done\n") for run, text in zip(runs, told, strict=True))
-    assert sum(text.count("batch") for text in told) == 23
-    np.testing.assert_array_equal(store.read(tmp_path / "x").x, encode(pictures()))
+    outputs = [run.communicate(timeout=120)[0] for run in runs]
+    assert all(run.returncode == 0 and text.endswith("done\n") for run, text in zip(runs, outputs, strict=True))
+    assert sum(text.count("batch") for text in outputs) == 23
+    np.testing.assert_array_equal(store.read(tmp_path / "x").x, encode(images_of_noise()))
 
 
 def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path):
@@ -163,7 +163,7 @@ def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path):
     before = torch.get_num_threads()
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        extraction.extract(pictures(), work, tmp_path / str(threads), rows(23), HEADER, 4)
+        extraction.extract(images_of_noise(), work, tmp_path / str(threads), rows(23), HEADER, 4)
         assert torch.get_num_threads() == threads  # left as it was found
     torch.set_num_threads(before)
     assert files(tmp_path / "1") == files(tmp_path / "3")
@@ -180,10 +180,10 @@ def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path):
 )
 def test_bad_encoder_output_is_named(tmp_path, made, message):
     with pytest.raises(GlocalError, match=message):
-        extraction.extract(pictures(8), made, tmp_path / "x", rows(8), HEADER, 4, "float16")
+        extraction.extract(images_of_noise(8), made, tmp_path / "x", rows(8), HEADER, 4, "float16")
 
 
 @pytest.mark.parametrize("n_images, n_rows", [(3, 4), (0, 0)])
 def test_unequal_or_no_pictures_are_refused(tmp_path, n_images, n_rows):
     with pytest.raises(GlocalError, match=f"{n_images} images and {n_rows} rows"):
-        extraction.extract(pictures(4)[:n_images], encode, tmp_path / "x", rows(n_rows), HEADER)
+        extraction.extract(images_of_noise(4)[:n_images], encode, tmp_path / "x", rows(n_rows), HEADER)

@@ -66,9 +66,9 @@ def test_headers_tell_models_apart_that_numbers_do_not(tmp_path):
 def test_a_summary_in_blocks_is_the_plain_one():
     x = np.random.default_rng(0).normal(3, 2, (100, 7)).astype(np.float32)
     for block in (1, 7, 100, 1000):
-        found = summary(x, block)
+        result = summary(x, block)
         expected = (x.mean(), x.std(), np.linalg.norm(x, axis=1).mean())
-        np.testing.assert_allclose([found["mean"], found["std"], found["length"]], expected, rtol=1e-5)
+        np.testing.assert_allclose([result["mean"], result["std"], result["length"]], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_a_summary_in_blocks_is_the_plain_one():
 )
 def test_the_check_of_an_extraction(change, verdict):
     x = np.random.default_rng(0).normal(0.003, 0.69, (1854, 64))
-    found = compare(change(x), x.mean(), x.std())
-    assert verdict in found["verdict"] and found["published_std"] == x.std()
+    result = compare(change(x), x.mean(), x.std())
+    assert verdict in result["verdict"] and result["published_std"] == x.std()
 
 
 def test_a_rectified_layer_is_told_from_one_that_is_not():
     x = np.random.default_rng(0).normal(0, 1, (100, 50))
     behind = np.maximum(x, 0) + 0.5
-    assert "published layer lies behind a ReLU" in compare(x, behind.mean(), behind.std())["verdict"]
+    assert "published layer is after a ReLU" in compare(x, behind.mean(), behind.std())["verdict"]
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e200])

@@ -66,7 +66,7 @@ def test_missing_weights_are_an_error(clip_folder, tmp_path):
 @pytest.mark.parametrize(
     "spec, words",
     [
-        ("open_clip:ViT-L-14:openai", "the model to name is ViT-L-14-quickgelu"),
+        ("open_clip:ViT-L-14:openai", "name the model ViT-L-14-quickgelu"),
         ("open_clip:ViT-L-14", "lacks the field weights; give a file or one of: .*laion2b_s32b_b82k"),
         ("open_clip:ViT-L-14:opnai", 'neither a file nor a tag. Did you mean "openai"'),
         ("open_clip:ViT-L-41:openai", 'Did you mean "ViT-L-1.*ViT-L-14'),
@@ -210,11 +210,11 @@ def test_a_file_of_clip_weights_needs_the_tag_whose_pictures_it_saw(tmp_path):
 
     (tmp_path / "w.pt").touch()
     check = lambda model, like: sources._check_clip(open_clip, model, str(tmp_path / "w.pt"), like)
-    with pytest.raises(GlocalError, match=r"a file does not say how pictures are prepared; add options.*laion400m_e32"):
+    with pytest.raises(GlocalError, match=r"a file does not store its preprocessing; add options.*laion400m_e32"):
         check("ViT-L-14", None)
-    file, how = check("ViT-L-14", "laion2b_s32b_b82k")  # trained on colours centred otherwise than all the others
-    assert file == str(tmp_path / "w.pt") and how["image_mean"] == how["image_std"] == (0.5, 0.5, 0.5)
-    with pytest.raises(GlocalError, match="the model to name is ViT-L-14-quickgelu"):
+    file, settings = check("ViT-L-14", "laion2b_s32b_b82k")  # trained on colours centred otherwise than all the others
+    assert file == str(tmp_path / "w.pt") and settings["image_mean"] == settings["image_std"] == (0.5, 0.5, 0.5)
+    with pytest.raises(GlocalError, match="name the model ViT-L-14-quickgelu"):
         check("ViT-L-14", "openai")
     assert check("roberta-ViT-B-32", "laion2b_s12b_b32k")[0] == file  # has one name only, whatever its activation
 
@@ -247,7 +247,7 @@ def test_layers_of_every_shape_become_rows(shape, token, ends):
 
 def test_a_layer_that_looks_at_the_whole_batch_is_refused(own, noise):
     e = encoder("my_model:crowd", "cpu")
-    with pytest.raises(GlocalError, match="other features beside other pictures"):
+    with pytest.raises(GlocalError, match="different features in different batches"):
         check_batches(e, np.stack([e.prepare(p) for p in noise]))
     steady = encoder({"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"}, "cpu")
     check_batches(steady, np.stack([steady.prepare(p) for p in noise]))
@@ -258,9 +258,9 @@ def test_a_layer_is_reached_from_several_threads(noise):
 
     e = encoder({"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"}, "cpu")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda p: e([p]), noise * 3))
-    torch.testing.assert_close(torch.cat(found[:4]), torch.cat(found[4:8]))
-    torch.testing.assert_close(torch.cat(found[:4]), torch.cat([e([p]) for p in noise]))
+        result = list(pool.map(lambda p: e([p]), noise * 3))
+    torch.testing.assert_close(torch.cat(result[:4]), torch.cat(result[4:8]))
+    torch.testing.assert_close(torch.cat(result[:4]), torch.cat([e([p]) for p in noise]))
 
 
 def test_a_layer_that_is_never_reached():
@@ -272,5 +272,5 @@ def test_a_layer_that_is_never_reached():
         def forward(self, x):
             return x.flatten(1)
 
-    with pytest.raises(GlocalError, match='never comes to the layer "unused"'):
+    with pytest.raises(GlocalError, match='never reaches the layer "unused"'):
         encoders.tap(Odd(), "unused", "odd")(torch.zeros(1, 2))

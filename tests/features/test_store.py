@@ -33,11 +33,11 @@ def test_what_is_written_is_read(tmp_path, dtype):
     )
     path = store.write(tmp_path / "model-v1.5", x, table, encoder="toy", layer="last")
     assert path == tmp_path / "model-v1.5.npy"
-    found = store.read(tmp_path / "model-v1.5")
-    assert isinstance(found.x, np.memmap) and found.x.dtype == dtype
-    np.testing.assert_array_equal(found.x, x)
-    pd.testing.assert_frame_equal(found.rows, table)
-    assert (found.header["n"], found.header["p"], found.header["layer"]) == (5, 3, "last")
+    result = store.read(tmp_path / "model-v1.5")
+    assert isinstance(result.x, np.memmap) and result.x.dtype == dtype
+    np.testing.assert_array_equal(result.x, x)
+    pd.testing.assert_frame_equal(result.rows, table)
+    assert (result.header["n"], result.header["p"], result.header["layer"]) == (5, 3, "last")
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [f"model-v1.5.{end}" for end in ("csv", "json", "npy")]
 
 
@@ -60,9 +60,9 @@ def test_a_table_without_types_in_its_header_is_read(tmp_path):
         (lambda f: (f / "x.npy").unlink(), r"x\.npy: no such file"),
         (lambda f: (f / "x.csv").unlink(), r"x\.csv: no such file"),
         (lambda f: (f / "x.json").unlink(), r"x\.json: no such file"),
-        (lambda f: cut(f / "x.npy", 140), r"x\.npy: damaged or cut short"),
-        (lambda f: cut(f / "x.npy", 40), r"x\.npy: damaged or cut short"),
-        (lambda f: cut(f / "x.npy", 0), r"x\.npy: damaged or cut short"),
+        (lambda f: cut(f / "x.npy", 140), r"x\.npy: damaged or truncated"),
+        (lambda f: cut(f / "x.npy", 40), r"x\.npy: damaged or truncated"),
+        (lambda f: cut(f / "x.npy", 0), r"x\.npy: damaged or truncated"),
         (lambda f: (f / "x.csv").write_text("code,fold\n1,0\n"), r"x\.csv: 1 rows for features of shape \(4, 3\)"),
         (lambda f: (f / "x.csv").write_text("code,fold\n1,a\n"), r"x\.csv: not the table that was written"),
         (lambda f: (f / "x.json").write_text("{"), r"x\.json: not valid JSON"),
@@ -155,8 +155,8 @@ def test_one_row_is_not_constant():
 def test_importing_needs_none_of_the_pipeline():
     modules = "features.store", "features.encoders", "features.extraction", "datasets.openmoji"
     code = f"import sys, {', '.join(f'glocal.{m}' for m in modules)}; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"timm", "torchvision", "pandas", "matplotlib", "resvg_py", "PIL"} & set(found)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"timm", "torchvision", "pandas", "matplotlib", "resvg_py", "PIL"} & set(result)
 
 
 @given(st.one_of(st.floats(39, 300), st.floats(-300, -39)).map(lambda e: 10.0**e))

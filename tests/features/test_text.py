@@ -11,7 +11,7 @@ from helpers import DEMO
 
 from glocal.errors import GlocalError
 from glocal.features import store, text
-from glocal.features.class_names import class_names, has_text, spoken
+from glocal.features.class_names import class_names, has_text, readable_name
 from glocal.features.encoders import encoder
 from glocal.workflow.experiment import Experiment
 
@@ -84,7 +84,7 @@ def test_templates_count(tower):
      ("x/owl", "x owl"), ("owl", "owl"), ("a", "a"), ("a {} of  it", "a {} of it")],
 )  # fmt: skip
 def test_labels_are_spoken(tower, label, said):
-    assert spoken(label) == said
+    assert readable_name(label) == said
     np.testing.assert_array_equal(text.class_embeddings(tower, [label]), text.class_embeddings(tower, [said]))
 
 
@@ -108,7 +108,7 @@ def test_only_the_weights_of_the_text_count_in_its_digest(tower, tmp_path, layer
         (lambda spec: text.class_embeddings({"source": "open_clip"}, ["owl"]), "open_clip has no model"),
         (lambda spec: text.class_embeddings("open_clip:local-dir:no/where", ["owl"]), "text of .*no/where: cannot be built"),
         (lambda spec: text.class_embeddings(spec, []), "0 class names, 7 templates"),
-        (lambda spec: text.class_embeddings(spec, ["owl"], ["a photo"]), '"a photo": has no place for the class name'),
+        (lambda spec: text.class_embeddings(spec, ["owl"], ["a photo"]), '"a photo": has no placeholder for the class name'),
     ],
 )
 def test_faults_are_named(spec, call, words):
@@ -132,7 +132,7 @@ def test_who_has_text(model, has):
 
 
 @pytest.mark.parametrize(
-    "rows, found",
+    "rows, result",
     [
         ({"class": ["owl", "apple_pie", "", "owl"]}, {"apple_pie": "apple pie", "owl": "owl"}),
         ({"class": [10, 2, 2, -1], "name": ["sea_lion", "ant", "ant", "ant"]}, {2: "ant", 10: "sea lion"}),
@@ -144,9 +144,9 @@ def test_who_has_text(model, has):
         ({"class": [1, 2], "name": ["ant", ""]}, None),
     ],
 )
-def test_names_of_classes(rows, found):
-    assert class_names(pd.DataFrame(rows), "class") == found
-    assert found is None or list(found) == sorted(found)
+def test_names_of_classes(rows, result):
+    assert class_names(pd.DataFrame(rows), "class") == result
+    assert result is None or list(result) == sorted(result)
 
 
 # -- features ----------------------------------------------------------------------------------------------------------
@@ -197,10 +197,10 @@ def test_extraction_writes_text_of_every_label_once(house, encoded, tower, capsy
     text.extract(e)
     made = {p.stem for p in e.stem("x").parent.glob("text-*.json")}
     assert made == {f"text-pictures-{label}" for label in ("class", "kind_of", "part")}
-    found = store.read(e.stem("text-pictures-kind_of"))
-    assert found.rows.to_dict("list") == {"class": ["bird", "insect"], "text": ["bird", "insect"]}
-    np.testing.assert_allclose(found.x, text.class_embeddings(tower, ["bird", "insect"]), atol=1e-5)
-    assert found.header["digest"] == tower.digest and found.header["templates"] == list(text.TEMPLATES)
+    result = store.read(e.stem("text-pictures-kind_of"))
+    assert result.rows.to_dict("list") == {"class": ["bird", "insect"], "text": ["bird", "insect"]}
+    np.testing.assert_allclose(result.x, text.class_embeddings(tower, ["bird", "insect"]), atol=1e-5)
+    assert result.header["digest"] == tower.digest and result.header["templates"] == list(text.TEMPLATES)
     assert "pictures: no text for the label code" in capsys.readouterr().out
     encoded.clear()
     text.extract(e)

@@ -50,7 +50,7 @@ def test_only_what_a_figure_asks_for_is_opened(folder):
 
 
 def test_the_demo_draws_its_own_and_names_whose_they_are():
-    rows = openmoji.pictures().iloc[[5, 3]]
+    rows = openmoji.emojis().iloc[[5, 3]]
     found = thumbnails.of(SimpleNamespace(config={"source": "demo"}, settings={}), "objects", rows)
     np.testing.assert_array_equal(found[1], openmoji.rasterise(rows["picture"].iloc[1]))
     assert len(found) == 2 and "OpenMoji" in found.credit
@@ -87,6 +87,6 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch, folder, capsys)
     def offline(*_):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr(image_sets, "at_hand", offline)
+    monkeypatch.setattr(image_sets, "on_disk", offline)
     assert thumbnails.of(experiment(folder), "mine", pd.DataFrame({"picture": ["cat/0.png"]})) is None
     assert "no route" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Compile every kernel for a card that need not be there, and print what it takes of it, as JSON lines.
+"""Compile every kernel for a GPU that need not be present, and print its resource usage as JSON lines.
 
 python compile_kernels.py 90        sm_90; a line each kernel, precision, and with or without aligned sizes
 """
@@ -49,9 +49,9 @@ def usage(cubin: bytes) -> dict:
 
 if __name__ == "__main__":
     for precision in TYPES:
-        for kernel, *how in signatures(precision):
+        for kernel, *arguments in signatures(precision):
             for aligned in (True, False):
-                made = compiled(kernel, *how, int(sys.argv[1]), aligned)
+                made = compiled(kernel, *arguments, int(sys.argv[1]), aligned)
                 ptx, about = made.asm["ptx"], dict(kernel=kernel.__name__, precision=precision, aligned=aligned)
                 counts = {"shared": made.metadata.shared, "wgmma": ptx.count("wgmma.mma"), "mma": ptx.count("mma.sync")}
                 print(json.dumps(about | usage(made.asm["cubin"]) | counts))

@@ -33,8 +33,8 @@ def world(seed: int = 0, n: int = 9, p: int = 5, m: int = 40, q: int = 7) -> dic
     rng = np.random.default_rng(seed)
     triplets = np.stack([rng.choice(n, 3, replace=False) for _ in range(m)]) if m else np.zeros((0, 3), int)
     shapes = {"x": (n, p), "w": (p, p), "b": (p,), "y": (q, p)}
-    found = {name: torch.tensor(rng.normal(size=shape)) for name, shape in shapes.items()}
-    return {**found, "triplets": torch.tensor(triplets)}
+    result = {name: torch.tensor(rng.normal(size=shape)) for name, shape in shapes.items()}
+    return {**result, "triplets": torch.tensor(triplets)}
 
 
 def observed(seed: int = 0, n: int = 60, p: int = 24, d: int = 4, m: int = 4000) -> tuple[np.ndarray, np.ndarray]:
