@@ -78,7 +78,7 @@ def test_a_summary_in_blocks_is_the_plain_one():
         (lambda x: x * 1.001, "equal"),
         (lambda x: x * 1.04, "nearly equal: probably other preprocessing"),
         (lambda x: x * 3, "probably another layer"),
-        (lambda x: np.maximum(x, 0), "behind a ReLU"),
+        (lambda x: np.maximum(x, 0), "is after a ReLU"),
         (lambda x: x / np.linalg.norm(x, axis=1, keepdims=True), "rows have length 1"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_table_without_types_in_its_header_is_read(tmp_path):
         (lambda f: (f / "x.csv").write_text("code,fold\n1,0\n"), r"x\.csv: 1 rows for features of shape \(4, 3\)"),
         (lambda f: (f / "x.csv").write_text("code,fold\n1,a\n"), r"x\.csv: not the table that was written"),
         (lambda f: (f / "x.json").write_text("{"), r"x\.json: not valid JSON"),
-        (lambda f: (f / "x.json").write_text('{"n": 4, "p": 2}'), r"x\.npy: float32 of shape \(4, 3\) is not what"),
+        (lambda f: (f / "x.json").write_text('{"n": 4, "p": 2}'), r"x\.npy: float32 of shape \(4, 3\) is not as the json says"),
     ],
 )
 def test_faults_on_disk_are_named(tmp_path, damage, message):
