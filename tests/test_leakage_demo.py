@@ -11,7 +11,7 @@ from glocal.workflow.experiment import also_in
 
 @pytest.fixture(scope="module")
 def rows():
-    return openmoji.pictures()
+    return openmoji.emojis()
 
 
 def test_no_held_out_image_and_no_relative_of_one_is_in_a_training_triplet(rows):

@@ -29,36 +29,23 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
 
     Parameters
     ----------
-    x, y : arrays of shape (n, p) and (n,)
-        The pool, features of unit norm, and its labels.
-    test_x, test_y : arrays of shape (t, p) and (t,), or None
-        The test set; None: the images of the pool that were not drawn.
-    number : int
-        Number of the repetition; with `seed` it determines the draw.
-    shots : list of int
-        Numbers of images per class.
-    values : list of float
-        Candidates for C, the inverse L2 penalty.
-    folds : int
-        The most folds of the cross-validation of C.
-    classifiers : sequence of str
-        Names of `classifiers.CLASSIFIERS`.
+    x, y, test_x, test_y : arrays of shape (n, p), (n,), (t, p) and (t,)
+        Pool and test set, features of unit norm and labels; test_x None: test on the images of the pool not drawn.
+    number, seed : int
+        The repetition and the seed of all repetitions; together they determine the draw.
+    shots, values, folds : list of int, list of float, int
+        Numbers of images per class; candidates for C, the inverse L2 penalty; the most folds of its cross-validation.
+    classifiers, text : sequence of str, array of shape (K, p) or None
+        Names of `classifiers.CLASSIFIERS`; text weights, one row per class.
     per : array of shape (n,), optional
         Groups to draw `shots` images from, if not the labels: subclasses, for example.
-    text : array of shape (K, p), optional
-        Text weights, one row per class.
-    balanced : bool
-        Accuracy is the mean over classes.
-    seed : int
-        Seed of all repetitions.
-    device : str
-        Where logistic regression runs.
+    balanced, device : bool, str
+        Whether accuracy is the mean over classes; where logistic regression runs.
 
     Returns
     -------
     list of dict
-        One record per number of shots and classifier: shots, repetition, classifier, accuracy (0 to 1), c, classes, n_train,
-        n_test, and the arrays correct, images (K,) by class.
+        One per number of shots and classifier: its settings, accuracy (0 to 1), and by class the arrays correct, images (K,).
 
     Raises
     ------
