@@ -164,8 +164,8 @@ def recipes(epochs=100):
     def score(row):
         return 0.9 * row["held_out_triplet_loss"] + 0.1 * row["held_out_local_kl"]
 
-    for recipe, how in dict(converged={}, paper=dict(lr=1e-3, schedule=dict(epochs=epochs))).items():
-        clock[recipe], t = [], GLocalTransform("glocal", **settings, recipe=recipe, keep="last", **how)
+    for recipe, options in dict(converged={}, paper=dict(lr=1e-3, schedule=dict(epochs=epochs))).items():
+        clock[recipe], t = [], GLocalTransform("glocal", **settings, recipe=recipe, restore_best=False, **options)
         data, start = t._data(x, train, y, (test, held)), time.perf_counter()
 
         def watch(record, kept=clock[recipe], start=start):

@@ -44,7 +44,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     """
 
     def __init__(self, objective="glocal", lam=0.1, alpha=0.1, tau=0.1, *, recipe="converged", bias=False, squared=True,
-                 start=0.05, max_iter=150, tol=1e-5, lr=1e-3, schedule=None, keep=None, local_features="standardised",
+                 start=0.05, max_iter=150, tol=1e-5, lr=1e-3, schedule=None, restore_best=None, local_features="standardised",
                  statistics="training", monitor="kl", precision="fp32", device="auto", random_state=None,
                  verbose=False):  # fmt: skip
         self.objective = objective
@@ -59,7 +59,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.tol = tol
         self.lr = lr
         self.schedule = schedule
-        self.keep = keep
+        self.restore_best = restore_best
         self.local_features = local_features
         self.statistics = statistics
         self.monitor = monitor
@@ -138,7 +138,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _train(self, x, triplets, settings, y, held_out, **how):
         seed = 42 if self.random_state is None else int(self.random_state)
-        how |= dict(squared=self.squared, bias=self.bias, seed=seed, keep=self.keep or "last", held_out=held_out)
+        how |= dict(squared=self.squared, bias=self.bias, seed=seed, restore_best=bool(self.restore_best), held_out=held_out)
         return sgd.train(self.objective, x, triplets, settings, y, schedule=sgd.Schedule(**self.schedule or {}), **how)
 
     def _solve(self, x, triplets, y, held_out, *, init, **how):
@@ -151,8 +151,10 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         settings = dict(lam=self.lam, alpha=self.alpha, tau=self.tau)
         monitor = held_out and (lambda w, b: held_out(w, b, self.objective, **settings, squared=self.squared))
         how |= dict(max_iter=self.max_iter, tol=self.tol, bias=self.bias, precision=self.precision)
-        keep = (self.keep or "best") if held_out else "last"
-        return lbfgs.lbfgs(self.objective, x, triplets, y, start=start, monitor=monitor, keep=keep, **settings, **how)
+        restore_best = held_out is not None and self.restore_best is not False
+        return lbfgs.lbfgs(
+            self.objective, x, triplets, y, start=start, monitor=monitor, restore_best=restore_best, **settings, **how
+        )
 
     def transform(self, x):
         """x: (k, p) raw features. Returns (k, p) float32 aligned features.

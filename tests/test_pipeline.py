@@ -90,7 +90,11 @@ def test_a_killed_run_goes_on_where_it_was(demo, tmp_path):
     shutil.rmtree(profile, ignore_errors=True)
     shutil.copytree(demo / "features", profile / "features")
     alignment = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["alignment"]
-    alignment |= {"splits": ["subgroup"], "objectives": ["naive"], "ship": "last fold"}  # three fits are enough to be killed in
+    alignment |= {
+        "splits": ["subgroup"],
+        "objectives": ["naive"],
+        "final_fit": "last fold",
+    }  # three fits are enough to be killed in
     config = write_config(tmp_path, "config/demo.yaml", profile="test-kill", alignment=alignment)
     try:
         first = snakemake("align", "--configfile", config, start_new_session=True)
@@ -247,9 +251,9 @@ def test_recipe_paper_and_its_step_sizes(demo, tmp_path):
     profile = ROOT / "results" / "test-paper"
     alignment = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())["alignment"]
     grid = {"naive": {"lr": [1e-3, 1e-4], "lam": [1.0]}, "glocal": {"lr": [1e-2], "lam": [1.0], "alpha": [0.1], "tau": [0.25]}}
-    fit = {"recipe": "paper", "keep": "last", "schedule": {"epochs": 1, "triplets": 16384, "images": 128}}
+    fit = {"recipe": "paper", "restore_best": False, "schedule": {"epochs": 1, "triplets": 16384, "images": 128}}
     alignment |= {"splits": ["picture"], "folds": 2, "objectives": ["naive", "glocal"], "grid": grid, "fit": fit}
-    alignment["ship"] = "last fold"
+    alignment["final_fit"] = "last fold"
     config = write_config(tmp_path, "config/demo.yaml", profile="test-paper", alignment=alignment)
     shutil.rmtree(profile, ignore_errors=True)
     try:
@@ -287,7 +291,7 @@ def test_a_model_on_pictures_of_the_things_objects(tmp_path):
     model = {"source": "timm", "model": "vit_tiny_patch16_224", "weights": "random", "layer": "norm", "token": "cls"}
     tiny = {"model": model | {"options": {"img_size": 32}}, "objects": "drawn", "context": {"set": "objects"}}
     alignment = yaml.safe_load((ROOT / "config" / "clip-b32.yaml").read_text())["alignment"]
-    fit = {"recipe": "converged", "max_iter": 3, "keep": "last"}
+    fit = {"recipe": "converged", "max_iter": 3, "restore_best": False}
     alignment |= {"folds": 2, "objectives": ["naive"], "grid": {"naive": {"lam": [1.0]}}, "fit": fit, "choose": "triplet_loss"}
     images = {"drawn": {"kind": "things", "folder": str(tmp_path / "things")}}
     encoders = {"tiny": tiny | {"published": {"mean": 0.0, "std": 9.0}}}

@@ -208,7 +208,7 @@ def test_two_fits_are_bit_equal(data):
 def test_what_a_map_does_to_a_context_it_does_not_look_at_is_reported(objective, recipe):
     x, t = observed(m=600)
     inside = triplets.within(t, np.arange(40), len(x))
-    how = dict(recipe=recipe, keep="last", max_iter=3, schedule=dict(epochs=2) if recipe == "paper" else None)
+    how = dict(recipe=recipe, restore_best=False, max_iter=3, schedule=dict(epochs=2) if recipe == "paper" else None)
     fit = GLocalTransform(objective, 0.1, tau=0.5, **how).fit(x, t[inside], context=x[:20], held_out=(t[inside], x[40:]))
     kl = losses.local_kl(torch.tensor(fit.local(x[:20])), torch.tensor(fit.transform(x[:20])), 0.5).item()
     assert fit.history_[-1]["local_kl"] == pytest.approx(kl, rel=1e-3) and kl > 1e-3
@@ -380,10 +380,10 @@ def test_aligners_return_unit_rows_with_the_original_first(fitted, data, tmp_pat
         ({"tau": 0}, "tau: 0 is out of range"),
         ({"lam": "0.1"}, "lam: '0.1' is out of range"),
         ({"schedule": [3]}, "schedule: list is not a dict"),
-        ({"schedule": {"least": 3}}, "schedule: least must be two whole numbers"),
+        ({"schedule": {"min_epochs": 3}}, "schedule: min_epochs must be two whole numbers"),
         ({"schedule": {"patience": (3, -1)}}, "schedule: patience: -1 is out of range"),
         ({"recipe": "papr"}, 'Did you mean "paper"'),
-        ({"keep": "first"}, 'keep: "first" is not known'),
+        ({"restore_best": "first"}, 'restore_best: "first" is not known'),
         ({"precision": "fp16"}, 'precision: "fp16" is not known'),
         ({"recipe": "paper", "schedule": {"epoch": 3}}, 'schedule: "epoch" is not known. Did you mean "epochs"'),
     ],
@@ -408,7 +408,7 @@ def test_faults_of_transform_are_named(fitted, data):
 
 NO_NUMBERS = st.sampled_from([None, np.nan, np.inf, -np.inf, -1, "1", True, np.bool_(True), 1e300, 1j, [0.5], np.ones((9, 9))])
 NUMBERS = ["lam", "alpha", "tau", "lr", "start", "tol", "max_iter", "random_state"]
-SCHEDULE = ["triplets", "images", "epochs", "clip", "start", "rise", "min_delta"]
+SCHEDULE = ["triplets", "images", "epochs", "clip", "start", "warmup_factor", "min_delta"]
 
 
 @given(st.sampled_from(NUMBERS), NO_NUMBERS)

@@ -114,7 +114,7 @@ def final_fits(experiment, fits: dict, chosen: dict) -> dict:
         for fold, trials in fits[objective].items():
             final[fold, objective] = next(t for setting, t in trials if setting == point)
         final["all", objective] = final[experiment.folds[-1], objective]
-        if settings["ship"] == "all objects":
+        if settings["final_fit"] == "all objects":
             x, context = np.asarray(experiment.features().x), experiment.context("all")[0]
             data = (x, experiment.triplets()["all"], context)
             final["all", objective] = experiment.cached(fit)(objective, point | experiment.fit_options, *data)

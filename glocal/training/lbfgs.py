@@ -39,7 +39,7 @@ class Solution:
 
 def lbfgs(
     kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, bias=False, start=0.05, max_iter=150, tol=1e-5,
-    memory=10, precision="fp32", monitor=None, keep="last", checkpoint=None, on_iteration=None,
+    memory=10, precision="fp32", monitor=None, restore_best=False, checkpoint=None, on_iteration=None,
 ) -> Solution:  # fmt: skip
     """Minimise an objective of `losses.py`.
 
@@ -47,7 +47,7 @@ def lbfgs(
     W = s I, b = 0, or an earlier Solution. Converged: three iterations in a row lowered the objective by less than `tol`
     (relative), or none can any more at this precision.
     From the authors' start, W = 1e-3 I, the gradient is nearly zero and nothing moves: dot products are quadratic in W.
-    monitor(w, b): held-out measures of an iteration, a dict; with keep="best" the iteration with the lowest "monitored" is
+    monitor(w, b): held-out measures of an iteration, a dict; with restore_best the iteration with the lowest "monitored" is
     returned. checkpoint: a file; the same call resumes from it. on_iteration(record) is called after each step.
     Raises GlocalError as soon as the objective, its gradient or what is monitored is not finite.
     """
@@ -61,7 +61,7 @@ def lbfgs(
         x, y = x @ basis, None if y is None else y @ basis  # (n, r), (q, r)
     f = Objective(kind, x, triplets, y, lam=lam, alpha=alpha, tau=tau, squared=squared, precision=precision)
     search = _Search(f, preconditioner(f.x), bias, lambda w, b: (w, b) if basis is None else _lift(w, b, basis, kind))
-    search.monitor, search.on_iteration, search.keep, search.tol = monitor, on_iteration, keep, tol
+    search.monitor, search.on_iteration, search.restore_best, search.tol = monitor, on_iteration, restore_best, tol
     search.settings = dict(lam=lam) | (dict(alpha=alpha, tau=tau) if kind == "glocal" else {})
     theta = search.pack(start, basis)
     search.tape = checkpoints.Tape(checkpoint, problem, len(theta), str(x.dtype).removeprefix("torch."), 2)
@@ -126,7 +126,7 @@ class _Search:
             w, b = self.lift(*self.unpack(intermediate_result.x))
             found |= self.monitor(w, b)
             self.refuse_not_finite(monitored=found.get("monitored", 0.0))
-            if self.keep == "best" and (self.best is None or found["monitored"] < self.best[0]):
+            if self.restore_best and (self.best is None or found["monitored"] < self.best[0]):
                 self.best = found["monitored"], (w, b), found["iteration"]
         before = self.history[-1]["objective"] if self.history else np.inf
         small = before - found["objective"] <= self.tol * max(abs(found["objective"]), 1.0)

@@ -9,17 +9,17 @@ from glocal.training.sgd import Schedule
 
 CHOICES = dict(
     objective=losses.OBJECTIVES, recipe=("converged", "paper"), local_features=("standardised", "raw"),
-    statistics=("training", "all"), monitor=("kl", "loss"), keep=(None, "best", "last"), precision=local_loss.PRECISIONS,
+    statistics=("training", "all"), monitor=("kl", "loss"), restore_best=(None, True, False), precision=local_loss.PRECISIONS,
 )  # fmt: skip
 # kind of number, smallest and largest: beyond these the objective or its gradient does not fit float32
 RANGES = dict(
     lam=(Real, 0, 1e9), alpha=(Real, 0, 1), tau=(Real, 0.005, 1e9), lr=(Real, 0, 1e9), start=(Real, 1e-6, 1e6),
     tol=(Real, 0, 1), max_iter=(Integral, 1, 1e9), random_state=(Integral, 0, 2**63 - 1),
 )  # fmt: skip
-COUNT, PAIR = (Integral, 1, 1e9), ("least", "patience")
+COUNT, PAIR = (Integral, 1, 1e9), ("min_epochs", "patience")
 SCHEDULE = dict(
     triplets=COUNT, images=COUNT, epochs=COUNT, clip=(Real, 1e-9, 1e9), start=(Real, 1e-6, 1e6), bias_start=(Real, -1e6, 1e6),
-    rise=(Real, 0, 1), min_delta=(Real, 0, 1e9), least=(Integral, 0, 1e9), patience=(Integral, 0, 1e9),
+    warmup_factor=(Real, 0, 1), min_delta=(Real, 0, 1e9), min_epochs=(Integral, 0, 1e9), patience=(Integral, 0, 1e9),
 )  # fmt: skip
 
 

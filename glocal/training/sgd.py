@@ -25,7 +25,7 @@ STACK = 1 << 28  # entries of all (s, m, m) matrices of a stack
 
 @dataclass(frozen=True)
 class Schedule:
-    """The authors' numbers. patience, least: early stopping for gLocal, and for the others."""
+    """The authors' numbers. patience, min_epochs: early stopping for gLocal, and for the others."""
 
     triplets: int = 256
     images: int = 1024
@@ -33,14 +33,14 @@ class Schedule:
     clip: float = 1.0
     start: float = 1e-3
     bias_start: float = 1e-3
-    rise: float = 1 / 3
+    warmup_factor: float = 1 / 3
     min_delta: float = 1e-4
-    least: tuple[int, int] = (20, 15)
+    min_epochs: tuple[int, int] = (20, 15)
     patience: tuple[int, int] = (15, 10)
 
 
 def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=42, schedule=Schedule(), held_out=None,
-          keep="last", checkpoint=None, on_iteration=None) -> list[Solution]:  # fmt: skip
+          restore_best=False, checkpoint=None, on_iteration=None) -> list[Solution]:  # fmt: skip
     """One Solution for each of `settings`, dicts of lr, lam and (gLocal) alpha and tau.
 
     x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images as the local loss sees them. held_out: a
@@ -50,7 +50,7 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
     """
     p, found, paths = x.shape[1], [], []
     size = max(STACK // max(3 * schedule.images**2, p * p), 1)
-    what = (kind, x, triplets, y, squared, bias, seed, schedule, keep, held_out and held_out.key, x.device.type)
+    what = (kind, x, triplets, y, squared, bias, seed, schedule, restore_best, held_out and held_out.key, x.device.type)
     for start in range(0, len(settings), size):
         part = settings[start : start + size]
         problem = checkpoints.fingerprint(*what, part) if checkpoint else ""
@@ -59,7 +59,7 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
         stack.restore(checkpoints.load(paths[-1], problem, x.device))
         while stack.running:
             stack.epoch(seed)
-            record = stack.review(held_out, keep)
+            record = stack.review(held_out, restore_best)
             if on_iteration:
                 on_iteration(record)
             if checkpoint:
@@ -104,8 +104,9 @@ class _Stack:
 
     def epoch(self, seed):
         """One pass over the triplets; images come in shuffled passes of their own, the last batch of each is smaller."""
-        rise = self.schedule.rise + (1 - self.schedule.rise) * min(self.epochs / max(self.schedule.epochs - 1, 1), 1)
-        self.rate.copy_(self.lr * rise)
+        warmup = self.schedule.warmup_factor
+        warmup += (1 - warmup) * min(self.epochs / max(self.schedule.epochs - 1, 1), 1)
+        self.rate.copy_(self.lr * warmup)
         rng = np.random.default_rng([seed, self.epochs])
         order = torch.as_tensor(rng.permutation(len(self.triplets)), device=self.x.device)
         images = _passes(len(self.y), self.schedule.images, rng, self.x.device) if self.local else None
@@ -159,7 +160,7 @@ class _Stack:
 
     # -- after it ---------------------------------------------------------------------------------------------------
 
-    def review(self, held_out, keep):
+    def review(self, held_out, restore_best):
         """Measure the running runs, and end those that have stopped. Returns the last one's record."""
         which, plan = 0 if self.local else 1, self.schedule
         ended = []
@@ -170,9 +171,9 @@ class _Stack:
                 self.stale[s] = 0 if better else self.stale[s] + 1
                 if better:
                     self.best[s] = found["monitored"]
-                    self.kept[s] = (self.w[place].clone(), self.b[place].clone(), self.epochs) if keep == "best" else None
+                    self.kept[s] = (self.w[place].clone(), self.b[place].clone(), self.epochs) if restore_best else None
             self.histories[s].append(found)
-            stopped = self.epochs >= plan.least[which] and self.stale[s] >= plan.patience[which]
+            stopped = self.epochs >= plan.min_epochs[which] and self.stale[s] >= plan.patience[which]
             if stopped or self.epochs >= plan.epochs:
                 w, b, epoch = self.kept[s] or (self.w[place].clone(), self.b[place].clone(), self.epochs)
                 self.solutions[s] = Solution(w, b, self.histories[s], stopped, epoch)

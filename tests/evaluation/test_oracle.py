@@ -34,7 +34,7 @@ def experiment(tmp_path, monkeypatch):
         "profile": "tiny", "observer": "simulated observer", "seed": 3, "source": "demo", "downstream": "folds",
         "encoders": {"net": {"objects": "openmoji", "context": {"set": "objects"}}},
         "alignment": {"splits": ["picture"], "folds": 2, "objectives": ["naive"], "grid": {"naive": {"lam": [1.0, 0.1]}},
-                      "choose": "triplet_loss", "kl_tau": 0.1, "ship": "all objects",
+                      "choose": "triplet_loss", "kl_tau": 0.1, "final_fit": "all objects",
                       "fit": {"recipe": "converged", "max_iter": 5}},
         "few_shot": {"shots": [1], "repetitions": 1, "c": [1.0], "balanced": True, "tasks": {}},
         "anomaly": {"k": 5, "sets": {}}, "structure": {"k": 5, "sets": {}},

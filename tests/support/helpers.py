@@ -72,7 +72,7 @@ DEMO = {
     "profile": "tiny", "observer": "simulated observer", "seed": 3, "source": "demo", "downstream": "folds",
     "encoders": {"net": {"objects": "openmoji", "context": {"set": "objects"}}},
     "alignment": {"splits": ["subgroup", "picture"], "folds": 2, "objectives": ["naive", "glocal"], "grid": {},
-                  "choose": "triplet_loss", "kl_tau": 0.1, "ship": "all objects", "fit": {"recipe": "converged"}},
+                  "choose": "triplet_loss", "kl_tau": 0.1, "final_fit": "all objects", "fit": {"recipe": "converged"}},
     "few_shot": {"shots": [1], "repetitions": 1, "c": [1.0], "balanced": True, "tasks": {}},
     "anomaly": {"k": 5, "sets": {}},
     "structure": {"k": 5, "sets": {}},

@@ -64,7 +64,7 @@ def config(images: dict, profile: str) -> dict:
         "profile": profile, "observer": "human", "seed": 42, "source": "public", "downstream": "all", "images": images,
         "encoders": {"tiny": encoder()},
         "alignment": {"splits": ["object"], "folds": 2, "objectives": ["naive", "glocal"], "grid": grid, "kl_tau": 0.1,
-                      "choose": "triplet_loss", "ship": "last fold", "fit": {"recipe": "converged", "max_iter": 3}},
+                      "choose": "triplet_loss", "final_fit": "last fold", "fit": {"recipe": "converged", "max_iter": 3}},
         "few_shot": {"shots": [1, 2, 5], "repetitions": 2, "c": [0.1, 1.0], "balanced": False,
                      "tasks": {"entity13": breeds_task("entity13"), "living17": breeds_task("living17"), "own": own}},
         "anomaly": {"k": 5, "sets": {

@@ -162,14 +162,14 @@ def test_every_setting_is_fitted_on_every_fold(aligned):
     assert len(context) == len(held_out) == 64 and len(x) == 128
 
 
-@pytest.mark.parametrize("ship", ["all objects", "last fold"])
-def test_final_fits_have_the_chosen_settings(aligned, ship):
-    experiment, fits = aligned(ship=ship)
+@pytest.mark.parametrize("final_fit", ["all objects", "last fold"])
+def test_final_fits_have_the_chosen_settings(aligned, final_fit):
+    experiment, fits = aligned(final_fit=final_fit)
     chosen = {"naive": {"lam": 0.1}, "glocal": {"lam": 1.0, "alpha": 0.1, "tau": 0.25}}
     final = grid_search.final_fits(experiment, fits, chosen)
     assert set(final) == {(fold, o) for fold in ("picture-0", "picture-1", "all") for o in GRID}
     assert final["picture-1", "naive"] is fits["naive"]["picture-1"][1][1] and final["all", "glocal"].tau == 0.25
-    assert (final["all", "naive"] is final["picture-1", "naive"]) == (ship == "last fold")
+    assert (final["all", "naive"] is final["picture-1", "naive"]) == (final_fit == "last fold")
 
 
 def test_learning_curves_are_of_the_first_fold(aligned):

@@ -27,7 +27,7 @@ def plainly(kind, v, how, squared=True, bias=True, seed=42, plan=SHORT):
     parameters = [w, b] if bias else [w]
     make = torch.optim.SGD if kind == "glocal" else torch.optim.Adam
     optimiser = make(parameters, lr=how["lr"], **({"momentum": 0.9} if kind == "glocal" else {}))
-    rise = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / 3, 1.0, total_iters=plan.epochs - 1)
+    warmup = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / 3, 1.0, total_iters=plan.epochs - 1)
     rest = {k: s for k, s in how.items() if k != "lr"}
     for epoch in range(plan.epochs):
         rng = np.random.default_rng([seed, epoch])
@@ -39,7 +39,7 @@ def plainly(kind, v, how, squared=True, bias=True, seed=42, plan=SHORT):
             losses.objective(kind, w, b, v["x"], v["triplets"][rows], y, squared=squared, **rest).backward()
             torch.nn.utils.clip_grad_norm_(parameters, plan.clip)
             optimiser.step()
-        rise.step()
+        warmup.step()
     return w.detach(), b.detach()
 
 
@@ -85,13 +85,13 @@ def held_out(v, seed=9):
 
 
 def test_early_stopping_and_what_is_kept():
-    """Random judgments: the held-out loss soon rises. The last epoch's weights are returned, the best ones by name."""
+    """Random judgments: the held-out loss soon rises. The last weights are returned, with restore_best the best ones."""
     v = world(1, n=12, p=4, m=40, q=12)
-    plan = Schedule(triplets=16, images=5, epochs=60, start=0.3, least=(6, 4), patience=(5, 3))
+    plan = Schedule(triplets=16, images=5, epochs=60, start=0.3, min_epochs=(6, 4), patience=(5, 3))
     how = {"lr": 0.1, "lam": 1e-3, "alpha": 0.1, "tau": 0.5}
     last, best = (
-        sgd.train("glocal", v["x"], v["triplets"], [how], v["y"], schedule=plan, held_out=held_out(v), keep=k)[0]
-        for k in ("last", "best")
+        sgd.train("glocal", v["x"], v["triplets"], [how], v["y"], schedule=plan, held_out=held_out(v), restore_best=k)[0]
+        for k in (False, True)
     )
     watched = [row["monitored"] for row in last.history]
     assert last.converged and 6 <= len(watched) < 60 and last.kept == len(watched)
@@ -103,7 +103,7 @@ def test_early_stopping_and_what_is_kept():
 
 def test_runs_of_a_stack_end_when_they_like():
     v, h = world(1, n=12, p=4, m=40, q=12), None
-    plan = Schedule(triplets=16, images=5, epochs=40, start=0.3, least=(2, 2), patience=(2, 2))
+    plan = Schedule(triplets=16, images=5, epochs=40, start=0.3, min_epochs=(2, 2), patience=(2, 2))
     h = held_out(v)
     together = sgd.train("glocal", v["x"], v["triplets"], SETTINGS, v["y"], schedule=plan, held_out=h)
     alone = [sgd.train("glocal", v["x"], v["triplets"], [s], v["y"], schedule=plan, held_out=h)[0] for s in SETTINGS]
@@ -134,8 +134,8 @@ class Killed(Exception):
 
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     v, path, calls = world(1, n=12, p=4, m=40, q=12), tmp_path / "run", []
-    plan = Schedule(triplets=16, images=5, epochs=6, start=0.3, least=(2, 2), patience=(2, 2))
-    how = dict(schedule=plan, held_out=held_out(v), keep="best")
+    plan = Schedule(triplets=16, images=5, epochs=6, start=0.3, min_epochs=(2, 2), patience=(2, 2))
+    how = dict(schedule=plan, held_out=held_out(v), restore_best=True)
 
     def die(record):
         calls.append(record["iteration"])
