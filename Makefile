@@ -28,7 +28,7 @@ lint: env  ## the linters
 notebooks: demo  ## run the notebooks on their defaults and store them with their outputs, which the tests compare
 	TQDM_DISABLE=1 jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
-bench: env  ## what is fast, how fast, against what: benchmarks/results; about an hour on two cores, most of it the yardsticks
+bench: env  ## what is fast, how fast, against what: benchmarks/results; about an hour on two cores, most of it the baselines
 	snakemake --cores $(CORES) extract triplets --configfile config/clip-b32.yaml
 	python benchmarks/run.py
 

@@ -43,14 +43,14 @@ class Case:
         self.values = experiment.config["few_shot"]["c"]
         self.folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(self.x, self.y))
 
-    def plain_fold(self, train, test, **how):
-        return [plain(self.x[train], self.y[train], c, **how).score(self.x[test], self.y[test]) for c in self.values]
+    def plain_fold(self, train, test, **options):
+        return [plain(self.x[train], self.y[train], c, **options).score(self.x[test], self.y[test]) for c in self.values]
 
-    def plain_choice(self, **how):
+    def plain_choice(self, **options):
         """scikit-learn's C and accuracy."""
-        scores = np.mean([self.plain_fold(*fold, **how) for fold in self.folds], 0)
+        scores = np.mean([self.plain_fold(*fold, **options) for fold in self.folds], 0)
         c = self.values[int(np.argmax(np.round(scores, 9)))]
-        return c, plain(self.x, self.y, c, **how).score(self.test_x, self.test_y)
+        return c, plain(self.x, self.y, c, **options).score(self.test_x, self.test_y)
 
     def choice(self):
         """Ours."""
@@ -84,9 +84,9 @@ def speed(row):
         loose += _seconds(case.plain_fold, *fold, tol=1e-4, dtype=np.float32)[0]
         products += _bare(case, images, *fold)
     note = "397 classes, 1 of 5 folds, 11 C, 3 transforms, one thread"
-    yield row("few-shot SUN397", ours, theirs, 10.0, "s", f"{note}; yardstick: scikit-learn, converged (float64, tol 1e-6)")
-    yield row("few-shot SUN397, default tolerance", ours, loose, None, "s", f"{note}; yardstick: scikit-learn, float32, tol 1e-4")
-    yield row("few-shot SUN397, bare products", ours, products, None, "s", "yardstick: the two products of our evaluations")
+    yield row("few-shot SUN397", ours, theirs, 10.0, "s", f"{note}; baseline: scikit-learn, converged (float64, tol 1e-6)")
+    yield row("few-shot SUN397, default tolerance", ours, loose, None, "s", f"{note}; baseline: scikit-learn, float32, tol 1e-4")
+    yield row("few-shot SUN397, bare products", ours, products, None, "s", "baseline: the two products of our evaluations")
 
 
 def _bare(case, images, *fold):

@@ -41,13 +41,13 @@ def local_losses():
     """Fused local loss, forward and backward, against the matrix-product rate of the card, eager PyTorch and torch.compile."""
     compiled = torch.compile(losses.local_loss)
     for precision in ("tf32", "bf16"):
-        torch.backends.cuda.matmul.allow_tf32 = True  # for the yardsticks
+        torch.backends.cuda.matmul.allow_tf32 = True  # for the baselines
         kind = torch.bfloat16 if precision == "bf16" else torch.float32
         a = torch.randn(8192, 8192, device="cuda", dtype=kind)
         peak = 2 * 8192**3 / milliseconds(lambda a=a: a @ a) / 1e9  # TFLOPS
         for m in (8192, 16384, 32768, 65536, 131072):
             y, mapped = torch.randn(m, P, device="cuda"), torch.randn(m, P, device="cuda").requires_grad_()
-            run = lambda loss, y=y, mapped=mapped, **how: torch.autograd.grad(loss(y, mapped, 0.5, **how), mapped)
+            run = lambda loss, y=y, mapped=mapped, **options: torch.autograd.grad(loss(y, mapped, 0.5, **options), mapped)
             torch.cuda.reset_peak_memory_stats()
             ours = milliseconds(lambda run=run, precision=precision: run(local_loss.local_loss, precision=precision))
             rate, gib = 6 * m * m * P / ours / 1e9, torch.cuda.max_memory_allocated() / 2**30
@@ -85,8 +85,8 @@ def step():
     rng = np.random.default_rng(0)
     x, y = torch.randn(1854, P, device="cuda"), torch.randn(8192, P, device="cuda")
     table = torch.as_tensor(np.stack([rng.choice(1854, 3, replace=False) for _ in range(256)]), device="cuda")
-    how = [dict(lr=1e-3, lam=0.1, alpha=0.1, tau=1.0)]
-    stack = sgd._Stack("glocal", x, table, how, y, True, True, sgd.Schedule())
+    options = [dict(lr=1e-3, lam=0.1, alpha=0.1, tau=1.0)]
+    stack = sgd._Stack("glocal", x, table, options, y, True, True, sgd.Schedule())
     images = torch.arange(1024, device="cuda")
     graph, eager = milliseconds(lambda: stack._run(table, images)), milliseconds(lambda: stack.step(table, images))
     yield row("captured step", graph * 1e3, target=200.0, unit="us")
@@ -102,9 +102,9 @@ def grid():
     table = table[(table[:, 0] != table[:, 1]) & (table[:, 0] != table[:, 2]) & (table[:, 1] != table[:, 2])][:4_700_000]
     y = torch.randn(2048, P, device="cuda")
     start = time.perf_counter()
-    walked = grid_search.search("glocal", PAPER_GRID, {}, {fold: (x, table, y, None) for fold in range(3)})
+    warm = grid_search.search("glocal", PAPER_GRID, {}, {fold: (x, table, y, None) for fold in range(3)})
     between = time.perf_counter()
-    for point, _ in walked[0]:
+    for point, _ in warm[0]:
         grid_search.fit("glocal", point, x, table, y)
     cold = 3 * (time.perf_counter() - between)
     yield row("gLocal grid, 4.7 million triplets", between - start, cold, 3.0, note="18 settings x 3 folds; cold: once, times 3")

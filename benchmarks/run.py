@@ -1,8 +1,8 @@
 """What is fast, how fast, against what: `make bench`, or `python benchmarks/run.py [name ...]`.
 
-Every benchmark runs both sides in one process and yields rows (name, ours, yardstick, ratio, target, unit, note), which are
-printed and kept in benchmarks/results/<machine>.csv; a row of the same name is replaced. A ratio is yardstick / ours, and the
-target is the least that it must be; where there is no yardstick the target is the most that ours may be.
+Every benchmark runs both sides in one process and yields rows (name, ours, baseline, ratio, target, unit, note), which are
+printed and kept in benchmarks/results/<machine>.csv; a row of the same name is replaced. A ratio is baseline / ours, and the
+target is the least that it must be; where there is no baseline the target is the most that ours may be.
 Those that need a GPU are in `gpu.py`; without one they are left out, and so are their rows: nothing stands in a table that was
 not measured on that machine.
 """
@@ -23,7 +23,7 @@ from sklearn.neighbors import NearestNeighbors
 
 sys.path.insert(0, str(Path(__file__).parent))
 import classify
-from yardstick import Step
+from baseline import Step
 
 from glocal import losses, triplets
 from glocal.datasets import image_sets, openmoji
@@ -36,13 +36,13 @@ from glocal.training import grid_search, local_loss, sgd
 from glocal.transform import GLocalTransform
 from glocal.workflow.experiment import Experiment
 
-COLUMNS = ["name", "ours", "yardstick", "ratio", "target", "unit", "note"]
+COLUMNS = ["name", "ours", "baseline", "ratio", "target", "unit", "note"]
 PAPER_GRID = dict(lam=[10.0, 1.0, 0.1], alpha=[0.5, 0.25, 0.1], tau=[1.0, 0.5])  # of gLocal, without the step size
 
 
-def row(name, ours, yardstick=None, target=None, unit="s", note="") -> dict:
-    ratio = yardstick / ours if ours and yardstick else None
-    return dict(name=name, ours=ours, yardstick=yardstick, ratio=ratio, target=target, unit=unit, note=note)
+def row(name, ours, baseline=None, target=None, unit="s", note="") -> dict:
+    ratio = baseline / ours if ours and baseline else None
+    return dict(name=name, ours=ours, baseline=baseline, ratio=ratio, target=target, unit=unit, note=note)
 
 
 def median_ms(*sides, repeats=31, warm=3):
@@ -74,8 +74,8 @@ def step():
     a, b, c = median_ms(
         lambda i: ours.step(chosen[i % 40], images[i % 4]), lambda i: theirs(chosen[i % 40], y[images[i % 4]]), bare
     )
-    yield row("training step", a, b, 2.5, "ms", "p 768, 256 triplets, 1,024 images; yardstick: the authors' way")
-    yield row("training step, bare products", a, c, None, "ms", "yardstick: its five products alone, none halved by symmetry")
+    yield row("training step", a, b, 2.5, "ms", "p 768, 256 triplets, 1,024 images; baseline: the authors' way")
+    yield row("training step, bare products", a, c, None, "ms", "baseline: its five products alone, none halved by symmetry")
 
 
 def split_and_score():
@@ -106,8 +106,8 @@ def memory():
     found = {q: peak_gib(_local, q, local_loss.local_loss) for q in (16384, 32768, 65536)}
     note = f"p 768, forward and backward; {found[16384]:.2f} at 16,384, {found[32768]:.2f} at 32,768"
     yield row("local loss of 65,536 images, memory", found[65536], target=4.0, unit="GiB", note=note)
-    ours, reading = (peak_gib(_local, 8192, loss) for loss in (local_loss.local_loss, losses.local_loss))
-    yield row("local loss of 8,192 images, memory", ours, reading, unit="GiB", note="yardstick: the reference implementation")
+    ours, reference = (peak_gib(_local, 8192, loss) for loss in (local_loss.local_loss, losses.local_loss))
+    yield row("local loss of 8,192 images, memory", ours, reference, unit="GiB", note="baseline: the reference implementation")
 
 
 def _local(q, loss, p=768):
@@ -144,13 +144,13 @@ def grid():
     for number in range(3):
         x, train, _, y, _ = _fold(number)
         start = time.perf_counter()
-        walked = grid_search.search("glocal", PAPER_GRID, {}, {"": (x, train, y, None)})[""]
+        warm = grid_search.search("glocal", PAPER_GRID, {}, {"": (x, train, y, None)})[""]
         between = time.perf_counter()
-        cold = [grid_search.fit("glocal", point, x, train, y) for point, _ in walked]
+        cold = [grid_search.fit("glocal", point, x, train, y) for point, _ in warm]
         seconds = [seconds[0] + between - start, seconds[1] + time.perf_counter() - between]
-        ends = [(t.history_[-1]["objective"], c.history_[-1]["objective"]) for (_, t), c in zip(walked, cold, strict=True)]
+        ends = [(t.history_[-1]["objective"], c.history_[-1]["objective"]) for (_, t), c in zip(warm, cold, strict=True)]
         worst = max(worst, *(ours / theirs - 1 for ours, theirs in ends))
-    note = f"18 settings x 3 folds, clip-b32; yardstick: cold starts. No objective ends more than {worst:.1e} (relative) above"
+    note = f"18 settings x 3 folds, clip-b32; baseline: cold starts. No objective ends more than {worst:.1e} (relative) above"
     yield row("gLocal grid", *seconds, 1.5, note=note)
     yield row("gLocal grid, minutes", seconds[0] / 60, target=12.0, unit="min")
 
@@ -158,7 +158,7 @@ def grid():
 def recipes(epochs=100):
     """Seconds to the held-out objective at which recipe `paper` ends: clip-b32, one fold, the paper's optimum for CLIP."""
     x, train, test, y, held = _fold()
-    kept_in = results()
+    path = results()
     settings, clock, learning_curves = dict(lam=0.1, alpha=0.1, tau=1.0), {}, []
 
     def score(row):
@@ -175,7 +175,7 @@ def recipes(epochs=100):
         learning_curves.append(pd.DataFrame(t.history_).assign(recipe=recipe, seconds=[s for s, _ in clock[recipe]]))
     goal, total = clock["paper"][-1][1], clock["paper"][-1][0]
     reached = next((s for s, value in clock["converged"] if value <= goal), None)
-    pd.concat(learning_curves).to_csv(kept_in.with_name(f"{kept_in.stem}-{epochs}-recipes.csv"), index=False, float_format="%.6g")
+    pd.concat(learning_curves).to_csv(path.with_name(f"{path.stem}-{epochs}-recipes.csv"), index=False, float_format="%.6g")
     ended = [c["held_out_odd_one_out"].iloc[-1] for c in learning_curves]
     note = f"goal {goal:.4f}, {len(clock['paper'])} epochs; held-out accuracy: paper {ended[1]:.4f}, converged {ended[0]:.4f}"
     name = "recipe converged, time to where recipe paper ends" + ("" if epochs == 100 else f", cut to {epochs} epochs")
@@ -201,7 +201,7 @@ def precision():
         error = ((mapped.grad.double() - exact.grad).norm() / exact.grad.norm()).item()
         t = GLocalTransform("glocal", 0.1, 0.1, 0.5, precision=name).fit(x, train, context=y)
         accuracy[name] = triplets.accuracy(t.transform(x), test)
-        note = f"yardstick: fp32; relative error of the local gradient {error:.1e}; on a CPU emulated by rounding the inputs"
+        note = f"baseline: fp32; relative error of the local gradient {error:.1e}; on a CPU emulated by rounding the inputs"
         yield row(f"precision {name}, held-out accuracy", accuracy[name], accuracy["fp32"], unit="", note=note)
 
 
@@ -217,7 +217,7 @@ def extraction():
             repeats=3,
             warm=1,
         )
-    note = f"EfficientNet-Lite0, {len(rows)} pictures: {len(rows) / whole * 1e3:.0f} a second; yardstick: encoder alone, decoded"
+    note = f"EfficientNet-Lite0, {len(rows)} pictures: {len(rows) / whole * 1e3:.0f} a second; baseline: encoder alone, decoded"
     yield row("extraction from a folder", whole / 1e3, bare / 1e3, 0.9, note=note)
 
 
@@ -236,19 +236,19 @@ def search():
     """Anomaly scores: the 5 nearest of 50,000 images for each of 50,000, against the product alone in the same blocks."""
     x, y = _directions(50_000, 0), _directions(50_000, 1)
     ours, bare = median_ms(lambda i: _search(x, y), lambda i: _product(x, y), repeats=3, warm=0)
-    note = "p 768; yardstick: the product alone, in the same blocks"
+    note = "p 768; baseline: the product alone, in the same blocks"
     yield row("5 nearest of 50,000 for 50,000", ours / 1e3, bare / 1e3, 1 / 1.5, note=note)
-    gib, note = peak_gib(_search_anew, 50_000), "0.29 GiB of it are the features; all similarities would be 9.3 GiB"
+    gib, note = peak_gib(_search_random, 50_000), "0.29 GiB of it are the features; all similarities would be 9.3 GiB"
     yield row("5 nearest of 50,000 for 50,000, memory", gib, target=1.0, unit="GiB", note=note)
     x, labels = x[:10_000], np.arange(50_000) % 100
     ours, bare = median_ms(lambda i: _search(x, y, labels, "one-vs-rest"), lambda i: _product(x, y), repeats=3, warm=1)
-    note = "10,000 images, 50,000 normals of 100 classes, p 768; yardstick: the product alone"
+    note = "10,000 images, 50,000 normals of 100 classes, p 768; baseline: the product alone"
     yield row("5 nearest in each of 100 classes", ours / 1e3, bare / 1e3, 1 / 1.5, note=note)
     y = y[:10_000]
     theirs = [NearestNeighbors(n_neighbors=5, algorithm="brute", metric=m).fit(y) for m in ("euclidean", "cosine")]
     sides = [lambda i, t=t: t.kneighbors(x) for t in theirs]
     ours, *others = median_ms(lambda i: _search(x, y), *sides, repeats=3, warm=1)
-    note = f"p 768; yardstick: scikit-learn's brute force, euclidean {others[0] / 1e3:.2f} s, cosine {others[1] / 1e3:.2f} s"
+    note = f"p 768; baseline: scikit-learn's brute force, euclidean {others[0] / 1e3:.2f} s, cosine {others[1] / 1e3:.2f} s"
     yield row("5 nearest of 10,000 for 10,000", ours / 1e3, min(others) / 1e3, 1.0, note=note)
 
 
@@ -260,7 +260,7 @@ def _search(x, y, labels=None, mode="set"):
     return anomaly_scores.scores(y, labels, x, mode=mode)
 
 
-def _search_anew(n):
+def _search_random(n):
     _search(_directions(n, 0), _directions(n, 1))
 
 
@@ -295,7 +295,7 @@ def results() -> Path:
     return folder / f"{name}.csv"
 
 
-def keep(measured):
+def save(measured):
     """Print a row and put it in this machine's table, in place of the last one of its name."""
     path = results()
     table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
@@ -316,7 +316,7 @@ def main(names):
     for name in names or benchmarks:
         try:
             for measured in benchmarks[name]():
-                keep(measured)
+                save(measured)
         except GlocalError as error:
             print(f"{name}: left out: {error}")
 

@@ -88,7 +88,7 @@ def finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
         return x
     i = next(i for i, row in enumerate(x) if not np.isfinite(row).all())
     what = "NaN" if np.isnan(x[i]).any() else "infinity"
-    raise GlocalError(f"{name}: row {first + i} has {what}; check that picture, or use float32 if values overflow.")
+    raise GlocalError(f"{name}: row {first + i} has {what}; check that image, or use float32 if values overflow.")
 
 
 def as_float32(x: np.ndarray, name: str) -> np.ndarray:

@@ -96,8 +96,8 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 
     spec = image_sets.parse_spec(images, labels, skip_broken)
     e = encoders.encoder(encoder, device, layer, token)
-    found = jobs.image_features(e, image_sets.image_set(spec, images), Path(out).absolute(), batch=batch, dtype=dtype)
-    print(f"{out}.npy, .csv, .json: {found.x.shape[0]} pictures x {found.x.shape[1]} features")
+    features = jobs.image_features(e, image_sets.image_set(spec, images), Path(out).absolute(), batch=batch, dtype=dtype)
+    print(f"{out}.npy, .csv, .json: {features.x.shape[0]} images x {features.x.shape[1]} features")
 
 
 @commands.command()
@@ -249,10 +249,10 @@ def _features(path, training: bool = False):
 def _header(path) -> dict:
     """What `extract` wrote beside a .npy; nothing for a bare one."""
     try:
-        found = json.loads(Path(path).with_suffix(".json").read_text())
+        header = json.loads(Path(path).with_suffix(".json").read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return header if isinstance(header, dict) else {}
 
 
 def _triplets(path):

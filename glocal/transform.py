@@ -92,16 +92,16 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         x, triplets, y, held_out = self._data(x, triplets, context, held_out)
         settings = [t._settings() for t in made]
         with _progress(made[0]) as show:
-            found = self._train(x, triplets, settings, y, held_out, checkpoint=checkpoint, on_iteration=show)
-        for t, solution in zip(made, found, strict=True):
+            solutions = self._train(x, triplets, settings, y, held_out, checkpoint=checkpoint, on_iteration=show)
+        for t, solution in zip(made, solutions, strict=True):
             t.mean_, t.std_ = self.mean_, self.std_
             t._set_fitted(solution)
         return made
 
-    def _set_fitted(self, found):
-        self.weights_, self.bias_ = found.w.numpy(force=True), found.b.numpy(force=True)
-        self.history_, self.converged_, self.n_features_in_ = found.history, found.converged, len(found.w)
-        self.kept_iteration_, self.n_iter_ = found.kept, len(found.history)
+    def _set_fitted(self, solution):
+        self.weights_, self.bias_ = solution.w.numpy(force=True), solution.b.numpy(force=True)
+        self.history_, self.converged_, self.n_features_in_ = solution.history, solution.converged, len(solution.w)
+        self.kept_iteration_, self.n_iter_ = solution.kept, len(solution.history)
         return self
 
     def _data(self, x, triplets, context, held_out):
@@ -136,24 +136,24 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _settings(self):
         return dict(lr=self.lr, lam=self.lam, tau=self.tau) | (dict(alpha=self.alpha) if self.objective == "glocal" else {})
 
-    def _train(self, x, triplets, settings, y, held_out, **how):
+    def _train(self, x, triplets, settings, y, held_out, **options):
         seed = 42 if self.random_state is None else int(self.random_state)
-        how |= dict(squared=self.squared, bias=self.bias, seed=seed, restore_best=bool(self.restore_best), held_out=held_out)
-        return sgd.train(self.objective, x, triplets, settings, y, schedule=sgd.Schedule(**self.schedule or {}), **how)
+        options |= dict(squared=self.squared, bias=self.bias, seed=seed, restore_best=bool(self.restore_best), held_out=held_out)
+        return sgd.train(self.objective, x, triplets, settings, y, schedule=sgd.Schedule(**self.schedule or {}), **options)
 
-    def _solve(self, x, triplets, y, held_out, *, init, **how):
+    def _solve(self, x, triplets, y, held_out, *, init, **options):
         if self.recipe == "paper":
-            return self._train(x, triplets, [self._settings()], y, held_out, **how)[0]
+            return self._train(x, triplets, [self._settings()], y, held_out, **options)[0]
         start = self.start
         if init is not None:
             start = lbfgs.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))
-        how |= dict(squared=self.squared)
+        options |= dict(squared=self.squared)
         settings = dict(lam=self.lam, alpha=self.alpha, tau=self.tau)
         monitor = held_out and (lambda w, b: held_out(w, b, self.objective, **settings, squared=self.squared))
-        how |= dict(max_iter=self.max_iter, tol=self.tol, bias=self.bias, precision=self.precision)
+        options |= dict(max_iter=self.max_iter, tol=self.tol, bias=self.bias, precision=self.precision)
         restore_best = held_out is not None and self.restore_best is not False
         return lbfgs.lbfgs(
-            self.objective, x, triplets, y, start=start, monitor=monitor, restore_best=restore_best, **settings, **how
+            self.objective, x, triplets, y, start=start, monitor=monitor, restore_best=restore_best, **settings, **options
         )
 
     def transform(self, x):

@@ -41,7 +41,7 @@ def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
     if t.dtype.kind not in "iu":
         t = _whole(t, name)
     t = t.astype(np.int64, copy=False)
-    _refuse((t < 0) | (t >= n) if n is not None else t < 0, t, name, _range_mend(n))
+    _refuse((t < 0) | (t >= n) if n is not None else t < 0, t, name, _range_fix(n))
     same = (t[:, 0] == t[:, 1]) | (t[:, 0] == t[:, 2]) | (t[:, 1] == t[:, 2])  # (m,)
     _refuse(same, t, name, "the three objects of a triplet must differ")
     return t
@@ -54,7 +54,7 @@ def _whole(t: np.ndarray, name: str) -> np.ndarray:
     return t
 
 
-def _range_mend(n: int | None) -> str:
+def _range_fix(n: int | None) -> str:
     return "object numbers start at 0" if n is None else f"object numbers run from 0 to {n - 1} (are yours 1-based?)"
 
 
@@ -144,9 +144,9 @@ def _kept_pair_wins(pair, length, i, j, k) -> np.ndarray:
     lie in [-1, 1] at any scale, and the margin of a tie is a constant.
     """
     li, lj, lk = np.maximum((length[i], length[j], length[k]), np.finfo(float).tiny)  # a row of zeros has cosine 0 to everything
-    least = np.minimum(np.minimum(li, lj), lk)  # (b,)
-    other = np.maximum(pair(i, k) * (least / lj), pair(j, k) * (least / li))
-    return pair(i, j) * (least / lk) > other + TIE
+    shortest = np.minimum(np.minimum(li, lj), lk)  # (b,)
+    other = np.maximum(pair(i, k) * (shortest / lj), pair(j, k) * (shortest / li))
+    return pair(i, j) * (shortest / lk) > other + TIE
 
 
 def accuracy(z, triplets, similarity: str = "dot") -> float:

@@ -1,4 +1,4 @@
-"""The yardstick computes what the losses say, rows are kept by name, and the committed tables hold together."""
+"""The baseline computes what the losses say, rows are kept by name, and the committed tables hold together."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.insert(0, str(FOLDER))
 
 import run  # noqa: E402
-from yardstick import Step  # noqa: E402
+from baseline import Step  # noqa: E402
 
 from glocal import losses  # noqa: E402
 from glocal.training import sgd  # noqa: E402
@@ -20,15 +20,15 @@ from glocal.training import sgd  # noqa: E402
 TABLES = [p for p in sorted((FOLDER / "results").glob("*.csv")) if not p.stem.endswith("-recipes")]
 
 
-def test_the_yardstick_is_the_paper_objective_of_the_authors_code():
+def test_the_baseline_is_the_paper_objective_of_the_authors_code():
     v = {name: t.float() if t.is_floating_point() else t for name, t in world(1, n=12, p=5, m=20, q=9).items()}
     step = Step(v["x"], lr=0.1, lam=0.3, alpha=0.2, tau=0.7)
     with torch.no_grad():
         step.w += 0.3 * v["w"]
     w, b = (t.detach().clone() for t in (step.w, step.b))
     value, accuracy = step(v["triplets"], v["y"])
-    how = dict(lam=0.3, alpha=0.2, tau=0.7, squared=False)
-    expected = losses.objective("glocal", w, b, v["x"], v["triplets"], v["y"], **how)
+    kwargs = dict(lam=0.3, alpha=0.2, tau=0.7, squared=False)
+    expected = losses.objective("glocal", w, b, v["x"], v["triplets"], v["y"], **kwargs)
     assert value == pytest.approx(expected.item(), rel=1e-5)
     s = losses.pair_similarities(v["x"] @ w + b, v["triplets"])
     assert accuracy == pytest.approx((s[:, 0] > s[:, 1:].amax(1)).float().mean().item())
@@ -46,11 +46,11 @@ def test_the_yardstick_is_the_paper_objective_of_the_authors_code():
 def test_a_row_replaces_the_one_of_its_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "results", lambda: tmp_path / "machine.csv")
     for ours in (2.0, 4.0):
-        run.keep(run.row("one", ours, 8.0, 2.5, "ms", "a note"))
-        run.keep(run.row("two", ours))
+        run.save(run.row("one", ours, 8.0, 2.5, "ms", "a note"))
+        run.save(run.row("two", ours))
     table = pd.read_csv(tmp_path / "machine.csv")
     assert list(table) == run.COLUMNS and list(table["name"]) == ["one", "two"]
-    assert table.loc[0, ["ours", "yardstick", "ratio"]].tolist() == [4.0, 8.0, 2.0]
+    assert table.loc[0, ["ours", "baseline", "ratio"]].tolist() == [4.0, 8.0, 2.0]
     assert "ratio 2" in capsys.readouterr().out
 
 
@@ -58,8 +58,8 @@ def test_a_row_replaces_the_one_of_its_name(tmp_path, monkeypatch, capsys):
 def test_committed_tables_hold_together(path):
     table = pd.read_csv(path)
     assert list(table) == run.COLUMNS and table["name"].is_unique and (table["ours"] > 0).all()
-    both = table.dropna(subset=["yardstick"])
-    assert ((both["yardstick"] / both["ours"] / both["ratio"] - 1).abs() < 2e-3).all()
+    both = table.dropna(subset=["baseline"])
+    assert ((both["baseline"] / both["ours"] / both["ratio"] - 1).abs() < 2e-3).all()
 
 
 def test_benchmarks_that_are_named_exist():

@@ -55,8 +55,8 @@ def test_fit_transform_score(here, tmp_path, capsys):
     out, z = tmp_path / "new" / "own.npz", tmp_path / "other" / "z-v1.5"
     assert main(["fit", "x.npy", "t.csv", "--context", "x.npy", "--lam", "0.01", "--tau", "0.5", "--out", str(out)]) == 0
     assert main(["transform", str(out), "x.npy", "--out", str(z)]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"own\.npz: \d+ iterations, triplet loss 0\.\d{4}", told) and "z-v1.5.npy: 60 x 24" in told
+    output = capsys.readouterr().out
+    assert re.search(r"own\.npz: \d+ iterations, triplet loss 0\.\d{4}", output) and "z-v1.5.npy: 60 x 24" in output
     aligned = np.load(f"{z}.npy")
     np.testing.assert_array_equal(aligned, GLocalTransform.load(out).transform(np.load("x.npy")))
     scores = []
@@ -82,8 +82,8 @@ def test_from_pictures_to_aligned_features(tmp_path, monkeypatch, capsys):
     assert main(["fit", "f.npy", "t.csv", "--objective", "global", "--out", "t.npz"]) == 0
     assert main(["transform", "t.npz", "f.npy", "--out", "z"]) == 0
     assert main(["score", "z.npy", "t.csv"]) == 0
-    told = capsys.readouterr().out
-    assert "f.npy, .csv, .json: 8 pictures x 512 features" in told and "on 4 triplets" in told
+    output = capsys.readouterr().out
+    assert "f.npy, .csv, .json: 8 images x 512 features" in output and "on 4 triplets" in output
     header = json.loads((tmp_path / "f.json").read_text())
     assert "resnet18" in header["encoder"] and header["layer"] == "avgpool" and (tmp_path / "f.safetensors").exists()
     assert list(pd.read_csv("f.csv")["class"]) == ["a"] * 4 + ["b"] * 4
@@ -96,9 +96,9 @@ def test_from_pictures_to_aligned_features(tmp_path, monkeypatch, capsys):
 def test_fit_takes_its_settings(here, tmp_path, capsys):
     for name, settings in {"a": [], "b": ["--lam", "5"], "c": ["--verbose"]}.items():
         assert main(["fit", "x.npy", "t.csv", "--objective", "naive", *settings, "--out", str(tmp_path / f"{name}.npz")]) == 0
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     size = {name: np.abs(GLocalTransform.load(tmp_path / f"{name}.npz").weights_).sum() for name in "abc"}
-    assert size["b"] < size["a"] == size["c"] and "objective=" in told
+    assert size["b"] < size["a"] == size["c"] and "objective=" in output
 
 
 def test_a_constant_column_matters_to_a_fit_only(here, tmp_path):
@@ -161,7 +161,7 @@ def test_gather_and_report(here, tmp_path, monkeypatch, capsys):
 FAULTS = {
     "fit absent.npy t.csv": ("absent.npy", "give a .npy file"),
     "fit text.npy t.csv": ("text.npy", "give a .npy file"),
-    "fit nan.npy t.csv": ("nan.npy: row 7 has NaN", "check that picture"),
+    "fit nan.npy t.csv": ("nan.npy: row 7 has NaN", "check that image"),
     "fit constant.npy t.csv": ("constant.npy: column 3 is 1 in every row", "drop the column"),
     "fit t.npz t.csv": ("t.npz", "floats"),
     "fit x.npy absent.csv": ("absent.csv: no such file", "one triplet a row"),
@@ -178,7 +178,7 @@ FAULTS = {
     "transform absent.npz x.npy": ("absent.npz: no such transform file", "check the path"),
     "transform text.npz x.npy": ("text.npz: cannot be read as a transform", "give a file"),
     "transform t.npz narrow.npy": ("t.npz: made for features of 24 dimensions, these have 5", "give features of its model"),
-    "transform t.npz nan.npy": ("nan.npy: row 7 has NaN", "check that picture"),
+    "transform t.npz nan.npy": ("nan.npy: row 7 has NaN", "check that image"),
     "score x.npy based.csv": ("row", "are yours 1-based?"),
     "data vcie": ('"vcie" is not in data/registry.csv', 'Did you mean "vice"'),
     "triplets --config absent.yaml": ("absent.yaml: no such config file", "the ones at hand"),
@@ -204,17 +204,17 @@ USAGE = {
 @pytest.mark.parametrize("line", USAGE)
 def test_a_line_that_does_not_fit_is_one_line_and_exit_code_2(here, capsys, line):
     assert main(line.split()) == 2
-    told = capsys.readouterr()
-    assert told.out == "" and told.err.startswith("glocal: ") and told.err.count("\n") == 1
-    assert all(words in told.err for words in USAGE[line]), told.err
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.startswith("glocal: ") and output.err.count("\n") == 1
+    assert all(words in output.err for words in USAGE[line]), output.err
     assert not (here / "o.npz").exists()
 
 
 def test_help_has_a_line_for_every_command(capsys):
     assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    assert main([]) == 0 and capsys.readouterr().out == told
-    own, steps = told.split("Commands:\n")[1].split("Steps of the pipeline, run by Snakemake:\n")
+    output = capsys.readouterr().out
+    assert main([]) == 0 and capsys.readouterr().out == output
+    own, steps = output.split("Commands:\n")[1].split("Steps of the pipeline, run by Snakemake:\n")
     listed = [re.findall(r"^  ([a-z-]+)  +\S.*\.$", part, re.M) for part in (own, steps)]
     assert listed[0] == ["extract", "fit", "transform", "score", "export", "data", "plan", "replication"]
     assert listed[1] == ["triplets", "run-notebook", "gather", "publish", "report"]
@@ -223,11 +223,11 @@ def test_help_has_a_line_for_every_command(capsys):
 @pytest.mark.parametrize("name", commands.commands)
 def test_help_explains_every_option_with_its_default(name, capsys):
     assert main([name, "--help"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     for parameter in commands.commands[name].params:
         if parameter.param_type_name == "option":
             assert parameter.help, parameter.name
-            line = told.split(f" {parameter.opts[-1]} ")[-1].split(" --")[0]
+            line = output.split(f" {parameter.opts[-1]} ")[-1].split(" --")[0]
             assert "[required]" in line or "[default: " in line, line
 
 
@@ -249,8 +249,8 @@ def test_help_is_immediate():
     code = (
         "import sys; from glocal.cli import main; main(['fit', '--help']); print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told.splitlines()[-1] == "set()"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("line", FAULTS)
@@ -261,9 +261,9 @@ def test_faults_are_one_line_and_exit_code_2(here, tmp_path, monkeypatch, capsys
     if arguments[0] == "fit" and "--objective" not in arguments:
         arguments += ["--objective", "global"]
     assert main(arguments) == 2
-    told = capsys.readouterr()
-    assert told.out == "" and told.err.startswith("glocal: ") and told.err.count("\n") == 1 and told.err.endswith("\n")
-    assert all(words in told.err for words in FAULTS[line]), told.err
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.startswith("glocal: ") and output.err.count("\n") == 1 and output.err.endswith("\n")
+    assert all(words in output.err for words in FAULTS[line]), output.err
     assert not (tmp_path / "new.npz").exists()
 
 
@@ -282,6 +282,6 @@ def test_no_command_overwrites_what_it_reads(files, tmp_path, monkeypatch, capsy
         (tmp_path / name).write_bytes((files / source).read_bytes())
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     assert main(command) == 2
-    told = capsys.readouterr().err
-    assert "is an input of this command, too" in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert "is an input of this command, too" in output and output.count("\n") == 1
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

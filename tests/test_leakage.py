@@ -56,8 +56,8 @@ def test_no_image_is_in_a_pool_twice(name):
     """The draws of the caches overlap; an image drawn twice would count as two shots."""
     x, rows = images(name)
     for c in rows["class"].unique():
-        its = x[(rows["class"] == c).to_numpy()]
-        assert (its @ its.T - 2 * np.eye(len(its))).max() <= clip_caches.SAME_IMAGE + 1e-6
+        of_class = x[(rows["class"] == c).to_numpy()]
+        assert (of_class @ of_class.T - 2 * np.eye(len(of_class))).max() <= clip_caches.SAME_IMAGE + 1e-6
 
 
 @needs_data
@@ -84,8 +84,8 @@ def test_shuffled_labels_give_chance():
     """DTD with its training labels shuffled: 5 shots of 47 textures, within four standard errors of 1/47."""
     (x, rows), (test_x, test_rows) = (selected(TASKS["dtd"][part]) for part in ("pool", "test"))
     labels = np.random.default_rng(0).permutation(rows["class"].to_numpy())
-    how = dict(shots=[5], values=[10.0], folds=5, classifiers=CLASSIFIERS[:3])
-    found = repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **how)
+    kwargs = dict(shots=[5], values=[10.0], folds=5, classifiers=CLASSIFIERS[:3])
+    found = repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **kwargs)
     for record in found:  # answers to images of a class go together: the standard error is over classes
         share = record["correct"] / record["images"]
         assert abs(record["accuracy"] - 1 / 47) < 4 * share.std() / np.sqrt(47), record["classifier"]

@@ -91,7 +91,7 @@ def test_neighbour_probabilities():
 
 @pytest.mark.parametrize("squared", [True, False])
 def test_regularisers_and_objectives(squared):
-    v, how = world(3), {"lam": 0.7, "alpha": 0.3, "tau": 0.4, "squared": squared}
+    v, kwargs = world(3), {"lam": 0.7, "alpha": 0.3, "tau": 0.4, "squared": squared}
     z, mapped = v["x"] @ v["w"] + v["b"], v["y"] @ v["w"] + v["b"]
     fit, near = triplet_loop(z, v["triplets"]), local_loop(v["y"], mapped, 0.4)
     close(losses.shrinkage(v["w"], squared), shrink_loop(v["w"], squared))
@@ -103,7 +103,7 @@ def test_regularisers_and_objectives(squared):
     }
     assert set(expected) == set(losses.OBJECTIVES)
     for kind, value in expected.items():
-        close(losses.objective(kind, v["w"], v["b"], v["x"], v["triplets"], v["y"], **how), value)
+        close(losses.objective(kind, v["w"], v["b"], v["x"], v["triplets"], v["y"], **kwargs), value)
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
@@ -189,9 +189,9 @@ def test_names_of_objects_do_not_matter(seed):
 @settings(max_examples=25, deadline=None)
 def test_rotating_changes_nothing(seed):
     v = world(seed)
-    turn = torch.linalg.qr(v["w"]).Q
-    close(losses.triplet_loss(v["x"] @ turn, v["triplets"]), losses.triplet_loss(v["x"], v["triplets"]))
-    assert losses.local_kl(v["y"], v["y"] @ turn, 0.3).item() == pytest.approx(0, abs=1e-12)
+    rotation = torch.linalg.qr(v["w"]).Q
+    close(losses.triplet_loss(v["x"] @ rotation, v["triplets"]), losses.triplet_loss(v["x"], v["triplets"]))
+    assert losses.local_kl(v["y"], v["y"] @ rotation, 0.3).item() == pytest.approx(0, abs=1e-12)
 
 
 @given(SEEDS, TAUS)

@@ -128,9 +128,9 @@ def test_warm_starts_end_where_cold_ones_do(data):
 @pytest.mark.parametrize("recipe", ["converged", "paper"])
 def test_features_on_cuda(data, recipe):
     x, t = data
-    how = dict(recipe=recipe, schedule=dict(epochs=2), max_iter=10)
+    kwargs = dict(recipe=recipe, schedule=dict(epochs=2), max_iter=10)
     on_cpu, on_cuda = (
-        GLocalTransform(**how).fit(torch.tensor(x, device=device), t, context=torch.tensor(x, device=device))
+        GLocalTransform(**kwargs).fit(torch.tensor(x, device=device), t, context=torch.tensor(x, device=device))
         for device in ("cpu", "cuda")
     )
     np.testing.assert_allclose(on_cuda.weights_, on_cpu.weights_, rtol=1e-3, atol=1e-4)
@@ -208,11 +208,11 @@ def test_two_fits_are_bit_equal(data):
 def test_what_a_map_does_to_a_context_it_does_not_look_at_is_reported(objective, recipe):
     x, t = observed(m=600)
     inside = triplets.within(t, np.arange(40), len(x))
-    how = dict(recipe=recipe, restore_best=False, max_iter=3, schedule=dict(epochs=2) if recipe == "paper" else None)
-    fit = GLocalTransform(objective, 0.1, tau=0.5, **how).fit(x, t[inside], context=x[:20], held_out=(t[inside], x[40:]))
+    kwargs = dict(recipe=recipe, restore_best=False, max_iter=3, schedule=dict(epochs=2) if recipe == "paper" else None)
+    fit = GLocalTransform(objective, 0.1, tau=0.5, **kwargs).fit(x, t[inside], context=x[:20], held_out=(t[inside], x[40:]))
     kl = losses.local_kl(torch.tensor(fit.local(x[:20])), torch.tensor(fit.transform(x[:20])), 0.5).item()
     assert fit.history_[-1]["local_kl"] == pytest.approx(kl, rel=1e-3) and kl > 1e-3
-    blind = GLocalTransform(objective, 0.1, tau=0.5, **how).fit(x, t[inside], held_out=t[inside])
+    blind = GLocalTransform(objective, 0.1, tau=0.5, **kwargs).fit(x, t[inside], held_out=t[inside])
     assert np.isnan(blind.history_[-1]["local_kl"])
     np.testing.assert_array_equal(blind.weights_, fit.weights_)  # it is looked at, and changes nothing
 
@@ -450,8 +450,8 @@ def same(a, b, tolerance=1e-4):
 @settings(max_examples=40, deadline=None)
 def test_a_fit_is_the_same_at_any_scale(data, scale, objective, recipe):
     x, t = data
-    how = dict(objective=objective, recipe=recipe, max_iter=4, schedule=dict(epochs=1) if recipe == "paper" else None)
-    expected, found = (GLocalTransform(**how).fit(c * x, t[:500], context=c * x) for c in (1.0, scale))
+    kwargs = dict(objective=objective, recipe=recipe, max_iter=4, schedule=dict(epochs=1) if recipe == "paper" else None)
+    expected, found = (GLocalTransform(**kwargs).fit(c * x, t[:500], context=c * x) for c in (1.0, scale))
     same(found.weights_, expected.weights_)
     same(found.transform(scale * x), expected.transform(x))
     assert found.std_ == pytest.approx(scale * expected.std_, rel=1e-12, abs=0)
@@ -528,10 +528,10 @@ def test_unit_norm_at_any_scale(seed, scale):
 def test_every_tensor_of_a_fit_is_on_the_device_asked_for(recipe, objective):
     """As on a GPU: a tensor made without saying where lands elsewhere, here on a device that holds nothing, and fails."""
     x, triplets = observed(n=40, p=12, d=3, m=600)
-    held_out, how = (triplets[:90], x[:15]), dict(recipe=recipe, max_iter=3, schedule={"epochs": 1, "images": 16})
-    expected = GLocalTransform(objective, device="cpu", **how).fit(x, triplets, context=x, held_out=held_out)
+    held_out, kwargs = (triplets[:90], x[:15]), dict(recipe=recipe, max_iter=3, schedule={"epochs": 1, "images": 16})
+    expected = GLocalTransform(objective, device="cpu", **kwargs).fit(x, triplets, context=x, held_out=held_out)
     with torch.device("meta"):
-        found = GLocalTransform(objective, device="cpu", **how).fit(x, triplets, context=x, held_out=held_out)
+        found = GLocalTransform(objective, device="cpu", **kwargs).fit(x, triplets, context=x, held_out=held_out)
     np.testing.assert_array_equal(found.weights_, expected.weights_)
     assert found.history_ == expected.history_
 

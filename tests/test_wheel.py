@@ -111,7 +111,7 @@ def test_fit_transform_and_score_from_an_empty_folder(python, command):
     np.savetxt(command.folder / "t.csv", triplets, fmt="%d", delimiter=",")
     command("fit", "x.npy", "t.csv", "--context", "x.npy", "--out", "t.npz")
     command("transform", "t.npz", "x.npy", "--out", "z")
-    told = command("score", "z.npy", "t.csv")
+    output = command("score", "z.npy", "t.csv")
     code = """
 import numpy as np
 from glocal import GLocalTransform
@@ -120,4 +120,4 @@ print(f"{accuracy(GLocalTransform.load('t.npz').transform(np.load('x.npy')), rea
 """
     done = run(python, "-c", code, cwd=command.folder)
     assert done.returncode == 0, done.stderr
-    assert f"odd-one-out accuracy {done.stdout.strip()} on 200 triplets" in told
+    assert f"odd-one-out accuracy {done.stdout.strip()} on 200 triplets" in output

@@ -110,9 +110,9 @@ def load(path, problem: str, device="cpu") -> dict | None:
     if len(head) < HEAD or hashlib.sha256(content).hexdigest().encode() != head[len(MAGIC) :]:
         warnings.warn(f"{path}: damaged; the fit starts from the beginning.", stacklevel=2)
         return None
-    found = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
-    _refuse_another(path, found["problem"] == problem)
-    return found["state"]
+    saved = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
+    _refuse_another(path, saved["problem"] == problem)
+    return saved["state"]
 
 
 def _head(path: Path) -> bytes:

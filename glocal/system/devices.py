@@ -16,14 +16,14 @@ def device(word: str | torch.device = "auto", like=None) -> torch.device:
             return like.device
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(word)
+        chosen = torch.device(word)
     except (RuntimeError, TypeError):
-        found = None
-    if found is None or found.type not in ("cpu", "cuda"):
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise GlocalError(f'device: "{word}" is not known; it must be auto, cpu, cuda or cuda:<number>.')
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise GlocalError(f'device: "{word}" is asked for, and PyTorch sees {torch.cuda.device_count()} GPUs; use auto or cpu.')
-    return found
+    return chosen
 
 
 def place(x, where: str):

@@ -113,7 +113,7 @@ def verify(path, expected: str | None = None) -> None:
 
 def set_aside_damaged(folder) -> list[Path]:
     """Rename every sealed file below `folder` that is damaged to <name>.damaged; returns their former paths."""
-    found = []
+    damaged = []
     for seal_file in sorted(Path(folder).rglob(f"{SEALS}/*.json")):
         path = seal_file.parent.parent / seal_file.name.removesuffix(".json")
         try:
@@ -121,8 +121,8 @@ def set_aside_damaged(folder) -> list[Path]:
                 verify(path)
         except Damaged:
             os.replace(path, path.with_name(f"{path.name}.damaged"))
-            found.append(path)
-    return found
+            damaged.append(path)
+    return damaged
 
 
 SEALS = ".seals"
@@ -135,7 +135,7 @@ def _seal_of(path: Path) -> Path:
 def _read_seal(path: Path) -> dict | None:
     """None for a seal that is not there or cannot be read: then the file itself is read, or nothing is known."""
     try:
-        found = json.loads(path.read_text())
-        return found if set(found) == {"sha256", "size", "mtime_ns"} else None
+        stored = json.loads(path.read_text())
+        return stored if set(stored) == {"sha256", "size", "mtime_ns"} else None
     except (OSError, ValueError, TypeError):
         return None

@@ -53,7 +53,7 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _stand_guard(folder: str, workflow: str) -> None:
+def _guard_process(folder: str, workflow: str) -> None:
     """The guard's own process: argument 2 is the process number of a Snakemake, or empty."""
     run, groups, snakemake = os.getppid(), b"", _process(workflow)
     while not (gone := snakemake is not None and _is_gone(snakemake)):
@@ -97,13 +97,13 @@ def _members(group: int) -> list[tuple[int, str]]:
     """(process number, command line) of the running processes of a group."""
     import psutil
 
-    found = []
+    members = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
             if os.getpgid(process.pid) == group and not _is_gone(process):
-                found.append((process.pid, " ".join(process.cmdline())))
-    return found
+                members.append((process.pid, " ".join(process.cmdline())))
+    return members
 
 
 if __name__ == "__main__":
-    _stand_guard(sys.argv[1], sys.argv[2])
+    _guard_process(sys.argv[1], sys.argv[2])

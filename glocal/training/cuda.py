@@ -94,7 +94,7 @@ def _tiles(n: int, device) -> Tensor:
 
 
 @triton.jit
-def _cosines(u, i, j, q, p, HOW: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr):
+def _cosines(u, i, j, q, p, PRECISION: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr):
     """u_r . u_c for the rows from i on and the columns from j on, zero beyond row q. (TILE, TILE) float32.
 
     The first row's place is a 64-bit scalar, and places inside a tile are 32-bit: 64-bit ones in every thread do not fit its
@@ -107,15 +107,15 @@ def _cosines(u, i, j, q, p, HOW: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.con
     for start in range(0, p, DEPTH):
         a = tl.load(rows + start, mask=(r < q - i)[:, None] & (k < p - start)[None, :], other=0.0)
         b = tl.load(columns + start, mask=(r < q - j)[None, :] & (k < p - start)[:, None], other=0.0)
-        s = tl.dot(a, b, s, input_precision=HOW)
+        s = tl.dot(a, b, s, input_precision=PRECISION)
     return s
 
 
 @triton.jit
-def _row_sums(u, total, tiles, q, p, scale, HOW: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr):
+def _row_sums(u, total, tiles, q, p, scale, PRECISION: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr):
     i, j = tl.load(tiles + 2 * tl.program_id(0)) * TILE, tl.load(tiles + 2 * tl.program_id(0) + 1) * TILE
     r = tl.arange(0, TILE)
-    e = tl.exp((_cosines(u, i, j, q, p, HOW, TILE, DEPTH) - 1) * scale)
+    e = tl.exp((_cosines(u, i, j, q, p, PRECISION, TILE, DEPTH) - 1) * scale)
     others = (i + r[:, None] != j + r[None, :]) & (r < q - i)[:, None] & (r < q - j)[None, :]
     e = tl.where(others, e, 0.0)
     tl.atomic_add(total + i + r, tl.sum(e, 1), mask=r < q - i)
@@ -124,17 +124,20 @@ def _row_sums(u, total, tiles, q, p, scale, HOW: tl.constexpr, TILE: tl.constexp
 
 
 @triton.jit
-def _panel(u, y, rate, rate_y, g, cross, start, stop, q, p, scale, HOW: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr):
+def _panel(
+    u, y, rate, rate_y, g, cross, start, stop, q, p, scale,
+    PRECISION: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
     row, column = tl.program_id(0), tl.program_id(1)
     i, j, r = start + row * TILE, start + column * TILE, tl.arange(0, TILE)
     inside = (r < stop - i)[:, None] & (r < q - j)[None, :]
     others = inside & (i + r[:, None] != j + r[None, :])
     # teacher: P + P^T
-    e = tl.exp((_cosines(y, i, j, q, p, HOW, TILE, DEPTH) - 1) * scale)
+    e = tl.exp((_cosines(y, i, j, q, p, PRECISION, TILE, DEPTH) - 1) * scale)
     r_i, r_j = tl.load(rate_y + i + r, mask=r < stop - i, other=0.0), tl.load(rate_y + j + r, mask=r < q - j, other=0.0)
     both = tl.where(others, e * (r_i[:, None] + r_j[None, :]), 0.0)
     # student: Q + Q^T
-    s = (_cosines(u, i, j, q, p, HOW, TILE, DEPTH) - 1) * scale
+    s = (_cosines(u, i, j, q, p, PRECISION, TILE, DEPTH) - 1) * scale
     r_i, r_j = tl.load(rate + i + r, mask=r < stop - i, other=0.0), tl.load(rate + j + r, mask=r < q - j, other=0.0)
     e = tl.where(others, tl.exp(s) * (r_i[:, None] + r_j[None, :]), 0.0)
     width = q - start

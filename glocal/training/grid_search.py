@@ -55,12 +55,12 @@ def search(
     cache around the fits, so that an interrupted search resumes; checkpoint: a path, so that long stacks resume within.
     progress(n): called after n fits.
     """
-    points, found = grid(values), {}
+    points, results = grid(values), {}
     for name, (x, table, context, held_out) in folds.items():
         if options.get("recipe") == "paper":
             file = checkpoint and f"{checkpoint}-{name}-{objective}"
             stack = cached(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=file)
-            found[name] = list(zip(points, stack, strict=True))
+            results[name] = list(zip(points, stack, strict=True))
             progress(len(points))
             continue
         fitted, last = {}, None
@@ -68,8 +68,8 @@ def search(
             last = cached(fit)(objective, point | options, x, table, context, held_out, init=last)
             fitted[tuple(point.values())] = last
             progress(1)
-        found[name] = [(point, fitted[tuple(point.values())]) for point in points]
-    return found
+        results[name] = [(point, fitted[tuple(point.values())]) for point in points]
+    return results
 
 
 def fold_data(experiment) -> dict:

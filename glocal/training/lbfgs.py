@@ -67,15 +67,15 @@ def lbfgs(
     search.tape = checkpoints.Tape(checkpoint, problem, len(theta), str(x.dtype).removeprefix("torch."), 2)
     options = dict(maxiter=max_iter, maxcor=memory, ftol=0, gtol=1e-9, maxfun=10 * max_iter)
     with threadpool_limits(1, "blas"):  # SciPy's BLAS threads would wait for work on the cores that torch needs: a third slower
-        found = scipy.optimize.minimize(
+        result = scipy.optimize.minimize(
             search.value_and_gradient, theta, jac=True, method="L-BFGS-B", callback=search.record, options=options
         )
     search.tape.remove()
     if not search.history:  # it began where it could only end
-        search.record(scipy.optimize.OptimizeResult(x=found.x, fun=found.fun))
+        search.record(scipy.optimize.OptimizeResult(x=result.x, fun=result.fun))
         search.stalled = 1
-    w, b = search.best[1] if search.best else search.lift(*search.unpack(found.x))
-    stopped = found.status == 0 or search.stalled == STALLED_ITERATIONS or (found.status != 1 and search.stalled > 0)
+    w, b = search.best[1] if search.best else search.lift(*search.unpack(result.x))
+    stopped = result.status == 0 or search.stalled == STALLED_ITERATIONS or (result.status != 1 and search.stalled > 0)
     return Solution(w, b, search.history, stopped, search.best[2] if search.best else len(search.history))
 
 
@@ -120,20 +120,20 @@ class _Search:
 
     def record(self, intermediate_result):
         """After each accepted step (the line search may have tried several points). Ends the search when it is stalled."""
-        found = dict(iteration=len(self.history) + 1, **self.last[intermediate_result.fun])
+        measured = dict(iteration=len(self.history) + 1, **self.last[intermediate_result.fun])
         self.last = {}
         if self.monitor:
             w, b = self.lift(*self.unpack(intermediate_result.x))
-            found |= self.monitor(w, b)
-            self.refuse_not_finite(monitored=found.get("monitored", 0.0))
-            if self.restore_best and (self.best is None or found["monitored"] < self.best[0]):
-                self.best = found["monitored"], (w, b), found["iteration"]
+            measured |= self.monitor(w, b)
+            self.refuse_not_finite(monitored=measured.get("monitored", 0.0))
+            if self.restore_best and (self.best is None or measured["monitored"] < self.best[0]):
+                self.best = measured["monitored"], (w, b), measured["iteration"]
         before = self.history[-1]["objective"] if self.history else np.inf
-        small = before - found["objective"] <= self.tol * max(abs(found["objective"]), 1.0)
+        small = before - measured["objective"] <= self.tol * max(abs(measured["objective"]), 1.0)
         self.stalled = self.stalled + 1 if small else 0
-        self.history.append(found)
+        self.history.append(measured)
         if self.on_iteration:
-            self.on_iteration(found)
+            self.on_iteration(measured)
         if self.stalled == STALLED_ITERATIONS:
             raise StopIteration
 

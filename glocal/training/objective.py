@@ -68,7 +68,7 @@ def regulariser(w: Tensor, kind: str, squared: bool = True) -> tuple[Tensor, Ten
     if squared:
         return value, r.mul_(2)
     # the norm has no gradient where it is zero, and what rounding leaves of r there must not pass for one
-    least = 16 * torch.finfo(w.dtype).eps * w.square().sum((-2, -1)).sqrt()
+    smallest = 16 * torch.finfo(w.dtype).eps * w.square().sum((-2, -1)).sqrt()
     norm = value.sqrt()
     r = r.div_(norm.clamp_min(1e-30)[..., None, None])
-    return norm, torch.where((norm > least)[..., None, None], r, 0)
+    return norm, torch.where((norm > smallest)[..., None, None], r, 0)

@@ -48,7 +48,7 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
     after every epoch; the same call resumes from it. Raises GlocalError after an epoch whose objective (on all triplets) or
     what is monitored is not finite, naming the settings of that run.
     """
-    p, found, paths = x.shape[1], [], []
+    p, solutions, paths = x.shape[1], [], []
     size = max(STACK // max(3 * schedule.images**2, p * p), 1)
     what = (kind, x, triplets, y, squared, bias, seed, schedule, restore_best, held_out and held_out.key, x.device.type)
     for start in range(0, len(settings), size):
@@ -64,10 +64,10 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
                 on_iteration(record)
             if checkpoint:
                 checkpoints.save(paths[-1], problem, stack.state())
-        found += stack.solutions
+        solutions += stack.solutions
     for path in paths:  # only now: a finished slice's file is its result until all are done
         checkpoints.remove(path)
-    return found
+    return solutions
 
 
 class _Stack:
@@ -165,14 +165,14 @@ class _Stack:
         which, plan = 0 if self.local else 1, self.schedule
         ended = []
         for place, s in enumerate(self.running):
-            found = dict(iteration=self.epochs, **self._measure(s, self.w[place], self.b[place], held_out))
+            measured = dict(iteration=self.epochs, **self._measure(s, self.w[place], self.b[place], held_out))
             if held_out:
-                better = found["monitored"] < self.best[s] - plan.min_delta
+                better = measured["monitored"] < self.best[s] - plan.min_delta
                 self.stale[s] = 0 if better else self.stale[s] + 1
                 if better:
-                    self.best[s] = found["monitored"]
+                    self.best[s] = measured["monitored"]
                     self.kept[s] = (self.w[place].clone(), self.b[place].clone(), self.epochs) if restore_best else None
-            self.histories[s].append(found)
+            self.histories[s].append(measured)
             stopped = self.epochs >= plan.min_epochs[which] and self.stale[s] >= plan.patience[which]
             if stopped or self.epochs >= plan.epochs:
                 w, b, epoch = self.kept[s] or (self.w[place].clone(), self.b[place].clone(), self.epochs)
@@ -180,24 +180,24 @@ class _Stack:
                 ended.append(place)
         if ended:
             self._drop(ended)
-        return found
+        return measured
 
     def _measure(self, s, w, b, held_out):
         """Objective, triplet loss and local KL on all training triplets and (at most DENSE, the first) context images, and
         what `held_out` measures. Raises GlocalError where these are not finite."""
-        how = self.settings[s]
+        settings = self.settings[s]
         if self.objective is None:  # one for all settings: it differs between them in lam, alpha and the teacher alone
             y = self.y[:DENSE] if self.local else None
             self.objective = Objective(self.kind, self.x, self.triplets, y, lam=0.0, squared=self.squared)
             self.locals = Locals(y)
         f = self.objective
-        f.lam, f.alpha, f.local = how["lam"], how.get("alpha"), self.locals[how["tau"]] if self.local else None
+        f.lam, f.alpha, f.local = settings["lam"], settings.get("alpha"), self.locals[settings["tau"]] if self.local else None
         value, _, _ = f(w, b)
-        found = dict(objective=value, triplet_loss=f.triplet_loss, local_kl=f.local_kl)
-        found |= held_out(w, b, self.kind, **how, squared=self.squared) if held_out else {}
-        numbers = {name: found[name] for name in ("objective", "monitored") if name in found}
-        refuse_not_finite(numbers, f"epoch {self.epochs}", how, "lower lr or lam")
-        return found
+        measured = dict(objective=value, triplet_loss=f.triplet_loss, local_kl=f.local_kl)
+        measured |= held_out(w, b, self.kind, **settings, squared=self.squared) if held_out else {}
+        numbers = {name: measured[name] for name in ("objective", "monitored") if name in measured}
+        refuse_not_finite(numbers, f"epoch {self.epochs}", settings, "lower lr or lam")
+        return measured
 
     def _drop(self, ended):
         stay = [place for place in range(len(self.running)) if place not in ended]

@@ -29,16 +29,16 @@ class HeldOut:
         logits = torch.stack([s[i, j], s[i, k], s[j, k]], dim=1)  # (m, 3)
         loss = -torch.log_softmax(logits.double(), dim=1)[:, 0].mean().item()
         right = (logits[:, 0] > logits[:, 1:].amax(1)).double().mean().item()
-        found = dict(held_out_triplet_loss=loss, held_out_odd_one_out=right)
+        measured = dict(held_out_triplet_loss=loss, held_out_odd_one_out=right)
         objective, monitored = loss, loss
         if self.y is not None and tau:
             local = self.locals[tau]
             value = local.value(self.y @ w + b)
-            found["held_out_local_kl"] = value - local.entropy
+            measured["held_out_local_kl"] = value - local.entropy
             if kind == "glocal":
                 objective = (1 - alpha) * loss + alpha * value
-                monitored = loss + (value if self.monitor == "loss" else found["held_out_local_kl"])
+                monitored = loss + (value if self.monitor == "loss" else measured["held_out_local_kl"])
         if self.context is not None and tau:
-            found["local_kl"] = self.training[tau].value(self.context @ w + b) - self.training[tau].entropy
+            measured["local_kl"] = self.training[tau].value(self.context @ w + b) - self.training[tau].entropy
         objective += lam * regulariser(w, kind, squared)[0].item()
-        return found | dict(held_out_objective=objective, monitored=monitored)
+        return measured | dict(held_out_objective=objective, monitored=monitored)

@@ -65,8 +65,8 @@ def _references(config: dict):
 
     demo = config["source"] == "demo"
     splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
-    pictures = image_registry() | config.get("images", {})
-    things = [name for name, spec in pictures.items() if spec["kind"] == "things"]
+    images = image_registry() | config.get("images", {})
+    things = [name for name, spec in images.items() if spec["kind"] == "things"]
     for i, split in enumerate(config["alignment"]["splits"]):
         yield f"alignment.splits.{i}", split, splits
     steps = ["lr"] if config["alignment"]["fit"]["recipe"] == "paper" else []  # a converged solver has no step size
@@ -75,15 +75,15 @@ def _references(config: dict):
         yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
-    for encoder, its in config["encoders"].items():
-        sets = ["objects", *its.get("sets", {})]
-        yield f"encoders.{encoder}.objects", its["objects"], things if "model" in its else objects
-        for name, part in its.get("sets", {}).items():  # a model makes features of images; without one they come from caches
-            yield f"encoders.{encoder}.sets.{name}", "images" if "images" in part else "cache", [_kind_of_set(its)]
+    for encoder, spec in config["encoders"].items():
+        sets = ["objects", *spec.get("sets", {})]
+        yield f"encoders.{encoder}.objects", spec["objects"], things if "model" in spec else objects
+        for name, part in spec.get("sets", {}).items():  # a model makes features of images; without one they come from caches
+            yield f"encoders.{encoder}.sets.{name}", "images" if "images" in part else "cache", [_kind_of_set(spec)]
             if "images" in part:
-                yield f"encoders.{encoder}.sets.{name}.images", part["images"], pictures
-        yield f"encoders.{encoder}.context.set", its["context"]["set"], sets
-        if its.get("downstream") or config["downstream"] == "folds":
+                yield f"encoders.{encoder}.sets.{name}.images", part["images"], images
+        yield f"encoders.{encoder}.context.set", spec["context"]["set"], sets
+        if spec.get("downstream") or config["downstream"] == "folds":
             yield from ((field, value, sets) for field, value in _task_sets(config))
 
 
@@ -95,8 +95,8 @@ def _task_sets(config: dict):
     """(field, name of an image set) for each part of a downstream task."""
     tasks = [("few_shot.tasks", config["few_shot"]["tasks"])]
     tasks += [(f"{stage}.sets", config[stage]["sets"]) for stage in ("anomaly", "structure")]
-    for stage, found in tasks:
-        for task, spec in found.items():
+    for stage, specs in tasks:
+        for task, spec in specs.items():
             for part in sorted({"pool", "train", "test", "images", "against"} & set(spec)):
                 yield f"{stage}.{task}.{part}.set", spec[part]["set"]
 

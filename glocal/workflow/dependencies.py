@@ -26,8 +26,8 @@ def files_of(*modules: str) -> list[str]:
 
 def code_digest(module: str) -> str:
     """sha256 over the source of a module and of all that it imports, less `system` and `errors`, which change no result."""
-    found = {m for m in _upstream({module}) if m.split(".")[1:2] not in (["system"], ["errors"])}
-    return hashlib.sha256(b"".join(_path(m).read_bytes() for m in sorted(found))).hexdigest()
+    modules = {m for m in _upstream({module}) if m.split(".")[1:2] not in (["system"], ["errors"])}
+    return hashlib.sha256(b"".join(_path(m).read_bytes() for m in sorted(modules))).hexdigest()
 
 
 @functools.cache

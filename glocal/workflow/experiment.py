@@ -95,30 +95,30 @@ class Experiment:
 
     def select(self, part: dict, fold: str = "all") -> Features:
         """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
-        found = self.features(part["set"])
-        keep = rows_where(found.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(found.x), bool)
+        features = self.features(part["set"])
+        keep = rows_where(features.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(features.x), bool)
         if part["set"] == "objects" and fold != "all":
             keep = keep & self.held_out(fold)
-        return Features(np.asarray(found.x[keep]), found.rows[keep].reset_index(drop=True), found.header)
+        return Features(np.asarray(features.x[keep]), features.rows[keep].reset_index(drop=True), features.header)
 
     def parts(self, spec: dict, fold: str = "all") -> list:
         """The feature sets that a task names: its pool (or train) and, if it has one, its test.
 
         Rows without a label are left out, and images of the pool that the test has, too (DTD and Flowers have one each).
         """
-        found = []
+        selected = []
         for part in (spec.get("pool") or spec.get("train") or spec["images"], spec.get("test")):
             if part is None:
-                found.append(None)
+                selected.append(None)
                 continue
             chosen = self.select(part, fold)
             keep = _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))
-            found.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
-        pool, test = found
+            selected.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
+        pool, test = selected
         if "per" in spec:
             column(pool.rows, spec["per"], spec["pool"]["set"])  # it is there, or the error names it
         if test is None:
-            return found
+            return selected
         keep = ~also_in(pool.x, test.x)
         return [Features(pool.x[keep], pool.rows[keep].reset_index(drop=True), pool.header), test]
 
@@ -250,7 +250,7 @@ def _check_part(rows, spec: dict, part: str, field: str) -> None:
         column(rows, label, f"{field}, set {spec[part]['set']}")
 
 
-def _usable(labels, least: int) -> np.ndarray:
+def _usable(labels, minimum: int) -> np.ndarray:
     """(n,) bool: rows with a label whose class has at least `least` rows."""
     named = is_class(labels)
-    return (named & (labels.map(labels[named].value_counts()) >= least)).to_numpy()
+    return (named & (labels.map(labels[named].value_counts()) >= minimum)).to_numpy()

@@ -15,20 +15,20 @@ JUDGMENTS = ("triplets-", "noise-ceiling", "sortindex", "things-c", "breeds-")  
 
 
 def needs(config: dict):
-    """DataFrame with a row for each thing that the config reads: what, pictures, gb, get, where, source.
+    """DataFrame with a row for each item that the config reads: what, images, gb, get, where, source.
 
     get: "at hand", "download" (by the run itself) or "by hand" (put it `where`; `source` says who gives it out).
     """
     import pandas as pd
 
     rows = [*_public(config), *_images(config), *_weights(config)]
-    return pd.DataFrame(rows, columns=["what", "pictures", "gb", "get", "where", "source"]).astype({"pictures": "Int64"})
+    return pd.DataFrame(rows, columns=["what", "images", "gb", "get", "where", "source"]).astype({"images": "Int64"})
 
 
 def show(config: dict) -> str:
-    """The table as text, the sum of what is downloaded, and a line for each thing that must be fetched by hand."""
+    """The table as text, the sum of what is downloaded, and a line for each item that must be fetched by hand."""
     table = needs(config)
-    text = table[["what", "pictures", "gb", "get"]].to_string(index=False, na_rep="", float_format=lambda v: f"{v:.2f}")
+    text = table[["what", "images", "gb", "get"]].to_string(index=False, na_rep="", float_format=lambda v: f"{v:.2f}")
     once = table.drop_duplicates("where")  # training and test part of a set are often one file
     by_hand = once[once["get"] == "by hand"]
     lines = [text, f"To be downloaded by the run: {once.loc[once['get'] == 'download', 'gb'].sum():.1f} GB."]
@@ -42,9 +42,9 @@ def _public(config: dict):
     if config["source"] != "public":
         return
     named = set(config.get("references", []))
-    for its in config["encoders"].values():
-        named |= {its["objects"]} if its["objects"] in embeddings() else set()
-        named |= {f"{part['cache']}-" for part in its.get("sets", {}).values() if "cache" in part}
+    for encoder in config["encoders"].values():
+        named |= {encoder["objects"]} if encoder["objects"] in embeddings() else set()
+        named |= {f"{part['cache']}-" for part in encoder.get("sets", {}).values() if "cache" in part}
     groups = {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
     for what, starts in groups.items():
         rows = [row for name, row in registry().items() if name.startswith(starts)] if starts else []
@@ -62,28 +62,28 @@ def _images(config: dict):
         row = known.get(name, {}) if own is None else {}
         folder = (own or row).get("folder") or (own or row).get("file", "")
         there = located(folder).exists() and (located(folder).is_file() or any(located(folder).glob("[!.]*")))
-        pictures, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
+        images, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
         by_library = "download" if (own or {}).get("kind") in ("torchvision", "huggingface") else "by hand"
         get = "at hand" if there and folder else row.get("get", by_library)
-        yield name, pictures, gb, get, row.get("put") or folder, row.get("source", "its owner")
+        yield name, images, gb, get, row.get("put") or folder, row.get("source", "its owner")
 
 
 def _sets_used(config: dict) -> list[str]:
     used = {}  # a dict keeps the order
-    for its in config["encoders"].values():
-        if "model" in its:
-            used |= dict.fromkeys([its["objects"], *(part["images"] for part in its.get("sets", {}).values())])
+    for encoder in config["encoders"].values():
+        if "model" in encoder:
+            used |= dict.fromkeys([encoder["objects"], *(part["images"] for part in encoder.get("sets", {}).values())])
     return list(used)
 
 
 def _weights(config: dict):
     """The weights of the networks; those of open_clip, timm and torchvision come into the library's own cache."""
-    for name, its in config["encoders"].items():
-        spec = its.get("model", {})
+    for name, encoder in config["encoders"].items():
+        spec = encoder.get("model", {})
         if spec.get("source") in ("open_clip", "timm", "torchvision") and spec.get("weights") != "random":
             file = spec.get("weights", "") if "/" in spec.get("weights", "") else ""
             get = "at hand" if file and located(file).is_file() else "download"
-            yield f"weights of {name}", None, its.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
+            yield f"weights of {name}", None, encoder.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
 
 
 def set_aside_damaged(folder) -> list[Path]:
@@ -91,12 +91,12 @@ def set_aside_damaged(folder) -> list[Path]:
 
     With features goes the summary of the step that makes them, so that the step runs again for sets that no rule names.
     """
-    found = files.set_aside_damaged(folder)
-    for path in found:
+    damaged = files.set_aside_damaged(folder)
+    for path in damaged:
         encoder = path.parent.relative_to(folder).parts[1:] if path.parent.parent.name == "features" else ()
         for name in encoder:
             (Path(folder) / "tables" / name / "features.csv").unlink(missing_ok=True)
-    return found
+    return damaged
 
 
 def named_files(encoder: dict, images: dict) -> list[str]:

@@ -41,14 +41,14 @@ def rows_where(rows, where: str, name: str) -> np.ndarray:
     if missing := check(where, name) - set(map(str, rows.columns)):
         raise GlocalError(f"{name}: the condition `{_short(where)}` names no column ({sorted(missing)[0]}); there are: {known}.")
     try:
-        found = np.asarray(rows.eval(where, local_dict={}, global_dict={}))
+        mask = np.asarray(rows.eval(where, local_dict={}, global_dict={}))
     except Exception as error:
         raise GlocalError(
             f"{name}: the condition `{_short(where)}` does not work ({_reason(error)}); columns: {known}."
         ) from None
-    if found.dtype != bool or found.shape != (len(rows),):
+    if mask.dtype != bool or mask.shape != (len(rows),):
         raise GlocalError(f"{name}: the condition `{_short(where)}` is not true or false for each row; {HELP}.")
-    return found
+    return mask
 
 
 def _short(where: str) -> str:

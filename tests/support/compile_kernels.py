@@ -22,7 +22,7 @@ TYPES = {"fp32": "*fp32", "tf32": "*fp32", "bf16": "*bf16"}
 
 def signatures(precision):
     """(kernel, {argument: type}, constants, warps)"""
-    u, tiles = TYPES[precision], dict(HOW=cuda.INPUT[precision], TILE=cuda.TILE, DEPTH=cuda.DEPTH)
+    u, tiles = TYPES[precision], dict(PRECISION=cuda.INPUT[precision], TILE=cuda.TILE, DEPTH=cuda.DEPTH)
     sizes = dict(q="i32", p="i32", scale="fp32")
     yield cuda._row_sums, dict(u=u, total="*fp32", tiles="*i32", **sizes), tiles, cuda.WARPS
     vectors = dict(u=u, y=u, rate="*fp32", rate_y="*fp32", g=u, cross="*fp32", start="i32", stop="i32")

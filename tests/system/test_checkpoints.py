@@ -10,7 +10,7 @@ from glocal.system import checkpoints
 from glocal.training import lbfgs
 from glocal.training.objective import Objective
 
-HOW = {"lam": 0.05, "alpha": 0.3, "tau": 0.3, "tol": 1e-9}
+KWARGS = {"lam": 0.05, "alpha": 0.3, "tau": 0.3, "tol": 1e-9}
 
 
 class Killed(Exception):
@@ -31,7 +31,7 @@ def test_a_killed_search_goes_on_to_the_same_bits(tmp_path, counted, bias, sizes
     v, path = world(1, m=60, **sizes), tmp_path / "fit.tape"
     v = {name: a.float() if a.is_floating_point() else a for name, a in v.items()}
     what = ("glocal", v["x"], v["triplets"], v["y"])
-    whole = lbfgs.lbfgs(*what, bias=bias, **HOW)
+    whole = lbfgs.lbfgs(*what, bias=bias, **KWARGS)
     all_calls = len(counted)
 
     def die(record):
@@ -39,11 +39,11 @@ def test_a_killed_search_goes_on_to_the_same_bits(tmp_path, counted, bias, sizes
             raise Killed
 
     with pytest.raises(Killed):
-        lbfgs.lbfgs(*what, bias=bias, checkpoint=path, on_iteration=die, **HOW)
+        lbfgs.lbfgs(*what, bias=bias, checkpoint=path, on_iteration=die, **KWARGS)
     before = len(counted) - all_calls
     with path.open("ab") as file:
         file.write(b"half a record")
-    again = lbfgs.lbfgs(*what, bias=bias, checkpoint=path, **HOW)
+    again = lbfgs.lbfgs(*what, bias=bias, checkpoint=path, **KWARGS)
     assert torch.equal(again.w, whole.w) and torch.equal(again.b, whole.b) and again.history == whole.history
     assert before >= 7 and len(counted) == 2 * all_calls  # nothing was computed twice
     assert not path.exists()
@@ -55,8 +55,8 @@ def test_another_fit_is_refused_and_nothing_is_lost(tmp_path):
     def die(record):
         raise Killed
 
-    def fit(**how):
-        return lbfgs.lbfgs("glocal", v["x"], v["triplets"], v["y"], checkpoint=path, on_iteration=die, **{**HOW, **how})
+    def fit(**kwargs):
+        return lbfgs.lbfgs("glocal", v["x"], v["triplets"], v["y"], checkpoint=path, on_iteration=die, **{**KWARGS, **kwargs})
 
     with pytest.raises(Killed):
         fit()

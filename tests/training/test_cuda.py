@@ -85,12 +85,12 @@ def through_the_kernels(monkeypatch):
 def test_a_whole_fit_through_the_kernels(monkeypatch):
     """GLocalTransform.fit with the kernels ends where it ends without them."""
     x, triplets = observed(n=24, p=6, d=2, m=200)
-    how = dict(lam=0.1, alpha=0.3, tau=0.3, max_iter=4)
-    expected = GLocalTransform(**how).fit(x, triplets, context=x)
+    kwargs = dict(lam=0.1, alpha=0.3, tau=0.3, max_iter=4)
+    expected = GLocalTransform(**kwargs).fit(x, triplets, context=x)
     calls, real = [], cuda.triplet_terms
     monkeypatch.setattr(cuda, "triplet_terms", lambda *a: calls.append(1) or real(*a))
     through_the_kernels(monkeypatch)
-    found = GLocalTransform(**how).fit(x, triplets, context=x)
+    found = GLocalTransform(**kwargs).fit(x, triplets, context=x)
     assert len(calls) >= 4 and len(found.history_) == len(expected.history_)
     np.testing.assert_allclose(found.weights_, expected.weights_, rtol=1e-4, atol=1e-5)
     assert found.history_[-1]["objective"] == pytest.approx(expected.history_[-1]["objective"], rel=1e-5)

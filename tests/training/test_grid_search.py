@@ -54,11 +54,11 @@ def test_grid_has_one_order_whatever_the_config_has():
 
 def test_the_path_is_the_grid_in_small_steps():
     values = {"lam": [0.1, 10.0, 1.0], "alpha": [0.5, 0.1], "tau": [1.0, 0.1, 0.5]}
-    walk = grid_search.path(values)
-    assert sorted(map(str, walk)) == sorted(map(str, grid_search.grid(values))) and walk[0]["lam"] == 10.0
-    steps = [sum(a[s] != b[s] for s in a) for a, b in itertools.pairwise(walk)]
+    points = grid_search.path(values)
+    assert sorted(map(str, points)) == sorted(map(str, grid_search.grid(values))) and points[0]["lam"] == 10.0
+    steps = [sum(a[s] != b[s] for s in a) for a, b in itertools.pairwise(points)]
     assert set(steps) == {1}
-    lams = [point["lam"] for point in walk]
+    lams = [point["lam"] for point in points]
     assert lams == sorted(lams, reverse=True)
     assert grid_search.path({"lam": [1, 2]}) == [{"lam": 2}, {"lam": 1}]
 
@@ -112,12 +112,12 @@ def test_a_killed_stack_goes_on(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         real(stack, seed)
 
-    how = dict(folds={"a": (x, t, None, None)}, checkpoint=tmp_path / "fold")
-    whole = grid_search.search("global", values, options, how["folds"])
+    kwargs = dict(folds={"a": (x, t, None, None)}, checkpoint=tmp_path / "fold")
+    whole = grid_search.search("global", values, options, kwargs["folds"])
     monkeypatch.setattr(sgd._Stack, "epoch", epoch)
     with pytest.raises(KeyboardInterrupt):
-        grid_search.search("global", values, options, **how)
-    again = grid_search.search("global", values, options, **how)
+        grid_search.search("global", values, options, **kwargs)
+    again = grid_search.search("global", values, options, **kwargs)
     assert epochs == [0.1] * 3 + [1.0] * 2 + [1.0] * 2 and not list(tmp_path.iterdir())
     for (_, a), (_, b) in zip(whole["a"], again["a"], strict=True):
         assert np.array_equal(a.weights_, b.weights_)

@@ -16,7 +16,7 @@ from glocal.training import lbfgs, validation
 from glocal.training.objective import regulariser
 
 PATIENT = {"ftol": 1e-12, "gtol": 1e-7, "maxiter": 500, "maxfun": 700}
-HOW = {"lam": 0.05, "alpha": 0.3, "tau": 0.3}
+KWARGS = {"lam": 0.05, "alpha": 0.3, "tau": 0.3}
 
 
 def plain(kind, v, bias=False, squared=True, start=None):
@@ -26,7 +26,7 @@ def plain(kind, v, bias=False, squared=True, start=None):
     def value_and_gradient(theta):
         theta = torch.tensor(theta, requires_grad=True)
         w, b = theta[: p * p].view(p, p), theta[p * p :] * bias
-        value = losses.objective(kind, w, b, v["x"], v["triplets"], v["y"], squared=squared, **HOW)
+        value = losses.objective(kind, w, b, v["x"], v["triplets"], v["y"], squared=squared, **KWARGS)
         return value.item(), torch.autograd.grad(value, theta)[0].numpy()
 
     w, b = (start.w, start.b) if start else (0.05 * np.eye(p), np.zeros(p))
@@ -46,11 +46,11 @@ def judged(seed, **sizes):
 
 
 def at(kind, v, found, squared=True):
-    return losses.objective(kind, found.w, found.b, v["x"], v["triplets"], v["y"], squared=squared, **HOW).item()
+    return losses.objective(kind, found.w, found.b, v["x"], v["triplets"], v["y"], squared=squared, **KWARGS).item()
 
 
 def solve(kind, v, **options):
-    return lbfgs.lbfgs(kind, v["x"], v["triplets"], v["y"], **{**HOW, "tol": 1e-13, "max_iter": 500, **options})
+    return lbfgs.lbfgs(kind, v["x"], v["triplets"], v["y"], **{**KWARGS, "tol": 1e-13, "max_iter": 500, **options})
 
 
 @pytest.mark.parametrize("kind", losses.OBJECTIVES)
@@ -133,11 +133,11 @@ def test_float32_gets_near_the_same_optimum():
 def test_what_is_watched_on_held_out_data(kind):
     v, other = judged(2, n=12, m=80), judged(3, n=12, m=30)
     held = validation.HeldOut(v["x"], other["triplets"], v["y"][:4])
-    found = held(v["w"], v["b"], kind, **HOW)
+    found = held(v["w"], v["b"], kind, **KWARGS)
     z, mapped = v["x"] @ v["w"] + v["b"], v["y"][:4] @ v["w"] + v["b"]
-    kl = losses.local_kl(v["y"][:4], mapped, HOW["tau"]).item()
+    kl = losses.local_kl(v["y"][:4], mapped, KWARGS["tau"]).item()
     loss = losses.triplet_loss(z, other["triplets"]).item()
-    expected = losses.objective(kind, v["w"], v["b"], v["x"], other["triplets"], v["y"][:4], **HOW).item()
+    expected = losses.objective(kind, v["w"], v["b"], v["x"], other["triplets"], v["y"][:4], **KWARGS).item()
     assert found["held_out_triplet_loss"] == pytest.approx(loss) and found["held_out_local_kl"] == pytest.approx(kl)
     assert found["held_out_objective"] == pytest.approx(expected)
     assert found["monitored"] == pytest.approx(loss + kl * (kind == "glocal"))
@@ -166,11 +166,11 @@ def test_the_plain_norm_has_no_gradient_at_a_scaled_identity(start, dtype):
 @settings(max_examples=25, deadline=None)
 def test_a_fit_that_overflows_float32_is_refused(kind, where, exponent):
     v = {name: a.float() if a.is_floating_point() else a for name, a in judged(1, n=14, p=4, m=60, q=9).items()}
-    how = {**HOW, "start": 0.05}
-    scaled = v if where in v else how
+    kwargs = {**KWARGS, "start": 0.05}
+    scaled = v if where in v else kwargs
     scaled[where] = scaled[where] * 10.0**exponent
     with pytest.raises(GlocalError, match=r"^fit: [^\n]+\.$"):
-        solve(kind, v, **how)
+        solve(kind, v, **kwargs)
 
 
 @given(st.sampled_from([1e-200, 1e200, np.nan]))

@@ -11,17 +11,17 @@ from glocal.training import local_loss
 from glocal.training.objective import Objective
 
 
-def by_autograd(kind, v, **how):
+def by_autograd(kind, v, **kwargs):
     """(value, dW, db) of losses.objective."""
     w, b = v["w"].clone().requires_grad_(), v["b"].clone().requires_grad_()
-    value = losses.objective(kind, w, b, v["x"], v["triplets"], v["y"], **how)
+    value = losses.objective(kind, w, b, v["x"], v["triplets"], v["y"], **kwargs)
     dw, db = torch.autograd.grad(value, (w, b), allow_unused=True)
     return value.item(), dw, torch.zeros_like(b) if db is None else db
 
 
-def compare(kind, v, tolerance=1e-9, **how):
-    fast = Objective(kind, v["x"], v["triplets"], v["y"], **how)
-    for found, expected in zip(fast(v["w"], v["b"]), by_autograd(kind, v, **how), strict=True):
+def compare(kind, v, tolerance=1e-9, **kwargs):
+    fast = Objective(kind, v["x"], v["triplets"], v["y"], **kwargs)
+    for found, expected in zip(fast(v["w"], v["b"]), by_autograd(kind, v, **kwargs), strict=True):
         torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
     return fast
 
@@ -106,10 +106,10 @@ def test_calls_leave_their_inputs_alone():
 # -- the local loss for any number of images ---------------------------------------------------------------------------
 
 
-def both(v, tau, **how):
+def both(v, tau, **kwargs):
     """(value, gradient) of local.local_loss and of the reference implementation."""
     found = []
-    for loss in (lambda y, m: local_loss.local_loss(y, m, tau, **how), lambda y, m: losses.local_loss(y, m, tau)):
+    for loss in (lambda y, m: local_loss.local_loss(y, m, tau, **kwargs), lambda y, m: losses.local_loss(y, m, tau)):
         mapped = (v["y"] @ v["w"] + v["b"]).requires_grad_()
         value = loss(v["y"], mapped)
         value.backward()

@@ -16,8 +16,8 @@ def data():
     return observed(n=60, p=8, m=3000)
 
 
-def weights(x, t, **how):
-    return GLocalTransform("glocal", max_iter=5, **how).fit(x, t, context=x).weights_
+def weights(x, t, **kwargs):
+    return GLocalTransform("glocal", max_iter=5, **kwargs).fit(x, t, context=x).weights_
 
 
 def test_1_the_local_loss_sees_standardised_features_or_raw_ones(data):
@@ -105,10 +105,10 @@ def test_the_norm_squared_or_not(data):
 def test_recipes_by_name(data):
     """Row 2's other half: `paper` runs the authors' schedule and keeps its last epoch; the converged recipe ends lower."""
     x, t = data
-    how = dict(recipe="paper", lr=0.01, schedule=dict(triplets=64, images=30, epochs=8), tau=1.0)
-    paper = GLocalTransform("glocal", **how).fit(x, t, context=x)
-    again = GLocalTransform("glocal", **how, random_state=42).fit(x, t, context=x)
-    other = GLocalTransform("glocal", **how, random_state=1).fit(x, t, context=x)
+    kwargs = dict(recipe="paper", lr=0.01, schedule=dict(triplets=64, images=30, epochs=8), tau=1.0)
+    paper = GLocalTransform("glocal", **kwargs).fit(x, t, context=x)
+    again = GLocalTransform("glocal", **kwargs, random_state=42).fit(x, t, context=x)
+    other = GLocalTransform("glocal", **kwargs, random_state=1).fit(x, t, context=x)
     assert np.array_equal(paper.weights_, again.weights_) and not np.array_equal(paper.weights_, other.weights_)
     assert paper.kept_iteration_ == len(paper.history_) == 8
     converged = GLocalTransform("glocal", tau=1.0).fit(x, t, context=x)

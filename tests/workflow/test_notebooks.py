@@ -57,8 +57,8 @@ def test_a_failing_cell_is_one_sentence_and_the_half_run_notebook_stays(house, t
         notebooks.run(house("print('before')", code, "print('after')"), "out.ipynb", {})
     message = str(error.value)
     assert message.startswith(words) and "half-run notebook is out.ipynb" in message and "\n" not in message
-    told = outputs(tmp_path / "out.ipynb")
-    assert "before\n" in told and "after\n" not in told
+    output = outputs(tmp_path / "out.ipynb")
+    assert "before\n" in output and "after\n" not in output
 
 
 def test_unknown_parameters_and_missing_notebooks(house, tmp_path):

@@ -22,7 +22,7 @@ def test_the_papers_plan(paper, monkeypatch):
     assert table["what"].is_unique and set(table["get"]) <= {"at hand", "download", "by hand"}
     assert {f"weights of {name}" for name in paper["encoders"]} <= set(table["what"])
     train = table.set_index("what").loc["imagenet-train"]
-    assert train["pictures"] == 1281167 and train["gb"] == 138
+    assert train["images"] == 1281167 and train["gb"] == 138
     text = plan.show(paper)
     if not resolve("data/images/imagenet/train").exists():
         assert "Fetch by hand: imagenet-train (138.0 GB) from https://image-net.org" in text
@@ -32,10 +32,10 @@ def test_the_papers_plan(paper, monkeypatch):
 def test_one_archive_is_counted_once(paper):
     table = plan.needs(paper)
     cifar = table[table["what"].str.startswith("cifar100")]
-    told = float(plan.show(paper).split("To be downloaded by the run: ")[1].split(" GB")[0])
+    output = float(plan.show(paper).split("To be downloaded by the run: ")[1].split(" GB")[0])
     listed = table[table["get"] == "download"]
-    assert len(cifar) == 2 and told == pytest.approx(listed.drop_duplicates("where")["gb"].sum(), abs=0.06)
-    assert told < listed["gb"].sum() - 0.1
+    assert len(cifar) == 2 and output == pytest.approx(listed.drop_duplicates("where")["gb"].sum(), abs=0.06)
+    assert output < listed["gb"].sum() - 0.1
 
 
 def test_what_is_there_is_at_hand(paper, tmp_path):
@@ -55,8 +55,8 @@ def test_the_demo_needs_nothing():
 
 def test_the_command_prints_it(capsys, tmp_path):
     assert main(["plan", "--config", "config/paper.yaml"]) == 0
-    told = capsys.readouterr().out
-    assert "imagenet-val" in told and "weights of dinov2-vit-l14" in told
+    output = capsys.readouterr().out
+    assert "imagenet-val" in output and "weights of dinov2-vit-l14" in output
     config = yaml.safe_load(resolve("config/paper.yaml").read_text())
     config["encoders"]["alexnet"]["sets"]["dtd-test"] = {"images": "dtd-tset"}
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(config))

@@ -1,4 +1,4 @@
-"""The yardstick: how a training step of the authors' code works, written again to be timed against.
+"""The baseline: how a training step of the authors' code works, written again to be timed against.
 
 Every object is projected, the triplets' rows are selected by a product with one-hot vectors, ties are counted in a Python loop
 over rows, the similarity matrices lose their diagonal by boolean indexing, teacher and student alike go through autograd's
