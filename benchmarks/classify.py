@@ -60,8 +60,8 @@ class Case:
 
 def _seconds(function, *arguments, **options):
     start = time.perf_counter()
-    found = function(*arguments, **options)
-    return time.perf_counter() - start, found
+    result = function(*arguments, **options)
+    return time.perf_counter() - start, result
 
 
 def _path(case, images, train, test):
@@ -104,9 +104,9 @@ def _bare(case, images, *fold):
 def agreement(row, pool):
     """The same C and accuracy, at five shots? scikit-learn converged: tol 1e-8; for SUN397, where that takes too long, 1e-6."""
     cases = [(t, kind, n) for t in TASKS for kind in ("naive", "original", "glocal") for n in range(1 if t == "sun397" else 2)]
-    found = pool.map(_agree, cases, chunksize=1)
-    gaps = {task: np.mean([gap for (t, _, _), (_, gap) in zip(cases, found, strict=True) if t == task]) for task in TASKS}
-    same, note = 100 * np.mean([same for same, _ in found]), "; ".join(f"{task} {gap:+.2f}" for task, gap in gaps.items())
+    result = pool.map(_agree, cases, chunksize=1)
+    gaps = {task: np.mean([gap for (t, _, _), (_, gap) in zip(cases, result, strict=True) if t == task]) for task in TASKS}
+    same, note = 100 * np.mean([same for same, _ in result]), "; ".join(f"{task} {gap:+.2f}" for task, gap in gaps.items())
     yield row("few-shot, same C as scikit-learn", same, None, None, "%", f"of {len(cases)} cases at 5 shots")
     worst = max(map(abs, gaps.values()))
     yield row("few-shot, accuracy against scikit-learn", max(worst, 1e-6), None, 0.1, "points", f"largest mean of a task: {note}")

@@ -119,16 +119,16 @@ def extraction(n=2048, size=(500, 375)):
         for i in range(n):  # smooth noise: a JPEG of the size that photographs of ImageNet have
             small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
             small.resize(size, Image.Resampling.BICUBIC).save(top / f"{i:05}.jpg", quality=90)
-        found = image_sets.image_set({"kind": "folder", "folder": folder})
+        result = image_sets.image_set({"kind": "folder", "folder": folder})
         start = time.perf_counter()
         with ThreadPoolExecutor() as pool:
-            ready = np.stack(list(pool.map(lambda i: e.prepare(found[i]), range(n))))
+            ready = np.stack(list(pool.map(lambda i: e.prepare(result[i]), range(n))))
         decoded = time.perf_counter() - start
         encode_only(e, ready, 64)
         start = time.perf_counter()
         encode_only(e, ready, 64)
         between = time.perf_counter()
-        jobs.image_features(e, found, top / "features", batch=64)
+        jobs.image_features(e, result, top / "features", batch=64)
         forward, whole = between - start, time.perf_counter() - between
     slow = "decoding" if decoded > forward else "the network"
     note = f"{n / whole:.0f} pictures a second; forward only {n / forward:.0f}, decoding only {n / decoded:.0f}: {slow} limits"

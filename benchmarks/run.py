@@ -103,9 +103,9 @@ def _split_and_score(table, z):
 
 def memory():
     """The local loss, forward and backward, as the context grows."""
-    found = {q: peak_gib(_local, q, local_loss.local_loss) for q in (16384, 32768, 65536)}
-    note = f"p 768, forward and backward; {found[16384]:.2f} at 16,384, {found[32768]:.2f} at 32,768"
-    yield row("local loss of 65,536 images, memory", found[65536], target=4.0, unit="GiB", note=note)
+    gib = {q: peak_gib(_local, q, local_loss.local_loss) for q in (16384, 32768, 65536)}
+    note = f"p 768, forward and backward; {gib[16384]:.2f} at 16,384, {gib[32768]:.2f} at 32,768"
+    yield row("local loss of 65,536 images, memory", gib[65536], target=4.0, unit="GiB", note=note)
     ours, reference = (peak_gib(_local, 8192, loss) for loss in (local_loss.local_loss, losses.local_loss))
     yield row("local loss of 8,192 images, memory", ours, reference, unit="GiB", note="baseline: the reference implementation")
 
@@ -209,10 +209,10 @@ def extraction():
     """Pictures in a folder to features on disk, against the encoder alone on the same pictures decoded in memory."""
     e, rows = encoder("efficientnet-lite0", "cpu"), openmoji.emojis()
     with tempfile.TemporaryDirectory() as folder:
-        found = image_sets.image_set({"kind": "folder", "folder": str(openmoji.save_images(rows, Path(folder) / "pictures"))})
-        ready = np.stack([e.prepare(found[i]) for i in range(len(found))])  # (1436, 3, 224, 224) uint8
+        result = image_sets.image_set({"kind": "folder", "folder": str(openmoji.save_images(rows, Path(folder) / "pictures"))})
+        ready = np.stack([e.prepare(result[i]) for i in range(len(result))])  # (1436, 3, 224, 224) uint8
         whole, bare = median_ms(
-            lambda i: jobs.image_features(e, found, Path(folder) / f"features-{i}", batch=16),
+            lambda i: jobs.image_features(e, result, Path(folder) / f"features-{i}", batch=16),
             lambda i: encode_only(e, ready),
             repeats=3,
             warm=1,

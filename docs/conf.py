@@ -14,7 +14,9 @@ from glocal import __version__
 project = "glocal"
 author = "the glocal maintainers"
 release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+napoleon_google_docstring = False
+napoleon_use_rtype = False
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
@@ -28,9 +30,14 @@ autodoc_typehints = "none"
 
 
 def plain_text(app, what, name, obj, options, lines: list[str]) -> None:
-    """Docstrings are plain text: indented lines are shown as they are, and no character of the others is markup."""
+    """Docstrings are plain text: indented lines are shown as they are, and no character of the others is markup.
+
+    The numpydoc sections at the end (Parameters, Returns, Raises) are left to napoleon, which comes after this.
+    """
+    end = next((i for i, line in enumerate(lines[1:]) if line and set(line) == {"-"}), len(lines))
+    sections = [_no_markup(line) if line.startswith(" ") else line for line in lines[end:]]
     written = []
-    for line in lines:
+    for line in lines[:end]:
         indented = line.startswith(" ")
         if indented and written and written[-1] and not written[-1].startswith(" "):
             written.append("")
@@ -38,8 +45,14 @@ def plain_text(app, what, name, obj, options, lines: list[str]) -> None:
             written += ["::", ""]
         if not indented and line and written and written[-1].startswith(" "):
             written.append("")
-        written.append(line if indented else re.sub(r"([*|_\\])", r"\\\1", line.replace("``", "`")).replace("`", "``"))
-    lines[:] = written
+        written.append(line if indented else _no_markup(line))
+    lines[:] = written + sections
+
+
+def _no_markup(line: str) -> str:
+    """Text between backticks as a literal; in the rest no character is markup."""
+    parts = line.replace("``", "`").split("`")
+    return "``".join(part if i % 2 else re.sub(r"([*|_\\])", r"\\\1", part) for i, part in enumerate(parts))
 
 
 def mathml(translator, node) -> None:
@@ -50,4 +63,4 @@ def mathml(translator, node) -> None:
 
 def setup(app):
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
-    app.connect("autodoc-process-docstring", plain_text)
+    app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon

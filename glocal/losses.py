@@ -1,16 +1,16 @@
 """The losses of gLocal, written to be read (Muttenthaler et al., NeurIPS 2023, section 3).
 
-A linear map z = x W + b is learned from two sources. People say which of three objects is the odd one out: the *global*
-loss makes the other two the most similar pair. The network itself knows which images are alike: the *local* loss keeps
-every image's distribution over its neighbours as it was. A *regulariser* pulls W towards zero (naive) or towards a
+A linear map z = x W + b is learned from two sources. People choose which of three objects is the odd one out: the *global*
+loss makes the other two the most similar pair. The features of the network define which images are similar: the *local* loss
+preserves the distribution of every image over its neighbours. A *regulariser* pulls W towards zero (naive) or towards a
 multiple of the identity (global, gLocal).
 
     naive    L_global + lam ||W||^2
     global   L_global + lam ||W - c I||^2,   c = mean(diag W)
     glocal   (1 - alpha) L_global + alpha L_local + lam ||W - c I||^2
 
-Everything here is differentiable by autograd and stable for large logits. `training/objective.py` has the same numbers with
-hand-written gradients; the solvers use those, and the tests hold them against this file.
+Everything here is differentiable by autograd and stable for large logits. `training/objective.py` computes the same values
+with hand-written gradients for the solvers; the tests compare it with this file, the reference implementation.
 """
 
 import torch
@@ -22,23 +22,56 @@ OBJECTIVES = ("naive", "global", "glocal")
 
 
 def pair_similarities(z: Tensor, triplets: Tensor) -> Tensor:
-    """Dot products of the three pairs of each triplet; the pair that people kept together comes first.
+    """Dot products of the three pairs of each triplet (paper, section 3).
 
-    z: (n, p). triplets: (m, 3) rows (i, j, k), k the odd one out. Returns (m, 3): [z_i.z_j, z_i.z_k, z_j.z_k].
+    Parameters
+    ----------
+    z : (n, p) tensor
+        Mapped features, one row per object.
+    triplets : (m, 3) integer tensor
+        Rows (i, j, k) of object numbers; k is the odd one out.
+
+    Returns
+    -------
+    (m, 3) tensor
+        z_i . z_j, z_i . z_k and z_j . z_k: the pair that people chose comes first.
     """
     i, j, k = (z[triplets[:, c]] for c in range(3))  # each (m, p)
     return torch.stack([(i * j).sum(1), (i * k).sum(1), (j * k).sum(1)], dim=1)
 
 
 def log_softmax(logits: Tensor, stable: bool = True) -> Tensor:
-    """Row-wise. stable=False leaves out the subtraction of the maximum, as the authors' code does: float32 overflows at 89."""
+    """Logarithm of the softmax of each row.
+
+    Parameters
+    ----------
+    logits : (m, c) tensor
+    stable : bool
+        False leaves out the subtraction of the maximum, as the authors' code does: float32 overflows at 89.
+
+    Returns
+    -------
+    (m, c) tensor
+    """
     return torch.log_softmax(logits, dim=1) if stable else logits - logits.exp().sum(1, keepdim=True).log()
 
 
 def triplet_loss(z: Tensor, triplets: Tensor, *, stable: bool = True) -> Tensor:
-    """L_global: mean cross-entropy of the human choice under a softmax over the three pair similarities (nats).
+    """L_global: mean cross-entropy of the human choice under a softmax over the three pair similarities (paper, section 3).
 
-    No triplets: zero, by definition.
+    Parameters
+    ----------
+    z : (n, p) tensor
+        Mapped features.
+    triplets : (m, 3) integer tensor
+        Rows (i, j, k); k is the odd one out.
+    stable : bool
+        See `log_softmax`.
+
+    Returns
+    -------
+    scalar tensor
+        In nats; zero if there are no triplets.
     """
     if len(triplets) == 0:
         return z.sum() * 0.0
@@ -46,7 +79,22 @@ def triplet_loss(z: Tensor, triplets: Tensor, *, stable: bool = True) -> Tensor:
 
 
 def neighbour_log_probabilities(y: Tensor, tau: float, stable: bool = True) -> Tensor:
-    """log P: row i is the log-softmax over j != i of cos(y_i, y_j) / tau. y: (q, p). Returns (q, q), diagonal -inf."""
+    """log P: row i is the log-softmax over j != i of cos(y_i, y_j) / tau (paper, section 3).
+
+    Parameters
+    ----------
+    y : (q, p) tensor
+        Features of the context images.
+    tau : float
+        Temperature.
+    stable : bool
+        See `log_softmax`.
+
+    Returns
+    -------
+    (q, q) tensor
+        The diagonal is -inf.
+    """
     u = torch.nn.functional.normalize(y / leading_power(y.detach()), dim=1)  # a power of two: no square overflows or vanishes
     logits = u @ u.T / tau  # (q, q)
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
@@ -54,10 +102,23 @@ def neighbour_log_probabilities(y: Tensor, tau: float, stable: bool = True) -> T
 
 
 def local_loss(y: Tensor, mapped: Tensor, tau: float, *, stable: bool = True) -> Tensor:
-    """L_local: mean over images of the cross-entropy -sum_j P_ij log Q_ij (nats).
+    """L_local: mean over images of the cross-entropy -sum_j P_ij log Q_ij (paper, section 3).
 
-    y: (q, p) features before the map (teacher, P; no gradient), mapped: (q, p) after it (student, Q).
-    Fewer than two images have no neighbours: zero, by definition.
+    Parameters
+    ----------
+    y : (q, p) tensor
+        Features before the map: the teacher P, which gets no gradient.
+    mapped : (q, p) tensor
+        Features after the map: the student Q.
+    tau : float
+        Temperature of both.
+    stable : bool
+        See `log_softmax`.
+
+    Returns
+    -------
+    scalar tensor
+        In nats; zero if there are fewer than two images.
     """
     if len(y) < 2:
         return mapped.sum() * 0.0
@@ -68,22 +129,73 @@ def local_loss(y: Tensor, mapped: Tensor, tau: float, *, stable: bool = True) ->
 
 
 def teacher_entropy(y: Tensor, tau: float) -> Tensor:
-    """Mean entropy of the rows of P (nats): the least value that `local_loss` can take."""
+    """Mean entropy of the rows of P: the smallest value that `local_loss` can take.
+
+    Parameters
+    ----------
+    y : (q, p) tensor
+        Features before the map.
+    tau : float
+        Temperature.
+
+    Returns
+    -------
+    scalar tensor
+        In nats.
+    """
     return local_loss(y, y, tau)
 
 
 def local_kl(y: Tensor, mapped: Tensor, tau: float) -> Tensor:
-    """Mean KL(P || Q): `local_loss` less the teacher's entropy. Zero where the neighbourhoods are as they were."""
+    """Mean KL(P || Q): `local_loss` minus the entropy of the teacher.
+
+    Parameters
+    ----------
+    y, mapped : (q, p) tensors
+        Features before and after the map.
+    tau : float
+        Temperature.
+
+    Returns
+    -------
+    scalar tensor
+        In nats; zero if all neighbourhoods are unchanged.
+    """
     return local_loss(y, mapped, tau) - teacher_entropy(y, tau)
 
 
 def shrinkage(w: Tensor, squared: bool = True) -> Tensor:
-    """||W||_F^2, the naive objective's regulariser. The authors' code has the norm itself: squared=False."""
+    """||W||_F^2, the regulariser of the naive objective (paper, section 3).
+
+    Parameters
+    ----------
+    w : (p, p) tensor
+        Weights of the map.
+    squared : bool
+        False gives the norm without the square, as in the authors' code.
+
+    Returns
+    -------
+    scalar tensor
+    """
     return (w * w).sum() if squared else torch.linalg.norm(w)
 
 
 def identity_pull(w: Tensor, squared: bool = True) -> Tensor:
-    """||W - c I||_F^2 with c = mean(diag W): how far W is from a plain rescaling. squared=False: the norm itself."""
+    """||W - c I||_F^2 with c = mean(diag W), the regulariser of global and gLocal (paper, section 3).
+
+    Parameters
+    ----------
+    w : (p, p) tensor
+        Weights of the map.
+    squared : bool
+        False gives the norm without the square, as in the authors' code.
+
+    Returns
+    -------
+    scalar tensor
+        Zero if W only rescales all features by the same number.
+    """
     c = w.diagonal().mean()
     return shrinkage(w - c * torch.eye(len(w), dtype=w.dtype, device=w.device), squared)
 
@@ -92,9 +204,33 @@ def objective(
     kind: str, w: Tensor, b: Tensor, x: Tensor, triplets: Tensor, y: Tensor | None = None, *,
     lam: float, alpha: float = 0.1, tau: float = 0.1, squared: bool = True,
 ) -> Tensor:  # fmt: skip
-    """What is minimised: one of the three objectives above, as a scalar.
+    """The function that is minimised: one of the three objectives of this module (paper, section 3).
 
-    w: (p, p), b: (p,), x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images (glocal only).
+    Parameters
+    ----------
+    kind : {"naive", "global", "glocal"}
+    w : (p, p) tensor
+        Weights of the map.
+    b : (p,) tensor
+        Bias of the map; it is not regularised.
+    x : (n, p) tensor
+        Standardised features of the objects.
+    triplets : (m, 3) integer tensor
+        Rows (i, j, k) of x; k is the odd one out.
+    y : (q, p) tensor, optional
+        Standardised features of the context images; glocal only.
+    lam : float
+        Weight of the regulariser.
+    alpha : float
+        Share of the local loss, from 0 to 1; glocal only.
+    tau : float
+        Temperature of the local loss; glocal only.
+    squared : bool
+        Whether the norm of the regulariser is squared.
+
+    Returns
+    -------
+    scalar tensor
     """
     fit = triplet_loss(x @ w + b, triplets)
     if kind == "naive":

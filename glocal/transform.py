@@ -3,11 +3,11 @@
 z = ((x - mean) / std) @ weights + bias, with one mean and one std over the whole training matrix (scalars, as in the
 paper). Files have the authors' npz layout: `weights` (p, p), `bias` (p,) unless there is none, `mean` and `std`.
 
-Where the authors' code and the idea part ways in a fit, the default is the idea and the code's behaviour has a name:
-    local_features="raw"     the local loss sees raw features, inference standardised ones
-    recipe="paper"           their optimiser: batches, a rising learning rate; keep="last" epoch (its default), not the best
+Where the authors' code differs from the paper, the default follows the paper, and a parameter selects the behaviour of the code:
+    local_features="raw"     the local loss uses raw features, inference standardised ones
+    recipe="paper"           their optimiser: batches, learning-rate warm-up, the last epoch and not the best
     statistics="all"         mean and std over all objects, held-out ones included
-    monitor="loss"           early stopping watches the whole local loss, not its KL part
+    monitor="loss"           early stopping monitors the whole local loss, not its KL part
     squared=False            the regulariser is a norm, not a squared one
 """
 
@@ -28,19 +28,70 @@ from glocal.training import lbfgs, parameters, scaling, sgd, validation
 
 
 class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Linear map aligned with human odd-one-out judgments (Muttenthaler et al., NeurIPS 2023).
+    """Linear map aligned with human odd-one-out judgments (Muttenthaler et al., NeurIPS 2023, section 3).
 
-    objective: "naive", "global" or "glocal" (see `losses.py`). lam: weight of the regulariser. alpha: share of the local
-    loss, tau: its temperature (glocal only). bias: learn one; it is not regularised, and on THINGS it lowers the training loss
-    without helping held-out objects (hence off). squared: square the regulariser's norm, as the paper does.
-    recipe: "converged" (`training/lbfgs.py`; start: W begins as start * I; max_iter, tol: when it stops; precision: fp32, tf32 or
-    bf16, of the local loss's products) or "paper" (`training/sgd.py`; lr; schedule: fields of `sgd.Schedule` to change;
-    random_state: the seed, None is 42, the authors'). The recipe converged has no randomness.
-    keep: weights of the "best" iteration on held-out data, if the fit is given any, or of the "last"; None is "best" for
-    converged, "last" for paper. device: where the fit runs: "auto" (where x is, if that is a tensor on a GPU; else the GPU, if
-    there is one), "cpu", "cuda", "cuda:<number>". verbose: show a progress line. The other names: see the top of this file.
+    Parameters
+    ----------
+    objective : {"naive", "global", "glocal"}
+        What is minimised, see `losses.py`.
+    lam : float
+        Weight of the regulariser.
+    alpha : float
+        Share of the local loss, from 0 to 1; glocal only.
+    tau : float
+        Temperature of the local loss; glocal only.
+    recipe : {"converged", "paper"}
+        "converged": full-batch L-BFGS, without randomness (`training/lbfgs.py`). "paper": the authors' schedule
+        (`training/sgd.py`).
+    bias : bool
+        Learn a bias, which is not regularised. On THINGS it lowers the training loss without helping held-out objects.
+    squared : bool
+        Square the norm of the regulariser, as the paper does.
+    start : float
+        W begins as start * I; recipe converged.
+    max_iter : int
+        Maximum number of iterations; recipe converged.
+    tol : float
+        The fit stops after three iterations whose relative decrease is smaller; recipe converged.
+    lr : float
+        Learning rate; recipe paper.
+    schedule : dict, optional
+        Fields of `sgd.Schedule` to change; recipe paper.
+    restore_best : bool, optional
+        Return the weights of the iteration that is best on held-out data, if the fit is given any, and not those of the last
+        iteration. None: True for recipe converged, False for paper.
+    local_features : {"standardised", "raw"}
+        Features that the local loss uses.
+    statistics : {"training", "all"}
+        Objects over which mean and standard deviation are computed: those in the triplets, or all.
+    monitor : {"kl", "loss"}
+        Part of the local loss that is monitored on held-out images: its KL divergence, or all of it.
+    precision : {"fp32", "tf32", "bf16"}
+        Precision of the products of the local loss; recipe converged.
+    device : str
+        Device of the fit. "auto": that of x, if x is a tensor on a GPU; else the GPU, if there is one. Or "cpu", "cuda",
+        "cuda:<number>".
+    random_state : int, optional
+        Seed of recipe paper; None is 42, the authors'.
+    verbose : bool
+        Show a line of progress.
 
-    After `fit`: weights_ (p, p), bias_ (p,), mean_, std_ (floats), history_ (one dict an iteration), converged_.
+    Attributes
+    ----------
+    weights_ : (p, p) float32 array
+    bias_ : (p,) float32 array
+    mean_ : float
+        Mean of all training features.
+    std_ : float
+        Standard deviation of all training features.
+    history_ : list of dict
+        One record per iteration or epoch.
+    n_iter_ : int
+        Number of iterations or epochs.
+    kept_iteration_ : int
+        The iteration of the returned weights, from 1.
+    converged_ : bool
+        Whether the fit stopped before its limit of iterations.
     """
 
     def __init__(self, objective="glocal", lam=0.1, alpha=0.1, tau=0.1, *, recipe="converged", bias=False, squared=True,
@@ -69,14 +120,33 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.verbose = verbose
 
     def fit(self, x, triplets, context=None, held_out=None, init=None, checkpoint=None):
-        """x: (n, p) features, one row an object; triplets: (m, 3) rows of x, the odd one last; context: (q, p), glocal only.
+        """Learn the map.
 
-        mean_ and std_ are taken over the rows of x that occur in a triplet, so objects held out of `triplets` stay unseen.
-        held_out: triplets (m', 3) among other rows of x, or (triplets, images (q', p)): measured at every iteration, used
-        for keep="best" and for early stopping. init: a fitted transform to start from (recipe converged). checkpoint: a
-        file that an interrupted fit resumes from.
-        Raises GlocalError for bad features (NaN, constant column, a spread lost in rounding, a context on another scale), bad
-        triplets, settings out of range (`parameters.py`), a missing context, and an objective that is not finite.
+        Parameters
+        ----------
+        x : (n, p) array, tensor or DataFrame
+            Features, one row per object. Mean and standard deviation are computed over the rows that occur in `triplets`.
+        triplets : (m, 3) integer array or tensor
+            Rows of x; the odd one out is last.
+        context : (q, p) array or tensor, optional
+            Features of the images of the local loss; needed by glocal.
+        held_out : (m', 3) array, or tuple of it and a (q', p) array, optional
+            Triplets among other rows of x, and images: measured at every iteration, for restore_best and early stopping.
+        init : GLocalTransform, optional
+            A fitted transform to start from; recipe converged.
+        checkpoint : path, optional
+            A file from which the same call resumes after an interruption.
+
+        Returns
+        -------
+        GLocalTransform
+            The estimator itself.
+
+        Raises
+        ------
+        GlocalError
+            For unusable features (NaN, a constant column, a spread lost in rounding, a context on another scale), unusable
+            triplets, a parameter out of range, a missing context, and an objective that is not finite.
         """
         self._check_settings(context)
         data = self._data(x, triplets, context, held_out)
@@ -84,8 +154,25 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             return self._set_fitted(self._solve(*data, init=init, checkpoint=checkpoint, on_iteration=show))
 
     def fit_stack(self, points, x, triplets, context=None, held_out=None, checkpoint=None) -> list:
-        """Recipe `paper` for many settings at once: points are dicts of lr, lam, alpha, tau. Returns a fitted transform for
-        each; the other arguments and the errors are those of `fit`."""
+        """Fit many settings at once, with recipe paper.
+
+        Parameters
+        ----------
+        points : list of dict
+            Values of lr, lam, alpha and tau.
+        x, triplets, context, held_out, checkpoint
+            As for `fit`.
+
+        Returns
+        -------
+        list of GLocalTransform
+            One fitted transform per setting.
+
+        Raises
+        ------
+        GlocalError
+            As `fit`.
+        """
         made = [clone(self).set_params(recipe="paper", **point) for point in points]
         for t in made:
             t._check_settings(context)
@@ -157,9 +244,22 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         )
 
     def transform(self, x):
-        """x: (k, p) raw features. Returns (k, p) float32 aligned features.
+        """Apply the map.
 
-        Raises GlocalError for features with NaN or infinity, of another width, or too far from the training features.
+        Parameters
+        ----------
+        x : (k, p) array or tensor
+            Raw features.
+
+        Returns
+        -------
+        (k, p) float32 array
+            Aligned features.
+
+        Raises
+        ------
+        GlocalError
+            For features with NaN or infinity, of another width, or too far from the training features.
         """
         check_is_fitted(self, "weights_")
         x = arrays.finite(arrays.as_table(_numpy(x), None, "features"), "features")
@@ -171,9 +271,17 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return scaling.check_result(z, self.mean_, self.std_)
 
     def to_linear(self) -> torch.nn.Linear:
-        """A torch.nn.Linear from raw to aligned features: mean and std are folded into weight and bias.
+        """The map as a layer from raw to aligned features: mean and std are folded into weight and bias.
 
-        The layer is float32, so GlocalError where raw features of that mean and std would lose their digits.
+        Returns
+        -------
+        torch.nn.Linear
+            In float32.
+
+        Raises
+        ------
+        GlocalError
+            If raw features of this mean and standard deviation lose their digits in float32.
         """
         w, b = self._folded()
         layer = torch.nn.Linear(*w.shape)
@@ -183,21 +291,50 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return layer
 
     def to_onnx(self, path) -> Path:
-        """Write the same layer as an ONNX model: input "features" (k, p) float32, output "aligned" (k, p)."""
+        """Write the layer of `to_linear` as an ONNX model.
+
+        Parameters
+        ----------
+        path : path
+            Its input is "features" (k, p) float32, its output "aligned" (k, p).
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        GlocalError
+            As `to_linear`, and if the package onnx is missing.
+        """
         w, b = self._folded()
         transform_io.write_onnx(Path(path), w.astype(np.float32), b.astype(np.float32))
         return Path(path)
 
     def _folded(self):
-        """Weight (p, p) and bias (p,) in float64 that take raw features to aligned ones."""
+        """Weight (p, p) and bias (p,) in float64 that map raw features to aligned ones."""
         check_is_fitted(self, "weights_")
         scaling.refuse_float32(self.mean_, self.std_, "to_linear, to_onnx")
         w = self.weights_.astype(np.float64) / self.std_
         return w, self.bias_ - self.mean_ * w.sum(0)
 
     def save(self, path) -> Path:
-        """Write the authors' npz layout, or the same names as .safetensors, by the file's suffix. What `load` read from one
-        of the authors' files comes out bit for bit."""
+        """Write the transform to a file. A file of the authors that was read by `load` is written back bit for bit.
+
+        Parameters
+        ----------
+        path : path
+            .npz, in the authors' layout, or .safetensors, with the same names.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        GlocalError
+            For another suffix, and if the file cannot be written.
+        """
         check_is_fitted(self, "weights_")
         arrays = dict(weights=self.weights_, mean=np.asarray(self.mean_), std=np.asarray(self.std_))
         arrays |= {"bias": self.bias_} if self.bias or np.any(self.bias_) else {}
@@ -206,8 +343,21 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @classmethod
     def load(cls, path) -> "GLocalTransform":
-        """Read a file of `save` or of the authors. Raises GlocalError for anything else, and for the file that upstream
-        published under the wrong model's name."""
+        """Read a file of `save` or of the authors.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        GLocalTransform
+
+        Raises
+        ------
+        GlocalError
+            For any other file, and for the one that the authors published under the name of another model.
+        """
         arrays = transform_io.read(Path(path))
         if transform_io.is_copied_upstream(Path(path), arrays):
             raise GlocalError(f"{path}: this is the DINO ViT-B/16 transform under DINOv2's name, a known fault of the authors' "
@@ -235,7 +385,16 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise GlocalError("context: glocal needs context features (q, p) for its local loss; pass context=... or use global.")
 
     def local(self, images):
-        """images (q, p) as the local loss sees them: standardised, or (local_features="raw") as they are. (q, p) float32."""
+        """Features as the local loss uses them: standardised, or raw with local_features="raw".
+
+        Parameters
+        ----------
+        images : (q, p) array or tensor
+
+        Returns
+        -------
+        (q, p) float32 array
+        """
         check_is_fitted(self, "weights_")
         images = _numpy(images)
         return images.astype(np.float32) if self.local_features == "raw" else self._standardise(images, "images", "cpu").numpy()
@@ -266,16 +425,34 @@ def _progress(t: GLocalTransform):
 
 
 def aligners(paths: dict) -> dict:
-    """{name: file of a transform} -> {name: function from raw features (k, p) to unit-norm aligned ones}, "original" first.
+    """Functions that align features. All return unit-norm features, so that one range of C suits all of them.
 
-    Downstream tasks compare all transforms on unit-norm features, so that one range of C fits them all.
+    Parameters
+    ----------
+    paths : dict
+        File of a transform by its name.
+
+    Returns
+    -------
+    dict
+        By name, a function from raw features (k, p) to aligned ones (k, p); first "original", which only normalises.
     """
     loaded = {name: GLocalTransform.load(path) for name, path in paths.items()}
     return {"original": unit_norm} | {name: lambda x, t=t: unit_norm(t.transform(x)) for name, t in loaded.items()}
 
 
 def unit_norm(x) -> np.ndarray:
-    """Rows of x (k, p) divided by their Euclidean length, float32; a row of zeros stays zero."""
+    """Rows divided by their Euclidean length.
+
+    Parameters
+    ----------
+    x : (k, p) array
+
+    Returns
+    -------
+    (k, p) float32 array
+        A row of zeros stays zero.
+    """
     return unit_rows(x, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Transform files: the authors' npz layout (and the same names as safetensors), read with care, and what one says of itself."""
+"""Transform files: the authors' npz layout (and the same names as safetensors), with checks of their contents."""
 
 from pathlib import Path
 
@@ -11,7 +11,23 @@ SUFFIXES = (".npz", ".safetensors")
 
 
 def read(path: Path) -> dict:
-    """{weights, bias?, mean, std} of a transform file, as stored. Raises GlocalError for anything else."""
+    """Read the arrays of a transform file.
+
+    Parameters
+    ----------
+    path : Path
+        A .npz or .safetensors file, ours or the authors'.
+
+    Returns
+    -------
+    dict
+        "weights" (p, p), "bias" (p,) if the map has one, and the scalars "mean" and "std", as stored.
+
+    Raises
+    ------
+    GlocalError
+        If the file is missing, cannot be read, or does not contain these arrays.
+    """
     if not path.exists():
         raise GlocalError(f"{path}: no such transform file; make one with fit, or check the path.")
     try:
@@ -26,7 +42,20 @@ def read(path: Path) -> dict:
 
 
 def write(path: Path, arrays: dict) -> None:
-    """Write .npz or .safetensors, by the file's suffix. Raises GlocalError for another one."""
+    """Write the arrays of a transform, in one step: an interruption leaves the old file unchanged.
+
+    Parameters
+    ----------
+    path : Path
+        The suffix, .npz or .safetensors, chooses the format.
+    arrays : dict
+        As `read` returns them.
+
+    Raises
+    ------
+    GlocalError
+        For another suffix, and if the file cannot be written.
+    """
     if path.suffix not in SUFFIXES:
         raise GlocalError(f"{path}: transforms are saved as .npz or .safetensors; change the suffix.")
     with replacing(path) as draft:
@@ -39,7 +68,20 @@ def write(path: Path, arrays: dict) -> None:
 
 
 def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
-    """One Gemm node from "features" (k, p) to "aligned" (k, p): weight (p, p) and bias (p,) with mean and std folded in."""
+    """Write a linear map as an ONNX model of one Gemm node, from "features" (k, p) to "aligned" (k, p).
+
+    Parameters
+    ----------
+    path : Path
+    weight : (p, p) float32 array
+    bias : (p,) float32 array
+        Mean and standard deviation of the features are folded into both.
+
+    Raises
+    ------
+    GlocalError
+        If the package onnx is missing, or the file cannot be written.
+    """
     try:
         from onnx import TensorProto, checker, helper, numpy_helper, save
     except ImportError:
@@ -56,8 +98,19 @@ def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
 
 
 def is_copied_upstream(path: Path, arrays: dict) -> bool:
-    """The file that upstream's main branch has for DINOv2 ViT-B/14 is a copy of DINO ViT-B/16's: told by a file or folder
-    named dinov2..., as upstream's are, and the scalar mean and std of the DINO ViT-B/16 features."""
+    """Whether this is the authors' DINO ViT-B/16 transform under the name of DINOv2 ViT-B/14, as on their main branch.
+
+    Parameters
+    ----------
+    path : Path
+        The file or one of its last two folders is named dinov2..., as in the authors' repository.
+    arrays : dict
+        As `read` returns them; mean and std identify the features of DINO ViT-B/16.
+
+    Returns
+    -------
+    bool
+    """
     named = any(part.startswith(("dinov2", "published-dinov2")) for part in path.parts[-3:]) and "dino-vit" not in path.name
     return named and abs(arrays["mean"].item() + 0.0021409) < 1e-6 and abs(arrays["std"].item() - 2.4015791) < 1e-5
 
@@ -72,7 +125,7 @@ def _arrays(path: Path) -> dict:
 
 
 def _wrong_with(arrays: dict) -> str:
-    """What keeps these arrays from being a transform, or ''."""
+    """Why these arrays are not a transform, or '' if they are one."""
     missing = {"weights", "mean", "std"} - set(arrays)
     if missing:
         return f'the array "{min(missing)}" is missing (found {", ".join(sorted(arrays)) or "none"})'

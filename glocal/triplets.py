@@ -1,9 +1,9 @@
-"""Human odd-one-out judgments: read, merge, split by objects, score, and how well people agree with each other.
+"""Human odd-one-out judgments: read, merge, split by objects, score, and the agreement between people.
 
-A triplet is three different objects; a person says which one is the odd one out. It is stored as a row (i, j, ODD) of
-object numbers, 0-based: the kept pair first, in any order, the odd one last. A representation answers a triplet by
-its most similar pair: the object outside that pair is its odd one. It agrees with the person if its most similar pair
-is (i, j); a tie with another pair counts as wrong.
+A triplet is three different objects; a person chooses the odd one out. It is stored as a row (i, j, ODD) of object
+numbers, from 0: the kept pair first, in any order, the odd one out last. A representation answers a triplet by its most
+similar pair: the third object is its odd one out. It agrees with the person if that pair is (i, j); a tie with another
+pair counts as wrong.
 
     t = read("triplets.csv")                  (m, 3), checked
     accuracy(z, t)                            share of right answers by dot product
@@ -30,10 +30,25 @@ TIE = 1e-10  # similarities nearer than this share of the product of a triplet's
 
 
 def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
-    """`triplets` as (m, 3) int64, m may be 0.
+    """Check triplets.
 
-    Raises GlocalError, naming the first bad row, for another shape, numbers that are not whole, object numbers
-    outside 0..n-1 (n None: only negative ones) and an object twice in a row.
+    Parameters
+    ----------
+    triplets : (m, 3) array or tensor
+        m may be 0.
+    n : int, optional
+        Number of objects; None checks for negative numbers only.
+    name : str
+        How errors call the triplets.
+
+    Returns
+    -------
+    (m, 3) int64 array
+
+    Raises
+    ------
+    GlocalError
+        Names the first bad row: another shape, numbers that are not whole or outside 0..n-1, or an object twice.
     """
     t = np.asarray(triplets.detach().cpu() if hasattr(triplets, "detach") else triplets)
     if t.ndim != 2 or t.shape[1] != 3:
@@ -66,9 +81,23 @@ def _refuse(bad: np.ndarray, t: np.ndarray, name: str, fix: str) -> None:
 
 
 def read(path, n: int | None = None) -> np.ndarray:
-    """(m, 3) triplets of your own file: .npy, or text with one a line (kept kept ODD, 0-based; comma or blank).
+    """Read and check a file of triplets.
 
-    Raises GlocalError for a missing or unreadable file and for what `check` refuses.
+    Parameters
+    ----------
+    path : path
+        A .npy file, or text with one triplet per line: kept, kept, ODD, counted from 0, separated by commas or blanks.
+    n : int, optional
+        Number of objects.
+
+    Returns
+    -------
+    (m, 3) int64 array
+
+    Raises
+    ------
+    GlocalError
+        If the file is missing or cannot be read, and as `check`.
     """
     file = Path(path)
     if not file.is_file():
@@ -92,7 +121,20 @@ def _read_text(file: Path) -> np.ndarray:
 
 
 def from_choices(images, choice) -> np.ndarray:
-    """(m, 3) rows kept, kept, ODD from `images` (m, 3) as shown and `choice` (m,), the odd one's position 0-2."""
+    """Triplets from what was shown and chosen.
+
+    Parameters
+    ----------
+    images : (m, 3) integer array
+        Object numbers in the order in which they were shown.
+    choice : (m,) integer array
+        Position of the odd one out, from 0 to 2.
+
+    Returns
+    -------
+    (m, 3) array
+        Rows kept, kept, ODD.
+    """
     images, choice = np.asarray(images), np.asarray(choice)
     order = (choice[:, None] + np.array([1, 2, 0])) % 3  # (m, 3) positions, the odd one's last
     return np.take_along_axis(images, order, axis=1)
@@ -102,7 +144,25 @@ def from_choices(images, choice) -> np.ndarray:
 
 
 def split_objects(n: int, folds: int = 3, seed: int = 42) -> list[tuple[np.ndarray, np.ndarray]]:
-    """[(train, test) object numbers] of `folds` shuffled folds (KFold): no object is on both sides."""
+    """Split objects, not triplets, into shuffled folds (scikit-learn's KFold), as in the paper.
+
+    Parameters
+    ----------
+    n : int
+        Number of objects.
+    folds : int
+    seed : int
+
+    Returns
+    -------
+    list of (train, test)
+        Object numbers of every fold.
+
+    Raises
+    ------
+    GlocalError
+        If folds is not from 2 to n.
+    """
     from sklearn.model_selection import KFold
 
     if not 2 <= folds <= n:
@@ -111,19 +171,48 @@ def split_objects(n: int, folds: int = 3, seed: int = 42) -> list[tuple[np.ndarr
 
 
 def within(triplets: np.ndarray, objects: np.ndarray, n: int) -> np.ndarray:
-    """(m,) bool: all three objects of the triplet (m, 3) are in `objects` (numbers, or a mask of length n)."""
-    inside = np.zeros(n, bool)
-    inside[np.asarray(objects)] = True
-    return inside[triplets[:, 0]] & inside[triplets[:, 1]] & inside[triplets[:, 2]]  # (m,)
+    """Which triplets have all three objects in a set.
+
+    Parameters
+    ----------
+    triplets : (m, 3) integer array
+    objects : integer array, or (n,) bool array
+        Numbers of the objects of the set, or a mask.
+    n : int
+        Number of all objects.
+
+    Returns
+    -------
+    (m,) bool array
+    """
+    member = np.zeros(n, bool)
+    member[np.asarray(objects)] = True
+    return member[triplets[:, 0]] & member[triplets[:, 1]] & member[triplets[:, 2]]  # (m,)
 
 
 def score(z, triplets, similarity: str = "dot") -> np.ndarray:
-    """(m,) bool: the kept pair is strictly the most similar of the three pairs in `z` (n, p).
+    """Which triplets are answered as people did: the kept pair is strictly the most similar of the three pairs.
 
-    `similarity` is "dot" or "cosine" (an all-zero row has cosine 0 to everything). Similarities are float64, and two
-    that differ by less than 1e-10 of the product of the triplet's two longest rows are a tie, so that copies of an object
-    tie whatever the rounding. Cost: 4.7 million triplets of 1854 objects in about half a second; memory flat in m up to
-    the answer itself.
+    Similarities are float64. Two that differ by less than 1e-10 of the product of the triplet's two longest rows are a tie,
+    so that copies of an object tie in spite of rounding. Memory beyond the result does not grow with m.
+
+    Parameters
+    ----------
+    z : (n, p) array or tensor
+        Features, one row per object.
+    triplets : (m, 3) integer array or tensor
+        Rows kept, kept, ODD.
+    similarity : {"dot", "cosine"}
+        A row of zeros has cosine 0 to all others.
+
+    Returns
+    -------
+    (m,) bool array
+
+    Raises
+    ------
+    GlocalError
+        For features that are not a finite (n, p) matrix, and as `check`.
     """
     z = _features(z, similarity)  # (n, p)
     t = check(triplets, len(z))
@@ -150,15 +239,43 @@ def _kept_pair_wins(pair, length, i, j, k) -> np.ndarray:
 
 
 def accuracy(z, triplets, similarity: str = "dot") -> float:
-    """Share of triplets (m, 3) that `z` (n, p) answers as people did; chance is 1/3, nan if there are no triplets."""
+    """Odd-one-out accuracy (paper, section 4.1): the share of triplets that features answer as people did.
+
+    Parameters
+    ----------
+    z, triplets, similarity
+        As for `score`.
+
+    Returns
+    -------
+    float
+        Chance is 1/3; nan if there are no triplets.
+
+    Raises
+    ------
+    GlocalError
+        As `score`.
+    """
     right = score(z, triplets, similarity)
     return float(right.mean()) if len(right) else float("nan")
 
 
 def noise_ceiling(answers) -> float:
-    """The best score that any fixed answers can reach: the mean over triplets of the majority answer's share.
+    """The highest accuracy that fixed answers can reach: the mean over triplets of the share of the most frequent answer.
 
-    `answers` (m, 3): rows kept, kept, ODD, several for each triplet. Raises GlocalError if empty.
+    Parameters
+    ----------
+    answers : (m, 3) integer array
+        Rows kept, kept, ODD: several answers for each triplet.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    GlocalError
+        If there are no answers, and as `check`.
     """
     t = check(answers, name="answers")
     if not len(t):

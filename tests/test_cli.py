@@ -125,8 +125,8 @@ def test_triplets_writes_tables_and_what_is_known_of_them(tmp_path, monkeypatch,
     tables = {"all": np.array([[0, 1, 2]]), "picture-0-test": np.array([[3, 4, 5], [5, 4, 3]])}
     monkeypatch.setattr(observer, "tables", lambda *about: asked.append(about) or (tables, {"observer": "simulated observer"}))
     assert main(["triplets", "--config", "config/demo.yaml", "--out", str(tmp_path / "new" / "t.npz")]) == 0
-    with np.load(tmp_path / "new" / "t.npz") as found:
-        assert {name: found[name].tolist() for name in found.files} == {k: v.tolist() for k, v in tables.items()}
+    with np.load(tmp_path / "new" / "t.npz") as result:
+        assert {name: result[name].tolist() for name in result.files} == {k: v.tolist() for k, v in tables.items()}
     assert json.loads((tmp_path / "new" / "t.json").read_text()) == {"observer": "simulated observer"}
     assert asked == [(["subgroup"], 3, 42)]
     assert re.search(r"picture-0-test +2 triplets", capsys.readouterr().out)

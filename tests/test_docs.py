@@ -19,8 +19,8 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 def blocks(page, *languages) -> list[str]:
     """The code blocks of a page in these languages; "" is a block without one."""
-    found = re.findall(r"^```(\S*).*?\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [code for language, code in found if language in languages]
+    result = re.findall(r"^```(\S*).*?\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [code for language, code in result if language in languages]
 
 
 def prose(page) -> str:

@@ -19,8 +19,8 @@ CONDA_NAMES = {"pytorch": "torch"}  # where conda-forge calls a package otherwis
 
 
 def by_name(lines) -> dict[str, SpecifierSet]:
-    found = [Requirement(line) for line in lines]
-    return {CONDA_NAMES.get(r.name, canonicalize_name(r.name)): r.specifier for r in found}
+    result = [Requirement(line) for line in lines]
+    return {CONDA_NAMES.get(r.name, canonicalize_name(r.name)): r.specifier for r in result}
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def lock():
 def test_environment_names_the_packages_of_pyproject_with_the_same_versions(environment, project, wanted):
     conda = [line for line in environment["dependencies"] if isinstance(line, str)]
     (pip,) = (line["pip"] for line in environment["dependencies"] if isinstance(line, dict))
-    found = by_name([*conda, *pip])
-    assert found.pop("python") == SpecifierSet(project["requires-python"])
-    assert "pip" in found and not found.pop("pip")
-    assert found == wanted
+    result = by_name([*conda, *pip])
+    assert result.pop("python") == SpecifierSet(project["requires-python"])
+    assert "pip" in result and not result.pop("pip")
+    assert result == wanted
 
 
 def test_the_environment_names_no_path(environment):

@@ -85,7 +85,7 @@ def test_shuffled_labels_give_chance():
     (x, rows), (test_x, test_rows) = (selected(TASKS["dtd"][part]) for part in ("pool", "test"))
     labels = np.random.default_rng(0).permutation(rows["class"].to_numpy())
     kwargs = dict(shots=[5], values=[10.0], folds=5, classifiers=CLASSIFIERS[:3])
-    found = repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **kwargs)
-    for record in found:  # answers to images of a class go together: the standard error is over classes
+    result = repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **kwargs)
+    for record in result:  # answers to images of a class go together: the standard error is over classes
         share = record["correct"] / record["images"]
         assert abs(record["accuracy"] - 1 / 47) < 4 * share.std() / np.sqrt(47), record["classifier"]

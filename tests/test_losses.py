@@ -60,8 +60,8 @@ def shrink_loop(w, squared):
     return total if squared else math.sqrt(total)
 
 
-def close(found, expected):
-    assert float(found) == pytest.approx(float(expected), rel=1e-11, abs=1e-12)
+def close(result, expected):
+    assert float(result) == pytest.approx(float(expected), rel=1e-11, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -302,13 +302,13 @@ def test_a_model_on_pictures_of_the_things_objects(tmp_path):
     try:
         code, text = run("align", "--configfile", config)
         assert code == 0, text[-3000:]
-        found = store.read(folder / "features" / "tiny" / "objects")
+        result = store.read(folder / "features" / "tiny" / "objects")
         log = (folder / "logs" / "01_extract-tiny.ipynb").read_text()
         assert (folder / "alignment.csv").exists()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    assert found.x.shape == (1854, 192) and sorted(found.rows["object_fold"].unique()) == [0, 1]
-    assert list(found.rows["object"]) == list(things.things_objects()["object"]) and len(found.header["digest"]) == 64
+    assert result.x.shape == (1854, 192) and sorted(result.rows["object_fold"].unique()) == [0, 1]
+    assert list(result.rows["object"]) == list(things.things_objects()["object"]) and len(result.header["digest"]) == 64
     assert "probably another layer or model" in log
 
 

@@ -42,10 +42,10 @@ def headline(profile, label) -> str | None:
 
 def beside_the_paper(label) -> str | None:
     """before -> gLocal of clip-b32, for a row "<n>-shot <task>, ..." or the odd-one-out row."""
-    found = re.match(r"(\d+)-shot (\w+),", label)
-    if found:
+    match = re.match(r"(\d+)-shot (\w+),", label)
+    if match:
         rows = table("clip-b32", "few_shot")
-        rows = rows[(rows["shots"] == int(found[1])) & (rows["task"] == found[2]) & (rows["classifier"] == "logistic regression")]
+        rows = rows[(rows["shots"] == int(match[1])) & (rows["task"] == match[2]) & (rows["classifier"] == "logistic regression")]
         means = rows.groupby("transform")["accuracy"].mean()
         return f"{100 * means['original']:.1f} → {100 * means['glocal']:.1f}"
     if label.startswith("odd-one-out, zero-shot"):

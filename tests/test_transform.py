@@ -156,8 +156,8 @@ def test_every_kind_of_input(fitted, data, tmp_path, kind):
         "grad": lambda: torch.tensor(x).float().requires_grad_(),
     }.get(kind, lambda: x.astype(kind))()
     expected = GLocalTransform(max_iter=3).fit(x, t, context=x)
-    found = GLocalTransform(max_iter=3).fit(made, torch.tensor(t) if kind == "torch" else t, context=made)
-    np.testing.assert_allclose(found.weights_, expected.weights_, rtol=1e-5, atol=1e-6)
+    result = GLocalTransform(max_iter=3).fit(made, torch.tensor(t) if kind == "torch" else t, context=made)
+    np.testing.assert_allclose(result.weights_, expected.weights_, rtol=1e-5, atol=1e-6)
     z = fitted.transform(made)
     assert isinstance(z, np.ndarray) and z.dtype == np.float32 and z.shape == x.shape
     np.testing.assert_allclose(z, fitted.transform(x), rtol=1e-5, atol=1e-6)
@@ -345,9 +345,9 @@ def test_no_two_published_files_are_copies():
 
 def test_aligners_return_unit_rows_with_the_original_first(fitted, data, tmp_path):
     paths = {"global": fitted.save(tmp_path / "a.npz"), "glocal": fitted.save(tmp_path / "b.npz")}
-    found = aligners(paths)
-    assert list(found) == ["original", "global", "glocal"]
-    for name, align in found.items():
+    result = aligners(paths)
+    assert list(result) == ["original", "global", "glocal"]
+    for name, align in result.items():
         raw = data[0] if name == "original" else fitted.transform(data[0])
         z = align(data[0])
         np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-6)
@@ -451,11 +451,11 @@ def same(a, b, tolerance=1e-4):
 def test_a_fit_is_the_same_at_any_scale(data, scale, objective, recipe):
     x, t = data
     kwargs = dict(objective=objective, recipe=recipe, max_iter=4, schedule=dict(epochs=1) if recipe == "paper" else None)
-    expected, found = (GLocalTransform(**kwargs).fit(c * x, t[:500], context=c * x) for c in (1.0, scale))
-    same(found.weights_, expected.weights_)
-    same(found.transform(scale * x), expected.transform(x))
-    assert found.std_ == pytest.approx(scale * expected.std_, rel=1e-12, abs=0)
-    assert found.mean_ == pytest.approx(scale * expected.mean_, rel=1e-12, abs=0)
+    expected, result = (GLocalTransform(**kwargs).fit(c * x, t[:500], context=c * x) for c in (1.0, scale))
+    same(result.weights_, expected.weights_)
+    same(result.transform(scale * x), expected.transform(x))
+    assert result.std_ == pytest.approx(scale * expected.std_, rel=1e-12, abs=0)
+    assert result.mean_ == pytest.approx(scale * expected.mean_, rel=1e-12, abs=0)
 
 
 @given(scale=SCALES, shift=st.floats(-1e8, 1e8))
@@ -485,12 +485,12 @@ def test_means_far_above_the_spread_are_right_or_refused(data, shift, kind, each
     with np.errstate(over="ignore"):
         x = (x + shift * columns).astype(kind)
     try:
-        found = GLocalTransform("global", max_iter=3).fit(x, t[:500])
+        result = GLocalTransform("global", max_iter=3).fit(x, t[:500])
     except GlocalError as error:
         assert shift > 10 and re.match(r"features: [^\n]+\.$", str(error))
         return
-    exact = (x.astype(np.float64) - found.mean_) / found.std_ @ found.weights_.astype(np.float64)
-    z = found.transform(x).astype(np.float64)
+    exact = (x.astype(np.float64) - result.mean_) / result.std_ @ result.weights_.astype(np.float64)
+    z = result.transform(x).astype(np.float64)
     same(z - z.mean(0), exact - exact.mean(0), 0.01)
 
 
@@ -531,9 +531,9 @@ def test_every_tensor_of_a_fit_is_on_the_device_asked_for(recipe, objective):
     held_out, kwargs = (triplets[:90], x[:15]), dict(recipe=recipe, max_iter=3, schedule={"epochs": 1, "images": 16})
     expected = GLocalTransform(objective, device="cpu", **kwargs).fit(x, triplets, context=x, held_out=held_out)
     with torch.device("meta"):
-        found = GLocalTransform(objective, device="cpu", **kwargs).fit(x, triplets, context=x, held_out=held_out)
-    np.testing.assert_array_equal(found.weights_, expected.weights_)
-    assert found.history_ == expected.history_
+        result = GLocalTransform(objective, device="cpu", **kwargs).fit(x, triplets, context=x, held_out=held_out)
+    np.testing.assert_array_equal(result.weights_, expected.weights_)
+    assert result.history_ == expected.history_
 
 
 def test_a_device_that_is_not_there_is_one_sentence():

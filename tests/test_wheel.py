@@ -36,8 +36,8 @@ def wheel(tmp_path_factory):
         pytest.skip("the wheel cannot be built: the package hatchling is not at hand and cannot be downloaded")
     assert done.returncode == 0, done.stderr
     assert len(list(folder.glob("*.tar.gz"))) == 1
-    (found,) = folder.glob("*.whl")
-    return found
+    (result,) = folder.glob("*.whl")
+    return result
 
 
 @pytest.fixture(scope="module")

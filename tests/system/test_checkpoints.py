@@ -119,8 +119,8 @@ def test_states(tmp_path):
     path, state = tmp_path / "s", {"w": torch.arange(3.0), "epochs": 4, "done": [None, 1.5]}
     assert checkpoints.load(path, "a" * 64) is None
     checkpoints.save(path, "a" * 64, state)
-    found = checkpoints.load(path, "a" * 64)
-    assert torch.equal(found["w"], state["w"]) and found["done"] == [None, 1.5]
+    result = checkpoints.load(path, "a" * 64)
+    assert torch.equal(result["w"], state["w"]) and result["done"] == [None, 1.5]
     with pytest.raises(GlocalError, match="another fit"):
         checkpoints.load(path, "b" * 64)
     whole = path.read_bytes()

@@ -41,10 +41,10 @@ def start(folder, name="out", **environment):
 
 def wait_until(condition, seconds=90):
     until = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (result := condition()):
         assert time.monotonic() < until, "nothing happened in time"
         time.sleep(0.1)
-    return found
+    return result
 
 
 def workers(folder):

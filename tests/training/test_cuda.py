@@ -44,8 +44,8 @@ def inputs(seed, q, p):
     return v["y"], mapped, *(torch.nn.functional.normalize(a, dim=1).float().to(DEVICE) for a in (v["y"], mapped))
 
 
-def relative(found, expected):
-    return ((found.double().cpu() - expected).norm() / expected.norm()).item()
+def relative(result, expected):
+    return ((result.double().cpu() - expected).norm() / expected.norm()).item()
 
 
 @pytest.mark.parametrize(("q", "p"), [(1, 3), (2, 1), (16, 16), (17, 5), (50, 33)])
@@ -54,9 +54,9 @@ def test_row_sums(q, p, precision):
     y, _, u, _ = inputs(1, q, p)
     direction = torch.nn.functional.normalize(y, dim=1)
     expected = ((direction @ direction.T - 1) / 0.3).exp().fill_diagonal_(0).sum(1)
-    found = cuda.row_sums(u, 0.3, precision)
-    assert found.shape == (q,)
-    torch.testing.assert_close(found.double().cpu(), expected, rtol=10 * LIMITS[precision], atol=1e-6)
+    result = cuda.row_sums(u, 0.3, precision)
+    assert result.shape == (q,)
+    torch.testing.assert_close(result.double().cpu(), expected, rtol=10 * LIMITS[precision], atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", local_loss.PRECISIONS)
@@ -90,10 +90,10 @@ def test_a_whole_fit_through_the_kernels(monkeypatch):
     calls, real = [], cuda.triplet_terms
     monkeypatch.setattr(cuda, "triplet_terms", lambda *a: calls.append(1) or real(*a))
     through_the_kernels(monkeypatch)
-    found = GLocalTransform(**kwargs).fit(x, triplets, context=x)
-    assert len(calls) >= 4 and len(found.history_) == len(expected.history_)
-    np.testing.assert_allclose(found.weights_, expected.weights_, rtol=1e-4, atol=1e-5)
-    assert found.history_[-1]["objective"] == pytest.approx(expected.history_[-1]["objective"], rel=1e-5)
+    result = GLocalTransform(**kwargs).fit(x, triplets, context=x)
+    assert len(calls) >= 4 and len(result.history_) == len(expected.history_)
+    np.testing.assert_allclose(result.weights_, expected.weights_, rtol=1e-4, atol=1e-5)
+    assert result.history_[-1]["objective"] == pytest.approx(expected.history_[-1]["objective"], rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", local_loss.PRECISIONS)
@@ -106,9 +106,9 @@ def test_local_loss_through_the_kernels(precision, monkeypatch, poisoned):
     loss = losses.local_loss(y, expected, 0.2)
     loss.backward()
     single = mapped.float().to(DEVICE).requires_grad_()
-    found = local_loss.local_loss(y.float().to(DEVICE), single, 0.2, precision=precision)
-    found.backward()
-    assert found.item() == pytest.approx(loss.item(), rel=LIMITS[precision])
+    result = local_loss.local_loss(y.float().to(DEVICE), single, 0.2, precision=precision)
+    result.backward()
+    assert result.item() == pytest.approx(loss.item(), rel=LIMITS[precision])
     assert relative(single.grad, expected.grad) < 3 * LIMITS[precision]
 
 
@@ -156,9 +156,9 @@ def test_compiled_for_a_card_nothing_leaves_the_registers(architecture, shared):
     env["PYTHONPATH"] = os.pathsep.join([str(script.parents[2]), env.get("PYTHONPATH", "")])
     run = subprocess.run([sys.executable, script, str(architecture)], env=env, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
-    found = [json.loads(line) for line in run.stdout.splitlines()]
-    assert len(found) == 14  # two kernels in three precisions and one in one, each with aligned sizes and without
-    for kernel in found:
+    result = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(result) == 14  # two kernels in three precisions and one in one, each with aligned sizes and without
+    for kernel in result:
         assert kernel["stack"] == kernel["local"] == 0 and kernel["reg"] < 255, kernel
         assert kernel["shared"] <= shared * 1024, kernel
         if kernel["precision"] != "fp32":

@@ -12,8 +12,8 @@ from glocal.training import grid_search, sgd
 
 
 def test_the_grid_is_every_combination():
-    found = grid_search.grid({"lam": [1, 2], "alpha": [0.1], "tau": [3, 4, 5]})
-    assert found == [{"lam": a, "alpha": 0.1, "tau": c} for a, c in itertools.product([1, 2], [3, 4, 5])]
+    result = grid_search.grid({"lam": [1, 2], "alpha": [0.1], "tau": [3, 4, 5]})
+    assert result == [{"lam": a, "alpha": 0.1, "tau": c} for a, c in itertools.product([1, 2], [3, 4, 5])]
     assert grid_search.grid({"lam": [7]}) == [{"lam": 7}]
 
 
@@ -28,9 +28,9 @@ def table():
         ("glocal", 1.0, 0.2, 0.5, 0.6, 1.5),
     ]
     names = ["objective", "lam", "alpha", "tau", "triplet_loss", "monitored"]
-    found = pd.concat([pd.DataFrame(rows, columns=names).assign(fold=f"object-{i}") for i in range(2)], ignore_index=True)
-    found.loc[1, ["triplet_loss", "monitored"]] = 0.65  # the best single fold, but not the best mean
-    return found
+    result = pd.concat([pd.DataFrame(rows, columns=names).assign(fold=f"object-{i}") for i in range(2)], ignore_index=True)
+    result.loc[1, ["triplet_loss", "monitored"]] = 0.65  # the best single fold, but not the best mean
+    return result
 
 
 @pytest.mark.parametrize("rule, alpha", [("triplet_loss", 0.1), ("triplet_loss + local_kl", 0.2)])
@@ -67,8 +67,8 @@ def test_naive_walks_from_weak_to_strong_and_ends_where_cold_starts_do():
     x, t = observed(n=40, p=12, m=3000)
     values = {"lam": [1.0, 0.01, 0.1]}
     assert [point["lam"] for point in grid_search.path(values, "naive")] == [0.01, 0.1, 1.0]
-    (found,) = grid_search.search("naive", values, {"tol": 1e-8}, {"a": (x, t, None, None)}).values()
-    for point, made in found:
+    (result,) = grid_search.search("naive", values, {"tol": 1e-8}, {"a": (x, t, None, None)}).values()
+    for point, made in result:
         alone = grid_search.fit("naive", point | {"tol": 1e-8}, x, t, None)
         assert made.history_[-1]["objective"] == pytest.approx(alone.history_[-1]["objective"], rel=2e-3)
 
@@ -86,11 +86,11 @@ def test_a_search_is_every_setting_fitted_alone(recipe):
         return lambda *a, **o: cached_functions.append(function.__name__) or function(*a, **o)
 
     folds, counted = {"a": (x, t, x, t[:100]), "b": (x, t[:700], x, None)}, []
-    found = grid_search.search("glocal", values, options, folds, cached, progress=counted.append)
-    assert list(found) == ["a", "b"] and sum(counted) == 8
-    assert all([point for point, _ in fits] == grid_search.grid(values) for fits in found.values())
+    result = grid_search.search("glocal", values, options, folds, cached, progress=counted.append)
+    assert list(result) == ["a", "b"] and sum(counted) == 8
+    assert all([point for point, _ in fits] == grid_search.grid(values) for fits in result.values())
     assert cached_functions == (["fit_stack"] * 2 if recipe == "paper" else ["fit"] * 8)
-    for fold, point, made in ((f, p, m) for f, fits in found.items() for p, m in fits):
+    for fold, point, made in ((f, p, m) for f, fits in result.items() for p, m in fits):
         alone = grid_search.fit("glocal", point | options, x, folds[fold][1], x)
         assert (made.lam, made.alpha, made.tau) == (point["lam"], point["alpha"], point["tau"])
         ends = [f.history_[-1]["objective"] for f in (made, alone)]

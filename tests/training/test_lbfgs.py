@@ -45,8 +45,8 @@ def judged(seed, **sizes):
     return v
 
 
-def at(kind, v, found, squared=True):
-    return losses.objective(kind, found.w, found.b, v["x"], v["triplets"], v["y"], squared=squared, **KWARGS).item()
+def at(kind, v, result, squared=True):
+    return losses.objective(kind, result.w, result.b, v["x"], v["triplets"], v["y"], squared=squared, **KWARGS).item()
 
 
 def solve(kind, v, **options):
@@ -58,19 +58,19 @@ def solve(kind, v, **options):
 def test_the_optimum_of_plain_search(kind, squared):
     v = judged(1, n=14, p=3, m=60, q=9)
     v["x"] *= torch.tensor([5.0, 1.0, 0.2])  # badly scaled, as network features are
-    found = solve(kind, v, squared=squared)
-    assert at(kind, v, found, squared) == pytest.approx(plain(kind, v, squared=squared), rel=1e-5)
-    assert found.history[-1]["objective"] == pytest.approx(at(kind, v, found, squared), rel=1e-10)
-    assert not found.b.any()
+    result = solve(kind, v, squared=squared)
+    assert at(kind, v, result, squared) == pytest.approx(plain(kind, v, squared=squared), rel=1e-5)
+    assert result.history[-1]["objective"] == pytest.approx(at(kind, v, result, squared), rel=1e-10)
+    assert not result.b.any()
 
 
 @pytest.mark.parametrize("kind", losses.OBJECTIVES)
 def test_with_a_bias_plain_search_finds_nothing_better_nearby(kind):
     """A bias makes valleys of its own, and two searches may end in different ones: so start the second in ours."""
     v = judged(1, n=14, p=3, m=60, q=9)
-    found, without = solve(kind, v, bias=True), solve(kind, v)
-    assert at(kind, v, found) == pytest.approx(plain(kind, v, bias=True, start=found), rel=1e-6)
-    assert at(kind, v, found) < at(kind, v, without) and found.b.any()
+    result, without = solve(kind, v, bias=True), solve(kind, v)
+    assert at(kind, v, result) == pytest.approx(plain(kind, v, bias=True, start=result), rel=1e-6)
+    assert at(kind, v, result) < at(kind, v, without) and result.b.any()
 
 
 @pytest.mark.parametrize("kind", losses.OBJECTIVES)
@@ -79,15 +79,15 @@ def test_fewer_images_than_dimensions_is_the_same_problem(kind, bias):
     v = judged(3, n=4, p=7, m=20, q=2)
     basis = lbfgs.row_space(v["x"], v["y"])
     assert basis.shape == (7, 6)
-    found = solve(kind, v, bias=bias)
-    assert found.history[-1]["objective"] == pytest.approx(at(kind, v, found), rel=1e-9)  # in 6 dimensions and in 7
+    result = solve(kind, v, bias=bias)
+    assert result.history[-1]["objective"] == pytest.approx(at(kind, v, result), rel=1e-9)  # in 6 dimensions and in 7
     if bias:  # so few images leave the bias without bound: both searches are still under way
-        assert at(kind, v, found) < plain(kind, v, bias) + 2e-3
+        assert at(kind, v, result) < plain(kind, v, bias) + 2e-3
     else:
-        assert at(kind, v, found) == pytest.approx(plain(kind, v), rel=1e-5)
+        assert at(kind, v, result) == pytest.approx(plain(kind, v), rel=1e-5)
     off = torch.eye(7, dtype=torch.float64) - basis @ basis.T
-    expected = 0.0 if kind == "naive" else found.w.diagonal().mean()
-    torch.testing.assert_close(off @ found.w, expected * off)  # outside: the regulariser's own optimum
+    expected = 0.0 if kind == "naive" else result.w.diagonal().mean()
+    torch.testing.assert_close(off @ result.w, expected * off)  # outside: the regulariser's own optimum
 
 
 def test_the_row_space_is_used_only_where_it_is_smaller():
@@ -111,12 +111,12 @@ def test_the_preconditioner_whitens():
 @pytest.mark.parametrize("kind", losses.OBJECTIVES)
 def test_history_goes_down_and_tells_when_it_stopped(kind):
     v, seen = judged(2, n=12, m=80), []
-    found = solve(kind, v, tol=1e-6, on_iteration=seen.append)
-    values = [record["objective"] for record in found.history]
-    assert found.converged and seen == found.history
+    result = solve(kind, v, tol=1e-6, on_iteration=seen.append)
+    values = [record["objective"] for record in result.history]
+    assert result.converged and seen == result.history
     assert len(values) > 3 and all(b <= a for a, b in itertools.pairwise(values))
-    assert [record["iteration"] for record in found.history] == list(range(1, len(values) + 1))
-    assert all(record["triplet_loss"] >= 0 for record in found.history)
+    assert [record["iteration"] for record in result.history] == list(range(1, len(values) + 1))
+    assert all(record["triplet_loss"] >= 0 for record in result.history)
     short = solve(kind, v, max_iter=2)
     assert not short.converged and len(short.history) == 2 and short.history[-1]["objective"] == values[1]
 
@@ -124,23 +124,23 @@ def test_history_goes_down_and_tells_when_it_stopped(kind):
 def test_float32_gets_near_the_same_optimum():
     v = judged(1, n=14, p=4, m=60, q=9)
     single = {name: a.float() if a.is_floating_point() else a for name, a in v.items()}
-    found = solve("glocal", single, tol=1e-7)
-    assert found.w.dtype == torch.float32
-    assert found.history[-1]["objective"] == pytest.approx(plain("glocal", v), rel=1e-3)
+    result = solve("glocal", single, tol=1e-7)
+    assert result.w.dtype == torch.float32
+    assert result.history[-1]["objective"] == pytest.approx(plain("glocal", v), rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", losses.OBJECTIVES)
 def test_what_is_watched_on_held_out_data(kind):
     v, other = judged(2, n=12, m=80), judged(3, n=12, m=30)
     held = validation.HeldOut(v["x"], other["triplets"], v["y"][:4])
-    found = held(v["w"], v["b"], kind, **KWARGS)
+    result = held(v["w"], v["b"], kind, **KWARGS)
     z, mapped = v["x"] @ v["w"] + v["b"], v["y"][:4] @ v["w"] + v["b"]
     kl = losses.local_kl(v["y"][:4], mapped, KWARGS["tau"]).item()
     loss = losses.triplet_loss(z, other["triplets"]).item()
     expected = losses.objective(kind, v["w"], v["b"], v["x"], other["triplets"], v["y"][:4], **KWARGS).item()
-    assert found["held_out_triplet_loss"] == pytest.approx(loss) and found["held_out_local_kl"] == pytest.approx(kl)
-    assert found["held_out_objective"] == pytest.approx(expected)
-    assert found["monitored"] == pytest.approx(loss + kl * (kind == "glocal"))
+    assert result["held_out_triplet_loss"] == pytest.approx(loss) and result["held_out_local_kl"] == pytest.approx(kl)
+    assert result["held_out_objective"] == pytest.approx(expected)
+    assert result["monitored"] == pytest.approx(loss + kl * (kind == "glocal"))
 
 
 def test_a_start_that_is_the_end_is_one_row_of_history():

@@ -21,8 +21,8 @@ def by_autograd(kind, v, **kwargs):
 
 def compare(kind, v, tolerance=1e-9, **kwargs):
     fast = Objective(kind, v["x"], v["triplets"], v["y"], **kwargs)
-    for found, expected in zip(fast(v["w"], v["b"]), by_autograd(kind, v, **kwargs), strict=True):
-        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+    for result, expected in zip(fast(v["w"], v["b"]), by_autograd(kind, v, **kwargs), strict=True):
+        torch.testing.assert_close(result, expected, rtol=tolerance, atol=tolerance)
     return fast
 
 
@@ -108,13 +108,13 @@ def test_calls_leave_their_inputs_alone():
 
 def both(v, tau, **kwargs):
     """(value, gradient) of local.local_loss and of the reference implementation."""
-    found = []
+    result = []
     for loss in (lambda y, m: local_loss.local_loss(y, m, tau, **kwargs), lambda y, m: losses.local_loss(y, m, tau)):
         mapped = (v["y"] @ v["w"] + v["b"]).requires_grad_()
         value = loss(v["y"], mapped)
         value.backward()
-        found.append((value.item(), mapped.grad))
-    return found
+        result.append((value.item(), mapped.grad))
+    return result
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.integers(1, 9), st.sampled_from([0.01, 0.1, 1.0]))

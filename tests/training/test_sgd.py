@@ -52,8 +52,8 @@ def settings_for(kind):
 def test_the_steps_are_those_of_autograd_and_torch_optim(kind, squared, bias):
     """Three settings in one stack, the last batches smaller, each equal to its own plain run."""
     v = world(1, n=12, p=4, m=40, q=12)
-    found = sgd.train(kind, v["x"], v["triplets"], settings_for(kind), v["y"], squared=squared, bias=bias, schedule=SHORT)
-    for run, kwargs in zip(found, settings_for(kind), strict=True):
+    result = sgd.train(kind, v["x"], v["triplets"], settings_for(kind), v["y"], squared=squared, bias=bias, schedule=SHORT)
+    for run, kwargs in zip(result, settings_for(kind), strict=True):
         w, b = plainly(kind, v, kwargs, squared, bias)
         torch.testing.assert_close(run.w, w, rtol=1e-9, atol=1e-11)
         torch.testing.assert_close(run.b, b, rtol=1e-9, atol=1e-11)
@@ -97,8 +97,8 @@ def test_early_stopping_and_what_is_kept():
     assert last.converged and 6 <= len(watched) < 60 and last.kept == len(watched)
     assert min(watched[-5:]) > min(watched[:-5]) - plan.min_delta  # five epochs without a new best
     assert best.kept <= len(watched) - 5 and not torch.equal(best.w, last.w)
-    found = held_out(v)(best.w, best.b, "glocal", tau=0.5)["monitored"]
-    assert found == pytest.approx(min(watched), abs=plan.min_delta)
+    result = held_out(v)(best.w, best.b, "glocal", tau=0.5)["monitored"]
+    assert result == pytest.approx(min(watched), abs=plan.min_delta)
 
 
 def test_runs_of_a_stack_end_when_they_like():

@@ -38,14 +38,14 @@ def test_2_the_best_iteration_on_held_out_data_or_the_last(data):
     x, t = data
     train, test = triplets.split_objects(len(x), 3)[0]
     shown, asked = t[triplets.within(t, train, len(x))], t[triplets.within(t, test, len(x))]
-    found = {}
+    result = {}
     for restore_best in (None, True, False):
         fit = GLocalTransform("global", lam=1e-4, tol=1e-9, restore_best=restore_best, max_iter=60)
-        found[restore_best] = fit.fit(x, shown, held_out=asked)
-    assert found[None].kept_iteration_ == found[True].kept_iteration_ < found[False].kept_iteration_
-    watched = [row["monitored"] for row in found[False].history_]
-    assert found[True].kept_iteration_ == 1 + int(np.argmin(watched)) and watched[-1] > min(watched)
-    z = torch.as_tensor(found[True].transform(x)).double()
+        result[restore_best] = fit.fit(x, shown, held_out=asked)
+    assert result[None].kept_iteration_ == result[True].kept_iteration_ < result[False].kept_iteration_
+    watched = [row["monitored"] for row in result[False].history_]
+    assert result[True].kept_iteration_ == 1 + int(np.argmin(watched)) and watched[-1] > min(watched)
+    z = torch.as_tensor(result[True].transform(x)).double()
     assert losses.triplet_loss(z, torch.as_tensor(asked)).item() == pytest.approx(min(watched), rel=1e-4)
 
 

@@ -30,18 +30,18 @@ def public():
     return config.load_config(SHIPPED[1])
 
 
-def changed(found, path, value):
+def changed(result, path, value):
     """A copy with the field at `path` (names joined by "/") set to `value`, or taken out where value is None."""
-    found = copy.deepcopy(found)
+    result = copy.deepcopy(result)
     *folders, last = [int(step) if step.isdigit() else step for step in path.split("/")]
-    here = found
+    here = result
     for step in folders:
         here = here[step]
     if value is None:
         del here[last]
     else:
         here[last] = value
-    return found
+    return result
 
 
 def test_shipped_configs_pass(shipped):

@@ -12,9 +12,9 @@ def notebook(tmp_path):
     """Writes a notebook of the given code cells and returns its path."""
 
     def write(*cells, markdown=""):
-        found = [{"cell_type": "markdown", "source": [markdown]}]
-        found += [{"cell_type": "code", "source": text.splitlines(keepends=True)} for text in cells]
-        (tmp_path / "n.ipynb").write_text(json.dumps({"cells": found}))
+        result = [{"cell_type": "markdown", "source": [markdown]}]
+        result += [{"cell_type": "code", "source": text.splitlines(keepends=True)} for text in cells]
+        (tmp_path / "n.ipynb").write_text(json.dumps({"cells": result}))
         return str(tmp_path / "n.ipynb")
 
     return write
@@ -45,8 +45,8 @@ def test_notebooks(notebook, code, expected):
 
 @pytest.mark.parametrize("code", ["from glocal import GLocalTransform", "from glocal.transform import GLocalTransform"])
 def test_what_is_imported_through_others_and_when_it_is_needed(notebook, code):
-    found = set(dependencies.modules_used(notebook(code)))
-    assert found >= TRAINING and not any(f.startswith(("glocal/evaluation", "glocal/features", "glocal/workflow")) for f in found)
+    files = set(dependencies.modules_used(notebook(code)))
+    assert files >= TRAINING and not any(f.startswith(("glocal/evaluation", "glocal/features", "glocal/workflow")) for f in files)
 
 
 def test_cells_are_read_together_and_text_is_not(notebook):
@@ -66,8 +66,8 @@ def test_what_reruns_when_a_file_of_the_package_changes():
 
 
 def test_every_file_is_there():
-    found = dependencies.files_of("cli")
-    assert len(found) > 40 and all((dependencies.PACKAGE.parent / file).is_file() for file in found)
+    result = dependencies.files_of("cli")
+    assert len(result) > 40 and all((dependencies.PACKAGE.parent / file).is_file() for file in result)
     assert "glocal/datasets/observer.py" in dependencies.files_of("datasets.observer")
 
 

@@ -90,9 +90,9 @@ def test_folds(demo, public):
 def test_of_the_objects_only_the_held_out_ones(demo):
     part = {"set": "objects"}
     assert numbers(demo.select(part).x) == list(range(10))
-    found = demo.select(part, "picture-1")
-    assert numbers(found.x) == [1, 3, 5, 7, 9] and found.rows["group"].tolist() == list("abbcd")
-    assert list(found.rows.index) == list(range(5))
+    result = demo.select(part, "picture-1")
+    assert numbers(result.x) == [1, 3, 5, 7, 9] and result.rows["group"].tolist() == list("abbcd")
+    assert list(result.rows.index) == list(range(5))
     assert numbers(demo.select({"set": "objects", "where": 'group == "b"'}, "picture-1").x) == [3, 5]
 
 
@@ -213,10 +213,10 @@ def test_a_damaged_cached_result_is_computed_again(house, monkeypatch, caplog):
         caplog.clear()
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            found = cached(x)
+            result = cached(x)
         assert len(caplog.records) + len(said) == 1
-        np.testing.assert_array_equal(found["twice"], expected["twice"])
-        assert found["list"] == [1, "a"] and len(CALLS) == n + 2 and path.read_bytes() == whole
+        np.testing.assert_array_equal(result["twice"], expected["twice"])
+        assert result["list"] == [1, "a"] and len(CALLS) == n + 2 and path.read_bytes() == whole
 
 
 def test_tables_are_sealed(house):

@@ -70,6 +70,6 @@ def test_files_that_a_config_names_are_watched(tmp_path, monkeypatch):
         (tmp_path / name).touch()
     images = {"mine": {"kind": "folder", "folder": "pictures", "labels": "labels.csv"}, "unused": {"file": "other.csv"}}
     model = {"source": "my_model:make", "options": {"checkpoint": "w.pt", "p": 7}}
-    found = plan.named_files({"model": model, "objects": "mine", "sets": {"a": {"images": "things"}}}, images)
-    assert found == ["labels.csv", "my_model.py", "w.pt"]
+    result = plan.named_files({"model": model, "objects": "mine", "sets": {"a": {"images": "things"}}}, images)
+    assert result == ["labels.csv", "my_model.py", "w.pt"]
     assert plan.named_files({"objects": "openmoji"}, {}) == []
