@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`. Both need Python >= 3.11 and the package index, nothing else.
+# Two commands are all the set-up: `make demo` and `make test`. Both need Python >= 3.11 and the package index, nothing else.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # PyTorch's wheels. Empty: those of the package index, on Linux with 4 GB of CUDA libraries. cpu: without them; auto: those that fit
@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo clip-b32 test lint notebooks bench docs env clean help
 
-demo: env  ## the paper's story on embedded pictures, no download
+demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
 
 clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then 35 minutes on two cores
@@ -28,7 +28,7 @@ lint: env  ## the linters
 notebooks: demo  ## run the notebooks on their defaults and store them with their outputs, which the tests compare
 	TQDM_DISABLE=1 jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
-bench: env  ## what is fast, how fast, against what: benchmarks/results; about an hour on two cores, most of it the baselines
+bench: env  ## speed and memory against baselines: benchmarks/results; about an hour on two cores, most of it the baselines
 	snakemake --cores $(CORES) extract triplets --configfile config/clip-b32.yaml
 	python benchmarks/run.py
 

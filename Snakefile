@@ -4,7 +4,7 @@
 #     snakemake --cores 8 --configfile config/clip-b32.yaml       real judgments, real CLIP
 #     snakemake --cores 8 few_shot                                one stage (extract align human few_shot anomaly structure figures)
 #
-# Each stage is one notebook and one file below. Defaults for the command line stand in profiles/default.
+# Each stage is one notebook and one file below. Defaults for the command line are in profiles/default.
 
 
 if not workflow.overwrite_configfiles:

@@ -1,8 +1,8 @@
-"""The baseline: how a training step of the authors' code works, written again to be timed against.
+"""The baseline: a training step as in the authors' code, written again for the comparison.
 
 Every object is projected, the triplets' rows are selected by a product with one-hot vectors, ties are counted in a Python loop
 over rows, the similarity matrices lose their diagonal by boolean indexing, teacher and student alike go through autograd's
-machinery, and log(sum(exp)) is taken as written.
+machinery, and log(sum(exp)) is computed as written.
 """
 
 import torch

@@ -90,7 +90,7 @@ def speed(row):
 
 
 def _bare(case, images, *fold):
-    """Seconds of the two matrix products of every evaluation that a path takes, alone, along as many directions."""
+    """Seconds of the two matrix products of every evaluation of a path alone, along as many directions."""
     with mock.patch.object(Fits, "evaluate", autospec=True, side_effect=Fits.evaluate) as evaluations:
         _path(case, images, *fold)
     x, seconds = evaluations.call_args.args[0].x.numpy(), 0.0

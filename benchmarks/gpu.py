@@ -61,8 +61,8 @@ def local_losses():
 
 
 def published():
-    """Against the nearest published kernel, memeff's fused CLIP loss: hard labels, two towers. Both sides count three products:
-    its similarities and two gradients; our student's and teacher's similarities and one gradient. What is recomputed is not."""
+    """Against the nearest published kernel, memeff's fused CLIP loss: hard labels, two towers. Both count three products:
+    its similarities and two gradients; our two similarities and one gradient. Recomputation is not counted."""
     try:
         from memeff import MemoryEfficientCLIPLoss
     except ImportError:
@@ -81,7 +81,7 @@ def published():
 
 
 def step():
-    """One captured step of recipe `paper`, and what that makes the authors' full schedule take."""
+    """One captured step of recipe `paper`, and the duration of the authors' full schedule that follows."""
     rng = np.random.default_rng(0)
     x, y = torch.randn(1854, P, device="cuda"), torch.randn(8192, P, device="cuda")
     table = torch.as_tensor(np.stack([rng.choice(1854, 3, replace=False) for _ in range(256)]), device="cuda")
@@ -95,7 +95,7 @@ def step():
 
 
 def grid():
-    """18 settings x 3 folds, 4.7 million synthetic triplets, p = 768: the walk against cold starts."""
+    """18 settings x 3 folds, 4.7 million synthetic triplets, p = 768: warm starts along the grid against cold starts."""
     rng = np.random.default_rng(0)
     x = torch.as_tensor(rng.normal(size=(1854, P)).astype(np.float32), device="cuda")
     table = rng.integers(0, 1854, (4_900_000, 3))
@@ -112,7 +112,7 @@ def grid():
 
 
 def extraction(n=2048, size=(500, 375)):
-    """ViT-L/14 (random weights) on JPEGs: pictures a second against forward only and against decoding only."""
+    """ViT-L/14 (random weights) on JPEGs: images per second against forward only and against decoding only."""
     e = encoder("open_clip:ViT-L-14:random", "cuda")
     with tempfile.TemporaryDirectory() as folder:
         rng, top = np.random.default_rng(0), Path(folder)
@@ -131,7 +131,7 @@ def extraction(n=2048, size=(500, 375)):
         jobs.image_features(e, result, top / "features", batch=64)
         forward, whole = between - start, time.perf_counter() - between
     slow = "decoding" if decoded > forward else "the network"
-    note = f"{n / whole:.0f} pictures a second; forward only {n / forward:.0f}, decoding only {n / decoded:.0f}: {slow} limits"
+    note = f"{n / whole:.0f} images a second; forward only {n / forward:.0f}, decoding only {n / decoded:.0f}: {slow} limits"
     yield row("extraction, ViT-L/14 from JPEGs", whole, forward, None, "s", note)
 
 

@@ -1,10 +1,10 @@
-"""What is fast, how fast, against what: `make bench`, or `python benchmarks/run.py [name ...]`.
+"""Speed and memory against baselines: `make bench`, or `python benchmarks/run.py [name ...]`.
 
 Every benchmark runs both sides in one process and yields rows (name, ours, baseline, ratio, target, unit, note), which are
 printed and kept in benchmarks/results/<machine>.csv; a row of the same name is replaced. A ratio is baseline / ours, and the
-target is the least that it must be; where there is no baseline the target is the most that ours may be.
-Those that need a GPU are in `gpu.py`; without one they are left out, and so are their rows: nothing stands in a table that was
-not measured on that machine.
+target is its minimum; where there is no baseline the target is the maximum of ours.
+Those that need a GPU are in `gpu.py`; without one they are left out, and so are their rows: a table has only what was
+measured on that machine.
 """
 
 import multiprocessing
@@ -46,7 +46,7 @@ def row(name, ours, baseline=None, target=None, unit="s", note="") -> dict:
 
 
 def median_ms(*sides, repeats=31, warm=3):
-    """The median time of each side in ms; the sides take turns, so that a slower minute of the machine slows all."""
+    """The median time of each side in ms; the sides alternate, so that a slower minute of the machine slows all."""
     times = [[] for _ in sides]
     for i in range(warm + repeats):
         for side, kept in zip(sides, times, strict=True):
@@ -139,7 +139,7 @@ def _fold(number=0):
 
 
 def grid():
-    """The paper's 18 settings of gLocal on 3 folds: the warm-started walk against one cold start after another."""
+    """The paper's 18 settings of gLocal on 3 folds: warm starts along the grid against one cold start after another."""
     seconds, worst = [0.0, 0.0], 0.0
     for number in range(3):
         x, train, _, y, _ = _fold(number)
@@ -188,7 +188,7 @@ def recipes_short():
 
 
 def precision():
-    """What tf32 and bf16 products cost: error of the local loss's gradient on CLIP features, and of what a fit ends with."""
+    """The cost of tf32 and bf16 products: error of the local loss's gradient on CLIP features, and accuracy of the fit."""
     x, train, test, y, _ = _fold()
     u, p = torch.as_tensor(y[:2048]).double(), x.shape[1]
     w = torch.eye(p, dtype=torch.float64) + 0.02 * torch.randn(p, p, dtype=torch.float64)
@@ -206,7 +206,7 @@ def precision():
 
 
 def extraction():
-    """Pictures in a folder to features on disk, against the encoder alone on the same pictures decoded in memory."""
+    """Images in a folder to features on disk, against the encoder alone on the same images decoded in memory."""
     e, rows = encoder("efficientnet-lite0", "cpu"), openmoji.emojis()
     with tempfile.TemporaryDirectory() as folder:
         result = image_sets.image_set({"kind": "folder", "folder": str(openmoji.save_images(rows, Path(folder) / "pictures"))})
@@ -217,12 +217,12 @@ def extraction():
             repeats=3,
             warm=1,
         )
-    note = f"EfficientNet-Lite0, {len(rows)} pictures: {len(rows) / whole * 1e3:.0f} a second; baseline: encoder alone, decoded"
+    note = f"EfficientNet-Lite0, {len(rows)} images: {len(rows) / whole * 1e3:.0f} a second; baseline: encoder alone, decoded"
     yield row("extraction from a folder", whole / 1e3, bare / 1e3, 0.9, note=note)
 
 
 def encode_only(e, ready, batch=16):
-    """The encoder on pictures in memory, with the threads that extraction has and nothing written."""
+    """The encoder on images in memory, with the threads of the extraction and without writing."""
     for _ in extraction_module._in_order(lambda i: e.encode(ready[i : i + batch]), range(0, len(ready), batch)):
         pass
 

@@ -1,11 +1,11 @@
-"""glocal: align a network's features with human odd-one-out judgments, and keep their neighbourhoods.
+"""glocal: align a network's features with human odd-one-out judgments, and preserve their neighbourhoods.
 
     from glocal import GLocalTransform
     t = GLocalTransform(objective="glocal", lam=0.1, alpha=0.1, tau=0.1)
     t.fit(features, triplets, context=context_features)   # (n, p), (m, 3) with the odd one last, (q, p)
     z = t.transform(x)                                     # (k, p)
 
-Read `losses.py` first: it is the paper in one page.
+Read `losses.py` first: it has the formulas of the paper.
 """
 
 __version__ = "0.1.0"
@@ -13,7 +13,7 @@ __all__ = ["GLocalTransform", "GlocalError", "__version__"]
 
 
 def __getattr__(name):
-    """Load the estimator when it is asked for: `import glocal` stays instant, and extraction does not depend on training."""
+    """Load the estimator at its first use: `import glocal` stays instant, and extraction does not depend on training."""
     if name == "GLocalTransform":
         from glocal.transform import GLocalTransform
 

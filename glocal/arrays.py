@@ -1,7 +1,7 @@
-"""Tables of numbers as every part of the package takes them: their checks, and arithmetic that is right at any scale.
+"""Checks of feature matrices, and arithmetic that is accurate at any scale.
 
 Squares overflow above 1e154 (in float32 above 1e19) and vanish below 1e-162 (1e-23). Features divided by a power of two first
-do neither, and the division is exact: ordinary results keep every bit.
+do neither, and the division is exact: ordinary results do not change by a bit.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def relative_lengths(x) -> np.ndarray:
 
 
 def unit_scale(x) -> tuple[np.ndarray, float]:
-    """x (n, p) divided by the leading power of all its values, and that power; float16 has no extremes and stays as it is."""
+    """x (n, p) divided by the leading power of all its values, and that power; float16 is returned unchanged."""
     x = np.asarray(x)
     if x.dtype == np.float16:
         return x, 1.0
@@ -56,7 +56,7 @@ def moments(x) -> tuple[float, float]:
 def check(x, n: int | None = None, name: str = "features") -> np.ndarray:
     """`x` itself if it is a usable (n, p) matrix: numbers, finite, no constant column, `n` rows if n is given.
 
-    Up to one column in a hundred may be always zero: rectified networks have units that never fire; they do no harm.
+    Up to one column in a hundred may be always zero: rectified networks have units that are never active, which is harmless.
     Raises GlocalError that names the first bad row or column. One row alone is never constant.
     """
     x = finite(as_table(np.asarray(x), n, name), name)

@@ -1,7 +1,7 @@
 """The command line: glocal <command>, or python -m glocal <command>. `glocal --help` lists the commands.
 
-Paths start where the command is typed. Each command loads what it needs when it runs, so that help is immediate and fit,
-transform, score and data need no more than numpy, scipy, scikit-learn and torch. The pipeline's own steps: workflow/steps.py.
+Paths are relative to the current folder. Each command imports its modules when it runs, so that help is immediate and fit,
+transform, score and data need no more than numpy, scipy, scikit-learn and torch. Steps of the pipeline: workflow/steps.py.
 """
 
 import json
@@ -17,7 +17,7 @@ from glocal.workflow.steps import STEPS, config_option
 
 
 def main(argv=None) -> int:
-    """Run one command. Returns the exit code: 0, or 2 after one sentence on stderr that says what to fix."""
+    """Run one command. Returns the exit code: 0, or 2 after one sentence on stderr that names the fix."""
     try:
         return commands.main(argv, "glocal", standalone_mode=False) or 0
     except click.Abort:
@@ -33,13 +33,13 @@ def main(argv=None) -> int:
 
 
 def _usage(error: click.UsageError) -> str:
-    """What is wrong with a command as it was typed, in one line."""
+    """The error of a command line, in one line."""
     where = error.ctx.command_path if error.ctx else "glocal"
     return f"{' '.join(error.format_message().split()).rstrip('.')}; see `{where} --help`."
 
 
 class Sections(click.Group):
-    """A group that lists its commands in the order of the file, the steps of the pipeline in a section of their own."""
+    """A group that lists its commands in the order of the file, the steps of the pipeline in a separate section."""
 
     def format_commands(self, ctx, formatter):
         own = [name for name in self.commands if name not in STEPS]
@@ -56,7 +56,7 @@ class Sections(click.Group):
 @click.version_option(__version__, prog_name="glocal")
 @click.pass_context
 def commands(ctx):
-    """Align a network's features with human odd-one-out judgments, and keep their neighbourhoods.
+    """Align a network's features with human odd-one-out judgments, and preserve their neighbourhoods.
 
     \b
     glocal extract my/images --encoder timm:resnet18 --out features
@@ -114,7 +114,9 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
     "--recipe", type=click.Choice(["converged", "paper"]), default="converged",
     help="Full-batch L-BFGS until it converges, or the authors' schedule.",
 )  # fmt: skip
-@click.option("--held-out", metavar="FILE", show_default="none", help="Triplets to watch while fitting; the best are kept.")
+@click.option(
+    "--held-out", metavar="FILE", show_default="none", help="Triplets to evaluate while fitting; the best weights are restored."
+)
 @click.option("--checkpoint", metavar="FILE", show_default="none", help="An interrupted fit resumes from this file.")
 @click.option(
     "--device", metavar="DEVICE", default="auto", help="auto (the GPU, where there is one), cpu, cuda or cuda:<number>."
@@ -164,7 +166,7 @@ def transform(transform, features, out, any_scale):
 @commands.command()
 @click.argument("features")
 @click.argument("triplets")
-@click.option("--similarity", type=click.Choice(["dot", "cosine"]), default="dot", help="How alike two objects are.")
+@click.option("--similarity", type=click.Choice(["dot", "cosine"]), default="dot", help="Similarity of two objects.")
 def score(features, triplets, similarity):
     """Odd-one-out accuracy of features."""
     from glocal.triplets import accuracy, check
@@ -192,7 +194,7 @@ def export(features, out):
 def data(names, fetch):
     """List the public files, or download them.
 
-    NAMES: of data/registry.csv; none stands for all. Downloads are verified, and land in data/ of the repository, or of the
+    NAMES: of data/registry.csv; without a name, all. Downloads are verified, and stored in data/ of the repository, or of the
     current folder outside it; files below the folder that GLOCAL_MIRROR names are not downloaded.
     """
     from glocal.datasets import registry
@@ -218,7 +220,7 @@ def plan(config):
 @click.option("--encoder", metavar="NAME", required=True, help="An encoder of the tables.")
 @click.option("--out", metavar="FILE", required=True, help="The page, as Markdown.")
 def replication(folder, encoder, out):
-    """The numbers of a run beside the paper's.
+    """Compare the numbers of a run with the paper's.
 
     FOLDER: with the tables of the run, such as results/clip-b32.
     """
@@ -233,7 +235,7 @@ for step in STEPS.values():
 
 
 def _features(path, training: bool = False):
-    """(n, p) of a .npy file, memory-mapped. For training no column may be constant; for use that does no harm."""
+    """(n, p) of a .npy file, memory-mapped. For training no column may be constant; for application that is harmless."""
     import numpy as np
 
     from glocal import arrays
@@ -247,7 +249,7 @@ def _features(path, training: bool = False):
 
 
 def _header(path) -> dict:
-    """What `extract` wrote beside a .npy; nothing for a bare one."""
+    """The metadata that `extract` wrote next to a .npy; empty if there is none."""
     try:
         header = json.loads(Path(path).with_suffix(".json").read_text())
     except (OSError, ValueError):

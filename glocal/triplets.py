@@ -21,7 +21,7 @@ import numpy as np
 from glocal.arrays import relative_lengths, unit_rows
 from glocal.errors import GlocalError
 
-TABLE_OBJECTS = 8192  # up to here `score` looks similarities up in one (n, n) table (512 MiB of float64)
+TABLE_OBJECTS = 8192  # up to this number of objects `score` looks similarities up in one (n, n) table (512 MiB of float64)
 BLOCK = 1 << 18  # triplets at a time
 TIE = 1e-10  # similarities nearer than this share of the product of a triplet's two longest rows are a tie: it may be rounding
 

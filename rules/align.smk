@@ -1,4 +1,4 @@
-# Stage 2: fit the transforms: every setting of the grid on every fold, the rule's choice, and the choice on all objects.
+# Stage 2: fit the transforms: every setting of the grid on every fold, the setting that the rule chooses, and its final fit.
 
 
 rule align_encoder:

@@ -1,4 +1,4 @@
-# What all stages share: the checked config, where results go, what a notebook depends on, and one run at a time.
+# Shared by all stages: the checked config, paths of results, code dependencies of notebooks, and the lock of a run.
 
 import fcntl
 import os
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from snakemake.utils import update_config
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
@@ -14,12 +15,16 @@ from glocal.features.class_names import has_text
 from glocal.features.class_names import task_labels
 from glocal.errors import GlocalError
 from glocal.workflow.config import check_config
+from glocal.workflow.config import with_numbers
 from glocal.system.files import write_text
 from glocal.system.guard import WORKFLOW
 from glocal.workflow.dependencies import files_of, modules_used
 from glocal.workflow.plan import named_files
 from glocal.workflow.plan import set_aside_damaged
 
+for section, changes in workflow.config_settings.config.items():
+    if isinstance(changes, (dict, list)):  # --config 'few_shot={repetitions: 2}'
+        update_config(config, {section: with_numbers(changes)})
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
     check_config(config, CONFIG)
@@ -32,7 +37,7 @@ if workflow.is_main_process and DRY and any("model" in e for e in config["encode
 
     print(show(config), file=sys.stderr)
 
-os.environ[WORKFLOW] = str(os.getpid())  # steps end with the process that started them
+os.environ[WORKFLOW] = str(os.getpid())  # steps end when the process that started them ends
 RESULTS = f"results/{config['profile']}"
 if workflow.is_main_process and not DRY:
     for damaged in set_aside_damaged(RESULTS):
@@ -40,17 +45,17 @@ if workflow.is_main_process and not DRY:
 ENCODERS = list(config["encoders"])
 FOLDS = [f"{s}-{i}" for s in config["alignment"]["splits"] for i in range(config["alignment"]["folds"])]
 OBJECTIVES = config["alignment"]["objectives"]
-# Encoders with sets of other images go through the downstream stages; in the demo the objects themselves serve.
+# Encoders with sets of other images go through the downstream stages; in the demo the objects themselves are used.
 DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or config["downstream"] == "folds"]
-# The config as it is after --config overrides: what the notebooks read, and a record of what was run.
+# The config as it is after --config overrides: read by the notebooks, and a record of the run.
 EFFECTIVE = f"{RESULTS}/config.yaml"
-OBSERVER = config["observer"]  # stands in every figure
+OBSERVER = config["observer"]  # named in every figure
 # The transforms of an encoder: one per objective fitted on all objects, and one per fold and objective.
 TRANSFORMS = [
     f"{RESULTS}/transforms/{{encoder}}/{place}{o}.npz" for place in ["", *(f"{f}/" for f in FOLDS)] for o in OBJECTIVES
 ]
 TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
-# What a step leaves for an encoder: its table of measurements, what follows from it (intervals, tests, classes), and figures.
+# The outputs of a step for an encoder: its table of measurements, the tables derived from it (intervals, tests, classes), and figures.
 TABLES = {
     "alignment": ["alignment"],
     "human": ["human"],
@@ -68,7 +73,7 @@ FIGURES = {
 }
 RUN = f"python -m glocal run-notebook {{input.notebook:q}} {{log.notebook:q}} -p config {shlex.quote(EFFECTIVE)} --threads {{threads}}"
 RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder:q}}"
-RUN_PARAMS = f"{RUN} -p encoder {{params.encoder:q}}"  # where rules are made in a loop, whose variable is its last one
+RUN_PARAMS = f"{RUN} -p encoder {{params.encoder:q}}"  # for rules made in a loop, whose variable has its last value when they run
 
 
 wildcard_constraints:
@@ -88,7 +93,7 @@ def extraction_figures(encoder):
 
 
 def features_of(wildcards):
-    """What a step of an encoder reads: its features and their summary."""
+    """The inputs of a step of an encoder: its features and their summary."""
     return [*feature_files(wildcards.encoder), f"{RESULTS}/tables/{wildcards.encoder}/features.csv"]
 
 
@@ -99,7 +104,7 @@ def report_figure(step, figure):
 
 
 def gather_commands(step):
-    """One command a table: the encoders' parts below one another."""
+    """One command per table, which joins the per-encoder tables."""
     of = lambda table: [f"{RESULTS}/tables/{encoder}/{table}.csv" for encoder in encoders_of(step)]
     return " && ".join(
         shlex.join(["python", "-m", "glocal", "gather", *of(t), "--out", f"{RESULTS}/{t}.csv"]) for t in TABLES[step]
@@ -107,7 +112,7 @@ def gather_commands(step):
 
 
 def memory(mb):
-    """Memory that doubles when a step is tried again, as on a cluster that ended it for too much of it."""
+    """Memory that doubles when a step is tried again, for clusters that end jobs which exceed their memory."""
     return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
 
 
@@ -121,18 +126,18 @@ def parts(step):
 
 
 def results_of(step):
-    """All that a step leaves, so that whatever of it is deleted is made again."""
+    """All outputs of a step, so that any of them is made again if it is deleted."""
     figures = [f"{RESULTS}/figures/{figure}-{encoder}.png" for figure in FIGURES[step] for encoder in encoders_of(step)]
     more = []
     if (
         step == "alignment"
-    ):  # an intermediate file that nobody asks for is not made again while what was made from it is there
+    ):  # an intermediate file that is not requested is not made again while the files made from it exist
         more = [*TRIPLETS, *expand([*TRANSFORMS, f"{RESULTS}/tables/{{encoder}}/history.csv"], encoder=ENCODERS)]
     return [*(f"{RESULTS}/{table}.csv" for table in TABLES[step]), *parts(step), *figures, *more]
 
 
 def write_config():
-    """Leave the effective config beside the results, touching the file only when it differs."""
+    """Write the effective config to the folder of results, if it differs from the file there."""
     text = yaml.safe_dump(dict(config), sort_keys=False)
     path = Path(EFFECTIVE)
     if not path.exists() or path.read_text() != text:
@@ -140,7 +145,7 @@ def write_config():
 
 
 def lock_results():
-    """One run a profile at a time. The lock goes with the process, so a killed run leaves none behind."""
+    """One run per profile at a time. The lock ends with the process, so an interrupted run leaves none."""
     Path(RESULTS).mkdir(parents=True, exist_ok=True)
     lock = open(f"{RESULTS}/.lock", "w")
     try:
@@ -151,7 +156,7 @@ def lock_results():
 
 
 onstart:
-    globals()["LOCK"] = lock_results()  # first: a run that is refused changes nothing of the other's
+    globals()["LOCK"] = lock_results()  # first: a run that is refused changes no file of the other
     write_config()
 
 

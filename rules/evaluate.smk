@@ -1,4 +1,4 @@
-# Stages 3 to 6: people, few-shot, anomaly detection, structure. Each is one notebook per encoder and its tidy tables.
+# Stages 3 to 6: human judgments, few-shot, anomaly detection, structure. Each is one notebook per encoder and its tidy tables.
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
 
@@ -7,7 +7,7 @@ THREADS = {
     "few_shot": 4,
     "anomaly": 2,
     "structure": 1,
-}  # what they make use of: the others run side by side
+}  # what they make use of: the others run at the same time
 
 for name, number in EVALUATIONS.items():
 

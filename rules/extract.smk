@@ -32,7 +32,7 @@ for encoder, settings in config["encoders"].items():
             modules=modules_used("notebooks/01_extract.ipynb"),
             notebook="notebooks/01_extract.ipynb",
         output:
-            # `update`: sets that are whole and of the same key are kept, not made again.
+            # `update`: sets that are complete and have the same key are not made again.
             [update(path) for path in feature_files(encoder)],
             table=f"{RESULTS}/tables/{encoder}/features.csv",
             figures=extraction_figures(encoder),

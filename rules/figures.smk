@@ -1,7 +1,7 @@
-# Stage 7: the figures that put the experiments side by side, and the copies that are kept in git.
+# Stage 7: the figures that compare the experiments, and the copies in git.
 
 
-# Our numbers beside the paper's, where people judged.
+# The comparison with the numbers of the paper, for human judgments.
 PUBLISHED = f"figures/{config['profile']}"
 PAGE = "true"
 if config["observer"] == "human" and DOWNSTREAM:
@@ -46,7 +46,7 @@ rule figures:
 
 
 rule publish:
-    """Copy figures and headline tables to figures/<profile>, the folder that is kept in git."""
+    """Copy figures and headline tables to figures/<profile>, the folder in git."""
     input:
         rules.figures.input,
         rules.tables.input,

@@ -1,9 +1,9 @@
-"""Long fits survive being killed: what they have computed lies in a file, and the same call resumes from it.
+"""Checkpoints: long fits write their progress to a file, and the same call resumes from it after an interruption.
 
-Two kinds. A `Tape` records every value and gradient that a deterministic search asked for: replayed, the search takes the
-same steps, without computing, up to where it was interrupted, and then continues. `save` and `load` keep a state as it is.
-Either belongs to one problem, named by the `fingerprint` of all that its result depends on. A file of another problem, or
-that is no checkpoint, is an error; a damaged one is used up to the damage, with a warning.
+Two kinds. A `Tape` records every value and gradient of a deterministic search: replayed, the search repeats the same steps
+without computing them, up to the interruption, and then continues. `save` and `load` store a state. Both belong to one
+problem, identified by the `fingerprint` of everything that its result depends on. A file of another problem, or that is no
+checkpoint, is an error; a damaged one is used up to the damage, with a warning.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from glocal.errors import GlocalError
 from glocal.system.files import replacing
 
 MAGIC = b"glocal checkpoint 2\n"  # the first bytes of every checkpoint
-HEAD = len(MAGIC) + 64  # then a sha256: of the problem (Tape), or of the rest of the file (save)
+HEAD = len(MAGIC) + 64  # then a sha256: of the problem (Tape), or of the remaining bytes of the file (save)
 
 
 def fingerprint(*parts) -> str:
-    """A sha256 of arrays, tensors and plain values: what a checkpoint must have been made for."""
+    """A sha256 of arrays, tensors and plain values: identifies the problem of a checkpoint."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, torch.Tensor):
@@ -39,9 +39,9 @@ def fingerprint(*parts) -> str:
 
 
 class Tape:
-    """The calls of a function from vectors to (value, gradient), on disk, in order. Without a path nothing is kept.
+    """The calls of a function from vectors to (value, gradient), on disk, in order. Without a path nothing is stored.
 
-    File: MAGIC and the fingerprint's 64 bytes, then one record a call: float64 value, the parts that the function reports
+    File: MAGIC and the fingerprint's 64 bytes, then one record a call: float64 value, the terms that the function reports
     (`notes` float64 numbers), `size` gradient entries of `dtype`, and a CRC-32. It ends before its first damaged record.
     """
 
@@ -93,7 +93,7 @@ def save(path, problem: str, state: dict) -> None:
 
 
 def remove(path) -> None:
-    """The fit is done."""
+    """Delete a checkpoint: the fit is done."""
     if path:
         Path(path).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Where tensors live: one word of the user, one device."""
+"""The device of computations, from the name that the user gives."""
 
 import torch
 
@@ -22,7 +22,7 @@ def device(word: str | torch.device = "auto", like=None) -> torch.device:
     if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise GlocalError(f'device: "{word}" is not known; it must be auto, cpu, cuda or cuda:<number>.')
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise GlocalError(f'device: "{word}" is asked for, and PyTorch sees {torch.cuda.device_count()} GPUs; use auto or cpu.')
+        raise GlocalError(f'device: "{word}" is requested, but PyTorch sees {torch.cuda.device_count()} GPUs; use auto or cpu.')
     return chosen
 
 

@@ -1,8 +1,8 @@
-"""Files that are whole or not there, and that are known to be what was written.
+"""Files that are written completely or not at all, and checksums that detect damage.
 
     with replacing(path) as draft:      write to `draft`; it becomes `path` in one step, or `path` stays as it was
-    seal(path)                          keep the sha256 of `path` in .seals/ beside it
-    verify(path)                        raises Damaged if `path` is no longer what was sealed
+    seal(path)                          store the sha256 of `path` in .seals/ of its folder
+    verify(path)                        raises Damaged if `path` is no longer the sealed file
 
 A file whose size and date are those of the last check is not read again, so that a check costs nothing where nothing changed.
 """
@@ -26,9 +26,9 @@ class Damaged(GlocalError):
 
 @contextlib.contextmanager
 def replacing(path):
-    """A path beside `path`, with the same suffix, that takes its place when the block ends; after an error nothing changed.
+    """A path in the same folder, with the same suffix, that replaces `path` when the block ends; after an error nothing changed.
 
-    Raises GlocalError if the file system does not take it: no space, no permission, a folder in its place.
+    Raises GlocalError if it cannot be written: no space, no permission, a folder of that name.
     """
     path = Path(path)
     draft = path.with_name(f".{os.getpid()}-{path.name}")
@@ -62,14 +62,14 @@ def write_table(path, table) -> None:
 def write_array(path, x) -> None:
     """Replace `path` by an array as .npy in one step. Raises GlocalError as `replacing` does.
 
-    numpy.save would not notice that the last bytes found no room: its C library reports that only to a close that nobody checks.
+    numpy.save does not notice if the last bytes do not fit on the disk: the C library reports it at a close that is not checked.
     """
     with replacing(path) as draft, open(draft, "wb") as file:
         np.lib.format.write_array(_Writer(file.write), np.asanyarray(x), allow_pickle=False)
 
 
 class _Writer(NamedTuple):
-    """All that numpy needs of a file."""
+    """The part of a file object that numpy uses."""
 
     write: Callable
 
@@ -88,7 +88,7 @@ def sha256(path) -> str:
 
 
 def seal(path, name=None, digest: str | None = None) -> None:
-    """Keep the sha256, size and date of `path`, which is or will be called `name`. digest: its sha256, if known."""
+    """Store the sha256, size and date of `path`, which is or will be called `name`. digest: its sha256, if known."""
     stat, seal_file = os.stat(path), _seal_of(Path(name or path))
     text = json.dumps({"sha256": digest or sha256(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns})
     with contextlib.suppress(OSError, GlocalError):  # a folder that cannot be written to: the next check reads the file again
@@ -96,7 +96,7 @@ def seal(path, name=None, digest: str | None = None) -> None:
 
 
 def verify(path, expected: str | None = None) -> None:
-    """Raises Damaged if the sha256 of `path` is not `expected`, or, without it, not the sealed one. No seal: nothing is known."""
+    """Raises Damaged if the sha256 of `path` is not `expected`, or, without it, not the sealed one. No seal: no check."""
     path, stat = Path(path), os.stat(path)
     known = _read_seal(_seal_of(path))
     if expected is None and known is None:
@@ -133,7 +133,7 @@ def _seal_of(path: Path) -> Path:
 
 
 def _read_seal(path: Path) -> dict | None:
-    """None for a seal that is not there or cannot be read: then the file itself is read, or nothing is known."""
+    """None for a seal that is not there or cannot be read: then the file itself is read, or nothing is checked."""
     try:
         stored = json.loads(path.read_text())
         return stored if set(stored) == {"sha256", "size", "mtime_ns"} else None

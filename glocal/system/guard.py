@@ -1,8 +1,8 @@
-"""Ends what a notebook run has started when the run, or the Snakemake that asked for it, ends: even by SIGKILL.
+"""Ends the processes of a notebook run when the run, or the Snakemake that started it, ends: even by SIGKILL.
 
-A kernel and the workers of its cells form one process group. A `Guard` is a small process beside it that waits for the end
-of a pipe which only the run holds open. Then it ends the group and removes the kernel's folder, so neither worker
-processes nor sockets are left behind, and a step whose Snakemake was killed does not go on beside the next one's.
+A kernel and the workers of its cells form one process group. A `Guard` is a small separate process that waits for
+the end of a pipe which only the run holds open. Then it ends the group and removes the folder of the kernel, so that no worker
+process and no socket is left, and a step whose Snakemake was killed does not continue while the next run does it again.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Guard:
 
 
 def end_with_parent() -> None:
-    """Called in a worker process: it exits within a second of its parent's end, which a SIGKILL keeps from telling it."""
+    """Called in a worker process: it exits within a second of its parent's end, even if SIGKILL ended the parent."""
     parent = os.getppid()
 
     def wait():
@@ -54,7 +54,7 @@ def end_with_parent() -> None:
 
 
 def _guard_process(folder: str, workflow: str) -> None:
-    """The guard's own process: argument 2 is the process number of a Snakemake, or empty."""
+    """The process of the guard: argument 2 is the process number of a Snakemake, or empty."""
     run, groups, snakemake = os.getppid(), b"", _process(workflow)
     while not (gone := snakemake is not None and _is_gone(snakemake)):
         if select.select([0], [], [], 1)[0]:
@@ -82,7 +82,7 @@ def _is_gone(process) -> bool:
 
 
 def _end_group(group: int, patience: float = 5) -> None:
-    """Kill a process group. joblib's resource tracker gets the time to remove what its workers shared, and ends by itself."""
+    """Kill a process group. joblib's resource tracker gets time to remove shared files, and ends by itself."""
     until, spared = time.monotonic() + patience, True
     while members := _members(group):
         spared = spared and time.monotonic() < until

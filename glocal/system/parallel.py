@@ -6,7 +6,7 @@ from glocal.system.guard import end_with_parent
 def parallel(calls: list, jobs: int):
     """Yield the results of `calls` [(function, args, kwargs), ...] in order, from `jobs` processes of one thread each.
 
-    Fits this small do not gain from threads, and lose much where several jobs fight for the same cores.
+    Fits this small gain nothing from threads, and are much slower where several jobs share the same cores.
     """
     from joblib import Parallel, delayed, parallel_config
 

@@ -1,9 +1,9 @@
-"""Where files are: the user's, the project's, and those that travel with the package.
+"""Paths of files: the user's, the project's, and those shipped with the package.
 
-A path that a user types, in Python or on the command line, starts where the user stands: those functions open it as it is.
+A path that a user types, in Python or on the command line, is relative to the current folder, and used unchanged.
 `resolve`    results/, data/, notebooks: below the repository root, since papermill, Jupyter, nbval and Snakemake each start in
              another folder
-`located`    configs, and the images and weights that they name: from where the user stands, else below the repository root
+`located`    configs, and the images and weights that they name: in the current folder, else below the repository root
 `shipped`    the small tables and configs of this package, in a repository or in an installed wheel
 """
 
@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-MARKS = ("Snakefile", "config/demo.yaml", "glocal/losses.py")  # the files that tell this project's repository from others
+MARKS = ("Snakefile", "config/demo.yaml", "glocal/losses.py")  # the files that identify this project's repository
 
 
 def root() -> Path:
-    """The repository root: $GLOCAL_ROOT, else this project's repository if the current folder lies in it, else that folder."""
+    """The repository root: $GLOCAL_ROOT, else this project's repository if the current folder is in it, else that folder."""
     if os.environ.get("GLOCAL_ROOT"):
         return Path(os.environ["GLOCAL_ROOT"]).resolve()
     here = Path.cwd().resolve()
@@ -37,7 +37,7 @@ def located(path: str | os.PathLike) -> Path:
 def shipped(name: str) -> Path:
     """A file of this project, "data/registry.csv" or "config/demo.yaml", whether it runs from a repository or from a wheel.
 
-    $GLOCAL_ROOT's copy, if it has one; else that of the repository in which the package lies; else the one in the package.
+    $GLOCAL_ROOT's copy, if it has one; else that of the repository that contains the package; else the one in the package.
     """
     if os.environ.get("GLOCAL_ROOT") and (root() / name).is_file():
         return root() / name

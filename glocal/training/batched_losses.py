@@ -17,7 +17,7 @@ def triplet_gradient(z: Tensor) -> Tensor:
 
 
 def local_gradient(y: Tensor, v: Tensor, taus, tau_of: Tensor, tau: Tensor) -> Tensor:
-    """d local loss / dv: y (m, p) as the teacher sees it, v (s, m, p) mapped by each setting.
+    """d local loss / dv: y (m, p) features of the teacher, v (s, m, p) mapped by each setting.
 
     taus: the different temperatures, tau_of: (s,) which of them a setting has, tau: (s, 1, 1) that temperature.
     """
@@ -37,7 +37,7 @@ def both_ways(u, tau) -> Tensor:
 
 
 def _cosines(u: Tensor, panel: int = 256) -> Tensor:
-    """u u^T of unit rows (..., m, p). On a CPU only the panels from the diagonal on are multiplied, the rest is mirrored."""
+    """u u^T of unit rows (..., m, p). On a CPU only the panels from the diagonal on are multiplied, the others are mirrored."""
     m = u.shape[-2]
     if u.is_cuda or m <= panel:
         return u @ u.mT

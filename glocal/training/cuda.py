@@ -1,13 +1,13 @@
 """The losses' inner loops as Triton kernels, for CUDA: what `local_loss.py` and `objective.py` call on a GPU.
 
-A panel of the local loss takes one kernel: both cosines (student and teacher) of a tile are computed one after the other and
-stay on the chip; only the tile of the gradient is written, for two products to read. The row sums before it take another, which
-writes nothing but the sums; it visits the tiles from the diagonal on, and the mirror image is added by columns. The triplet
+One kernel computes a panel of the local loss: both cosines (student and teacher) of a tile are computed one after the other and
+stay on the chip; only the tile of the gradient is written, and read by two products. Another computes the row sums before it and
+writes nothing else; it visits the tiles from the diagonal on, and adds the mirror image by columns. The triplet
 loss is one kernel over the Gram matrix. Each is an operator of torch (`torch.ops.glocal`), so torch.compile and graphs see it.
 
 Atomic additions change the order of sums from run to run, so CUDA results repeat to rounding, not to the bit.
 Without a GPU the tests run the same code through Triton's interpreter (TRITON_INTERPRET=1), and compile it for sm_80 and sm_90:
-tiles of 64 with 8 warps keep everything in registers, tiles of 128 do not.
+tiles of 64 with 8 warps fit in registers, tiles of 128 do not.
 """
 
 import functools
@@ -43,7 +43,7 @@ def panel(
     """Q + Q^T - P - P^T on the rows start..stop and the columns from `start` on, and the share of the cross term in it.
 
     u, y: (q, p) unit rows of student and teacher, rate, rate_y: (q,) inverse row sums. Returns (r, q - start) in the type
-    that the following products take, and a scalar: the sum of P_ij (cos_ij - 1) / tau over the pairs of the panel.
+    of the following products, and a scalar: the sum of P_ij (cos_ij - 1) / tau over the pairs of the panel.
     """
     u_, y_, (q, p) = _operand(u, precision), _operand(y, precision), u.shape
     height, width = stop - start, q - start
@@ -64,7 +64,7 @@ def _(u, y, rate, rate_y, start, stop, tau, precision="fp32"):
 def triplet_terms(gram: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the triplets' cross-entropies and its gradient with respect to the Gram matrix.
 
-    gram: (n, n), pairs: (3, m) places in the flat Gram matrix, the kept pair first. Returns a scalar and (n, n).
+    gram: (n, n), pairs: (3, m) indices into the flat Gram matrix, the kept pair first. Returns a scalar and (n, n).
     """
     gradient, m = torch.zeros_like(gram), pairs.shape[1]
     blocks = triton.cdiv(max(m, 1), 1024)
@@ -143,7 +143,7 @@ def _panel(
     width = q - start
     here = g + (i - start).to(tl.int64) * width + (j - start)
     tl.store(here + (r[:, None] * width + r[None, :]), (e - both).to(g.dtype.element_ty), mask=inside)
-    # pairs within the panel stand twice in it, the others once
+    # pairs within the panel occur twice in it, the others once
     weight = tl.where(r < stop - j, 0.5, 1.0)
     tl.atomic_add(cross + row, tl.sum(both * s * weight[None, :]))
 

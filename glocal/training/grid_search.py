@@ -1,4 +1,4 @@
-"""Trying settings: the grid, all of it in one call, what is measured on held-out objects, and the rule that picks one."""
+"""Grid search: all settings on all folds, what is measured on held-out objects, and the rule that chooses one."""
 
 from itertools import product
 
@@ -20,14 +20,14 @@ def grid(values: dict) -> list[dict]:
 
 
 def path(values: dict, objective: str = "glocal") -> list[dict]:
-    """The grid as a walk in which neighbours differ in one setting, by one step: lam from strong to weak in the outer loop,
-    temperatures and shares to and fro within it. Measured: other orders take twice as many iterations.
+    """The grid in an order in which neighbours differ in one setting, by one step: lam from strong to weak in the outer loop,
+    temperatures and shares up and down within it. Measured: other orders need twice as many iterations.
 
     For naive lam goes from weak to strong. A strong ||W||^2 empties directions of W, and where W is empty the gradient is
-    zero, since dot products are quadratic in W: on CLIP, walks to weaker ones came back late and ended worse.
+    zero, since dot products are quadratic in W: on CLIP, the opposite order recovered late and ended worse.
     """
     if "lr" in values:
-        raise GlocalError("grid: lr is no setting of recipe converged, which has no step size; leave it out.")
+        raise GlocalError("grid: lr is not a setting of recipe converged, which has no step size; leave it out.")
     points, ordered = [{}], sorted(values.get("lam", []), reverse=objective != "naive")
     for name, steps in ({"lam": ordered} | {s: sorted(values[s]) for s in ("tau", "alpha") if s in values}).items():
         points = [p | {name: v} for i, p in enumerate(points) for v in (steps if i % 2 == 0 else steps[::-1])]
@@ -35,7 +35,7 @@ def path(values: dict, objective: str = "glocal") -> list[dict]:
 
 
 def fit(objective: str, point: dict, x, table, context, held_out=None, init=None) -> GLocalTransform:
-    """One transform: `point` has the settings and the solver's options. Made a function of its own so that it can be cached."""
+    """One transform: `point` has the settings and the solver's options. A separate function, so that it can be cached."""
     return GLocalTransform(objective, **point).fit(x, table, context=context, held_out=held_out, init=init)
 
 
@@ -49,10 +49,10 @@ def search(
 ):
     """All settings of a grid on all folds: {fold: [(point, transform)] in the grid's order}.
 
-    folds: {name: (x, triplets, context, held_out)} as `GLocalTransform.fit` takes them. Recipe `converged` walks along
-    `path`, each fit from where the last one ended: on CLIP's grid a third of the time of as many cold starts. Recipe
+    folds: {name: (x, triplets, context, held_out)} as arguments of `GLocalTransform.fit`. Recipe `converged` follows
+    `path`, each fit from the solution of the last: on CLIP's grid in a third of the time of as many cold starts. Recipe
     `paper` trains a fold's settings as one stack. options: arguments of GLocalTransform that all share. cached: a
-    cache around the fits, so that an interrupted search resumes; checkpoint: a path, so that long stacks resume within.
+    cache around the fits, so that an interrupted search resumes; checkpoint: a path, so that a long stack resumes, too.
     progress(n): called after n fits.
     """
     points, results = grid(values), {}
@@ -87,7 +87,7 @@ def fold_data(experiment) -> dict:
 def run(experiment) -> dict:
     """Every setting of an experiment's grid on every fold: {objective: {fold: [(setting, transform)]}}. Fits are cached.
 
-    Raises GlocalError where features or triplets are not there, and for settings that `GLocalTransform` does not take.
+    Raises GlocalError where features or triplets are missing, and for settings that `GLocalTransform` refuses.
     """
     from tqdm import tqdm
 
@@ -106,8 +106,8 @@ def run(experiment) -> dict:
 def final_fits(experiment, fits: dict, chosen: dict) -> dict:
     """The transforms of the chosen settings: {(fold, objective): transform}, and with fold "all" the one for other images.
 
-    fits: of `run`, chosen: of `choose`. That one is fitted on all objects, or, by the config, is the last fold's, as in the
-    authors' code.
+    fits: of `run`, chosen: of `choose`. The latter is fitted on all objects, or, with `final_fit: last fold`, is the last
+    fold's, as in the authors' code.
     """
     settings, final = experiment.config["alignment"], {}
     for objective, point in chosen.items():

@@ -1,12 +1,12 @@
 """Recipe `converged`: full-batch L-BFGS on all triplets and a fixed set of context images.
 
-The objective is smooth, so a quasi-Newton method with a line search gets to the bottom without a learning rate to tune.
-SciPy's L-BFGS-B does the search and `objective.Objective` the arithmetic; two changes of variables, neither of which moves the
-optimum, make it quick:
-- fewer images than dimensions: only the space that they span is searched (`row_space`, `_lift`);
+The objective is smooth, so a quasi-Newton method with a line search reaches the optimum without a learning rate to tune.
+SciPy's L-BFGS-B does the search and `objective.Objective` the arithmetic; two changes of variables, which do not change the
+optimum, make it fast:
+- fewer images than dimensions: the search is restricted to the space that they span (`row_space`, `_lift`);
 - network features have a few huge directions and many small ones (the covariance of CLIP's spans six decades), so the
   search runs in V with W = A V, A A^T = (X^T X / n + mu I)^-1. That cuts the steps from over 100 to about 30.
-The authors' own recipe, with its batches and rising learning rate, is in `sgd.py`.
+The authors' recipe, with batches and learning-rate warm-up, is in `sgd.py`.
 """
 
 import math
@@ -22,13 +22,13 @@ from glocal.errors import GlocalError
 from glocal.system import checkpoints
 from glocal.training.objective import Objective
 
-STALLED_ITERATIONS = 3  # iterations in a row without a decrease worth the name: one alone may be a short step
+STALLED_ITERATIONS = 3  # iterations in a row without a relevant decrease: a single one may be a short step
 
 
 @dataclass
 class Solution:
     """w: (p, p), b: (p,), history: one dict an iteration (objective, triplet_loss, local_kl, and what the monitor adds),
-    converged: stopped by itself?, kept: the iteration that w and b are from."""
+    converged: stopped before max_iter, kept: the iteration of w and b."""
 
     w: Tensor
     b: Tensor
@@ -66,12 +66,12 @@ def lbfgs(
     theta = search.pack(start, basis)
     search.tape = checkpoints.Tape(checkpoint, problem, len(theta), str(x.dtype).removeprefix("torch."), 2)
     options = dict(maxiter=max_iter, maxcor=memory, ftol=0, gtol=1e-9, maxfun=10 * max_iter)
-    with threadpool_limits(1, "blas"):  # SciPy's BLAS threads would wait for work on the cores that torch needs: a third slower
+    with threadpool_limits(1, "blas"):  # SciPy's BLAS threads would occupy the cores that torch needs: a third slower
         result = scipy.optimize.minimize(
             search.value_and_gradient, theta, jac=True, method="L-BFGS-B", callback=search.record, options=options
         )
     search.tape.remove()
-    if not search.history:  # it began where it could only end
+    if not search.history:  # the start is the optimum
         search.record(scipy.optimize.OptimizeResult(x=result.x, fun=result.fun))
         search.stalled = 1
     w, b = search.best[1] if search.best else search.lift(*search.unpack(result.x))
@@ -80,11 +80,11 @@ def lbfgs(
 
 
 class _Search:
-    """The objective in the variables that L-BFGS sees: one float64 vector of V (W = A V) and, if asked for, b."""
+    """The objective in the variables of L-BFGS: one float64 vector of V (W = A V) and, with a bias, b."""
 
     def __init__(self, objective, a, bias, lift):
         self.f, self.a, self.bias, self.lift = objective, a, bias, lift
-        self.history, self.last, self.best, self.stalled = [], {}, None, 0  # last: the parts of each value since the last step
+        self.history, self.last, self.best, self.stalled = [], {}, None, 0  # last: the terms of each value since the last step
 
     def pack(self, start, basis):
         p, inverse = len(self.a), torch.linalg.inv(self.a.double())  # (p, p)
@@ -165,10 +165,10 @@ def preconditioner(x: Tensor) -> Tensor:
 
 
 def row_space(x: Tensor, y: Tensor | None) -> Tensor | None:
-    """An orthonormal basis (p, r) of the space that the rows of x and y span, or None where that is everything.
+    """An orthonormal basis (p, r) of the space that the rows of x and y span, or None if that is the whole space.
 
-    With fewer images than dimensions the losses do not see W outside this space, so the problem shrinks from p^2 to
-    r^2 unknowns and stays the same: see `_lift`.
+    With fewer images than dimensions the losses do not depend on W outside this space, so p^2 unknowns
+    become r^2 without a change of the optimum: see `_lift`.
     """
     p = x.shape[1]
     if min(len(x), len(y) if y is not None else len(x)) >= p:
@@ -180,11 +180,11 @@ def row_space(x: Tensor, y: Tensor | None) -> Tensor | None:
 
 
 def _lift(w, b, basis, kind):
-    """The optimum in all p dimensions: what was found inside the space, and outside it the regulariser's own optimum.
+    """The optimum in all p dimensions: the solution within the space, and outside it the optimum of the regulariser.
 
-    That is zero for naive. For the pull towards c I it is c I with c = mean(diag w), which leaves c as it is.
+    That is zero for naive. For the pull towards c I it is c I with c = mean(diag w), which does not change c.
     """
     c = 0.0 if kind == "naive" else w.diagonal().mean().item()
-    inside = w - c * torch.eye(len(w), dtype=w.dtype, device=w.device)  # (r, r)
+    within = w - c * torch.eye(len(w), dtype=w.dtype, device=w.device)  # (r, r)
     whole = c * torch.eye(len(basis), dtype=w.dtype, device=w.device)  # (p, p)
-    return whole + basis @ inside @ basis.T, basis @ b
+    return whole + basis @ within @ basis.T, basis @ b

@@ -1,11 +1,11 @@
-"""The local loss with its derivative written out: the numbers of `losses.py`, faster, in memory linear in the images.
+"""The local loss with its derivative written out: the values of `losses.py`, faster, with memory linear in the number of images.
 
-What is saved over autograd on the reference implementation, none of which changes the result:
-- the teacher P does not change, so it is computed once, and nothing flows into it;
-- the gradient of the softmax is (Q - P) / q, so nothing is kept for a backward pass; and because the cosines are
+What it saves, compared with autograd on the reference implementation, without a change of the result:
+- the teacher P does not change, so it is computed once, without a gradient;
+- the gradient of the softmax is (Q - P) / q, so nothing is stored for a backward pass; and because the cosines are
   symmetric, Q + Q^T = E_ij (1 / t_i + 1 / t_j) with E = exp((cos - 1) / tau) and t its row sums: one buffer, no transpose;
-- with many images only a panel of rows is in memory at a time, against the columns from its diagonal on: what is left of
-  the diagonal is known by symmetry. On CUDA `cuda.py` fuses what happens inside a panel.
+- with many images only a panel of rows is in memory at a time, against the columns from its diagonal on: the part left
+  of the diagonal follows by symmetry. On CUDA `cuda.py` fuses the operations within a panel.
 """
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 PANEL = 1 << 25  # entries of a panel of similarities (128 MiB in float32)
-DENSE = 2048  # up to here the whole (q, q) teacher is kept
+DENSE = 2048  # up to this number of images the whole (q, q) teacher is stored
 UNDERFLOW = 0.025  # exp((cos - 1) / tau) must not underflow: float32 reaches exp(-87), and cos - 1 is never below -2
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -37,9 +37,9 @@ class _Local(torch.autograd.Function):
 
 
 class Local:
-    """The local loss to a fixed teacher y (q, p): P is known, or its row sums are, and any student can be held against it.
+    """The local loss to a fixed teacher y (q, p): P, or its row sums, are computed once and compared with any student.
 
-    precision: what the factors of products are rounded to: fp32 (nothing), tf32 (10 bits of mantissa), bf16 (7 bits). Softmax and
+    precision: the rounding of the factors of products: fp32 (nothing), tf32 (10 bits of mantissa), bf16 (7 bits). Softmax and
     sums stay in float32, but on CUDA a panel's product leaves the card's bf16 in bf16. Measured errors: benchmarks/results.
     """
 
@@ -48,11 +48,11 @@ class Local:
         self.dtype = torch.float64 if tau < UNDERFLOW else y.dtype
         self.u = rounded(directions(y.to(self.dtype))[0], precision)  # (q, p)
         if len(y) <= DENSE:
-            self._keep()
+            self._store_teacher()
         else:
             self.rate = _inverse(_row_sums(self.u, tau, precision))  # (q,): 1 / t of the teacher
 
-    def _keep(self):
+    def _store_teacher(self):
         """P + P^T, as panels of rows from the diagonal on."""
         self.p = [_exponentials(_logits(self.u, rows, self.tau)) for rows in _panels(len(self.u))]
         rate = _inverse(_add_up(self.p, self.u))
@@ -61,7 +61,7 @@ class Local:
 
     @property
     def entropy(self) -> float:
-        """Mean entropy of the teacher's rows (nats): the least value that the loss can take."""
+        """Mean entropy of the teacher's rows (nats): the smallest value that the loss can take."""
         if not hasattr(self, "_entropy"):
             self._entropy = self.value(self.u)
         return self._entropy
@@ -79,7 +79,7 @@ class Local:
         return value / len(u), dv.to(mapped.dtype)
 
     def _dense(self, u):
-        """Each panel's buffer goes from logits to gradient in place."""
+        """In the buffer of each panel, logits become the gradient in place."""
         panels, cross = [], 0.0
         for rows, p in zip(_panels(len(u)), self.p, strict=True):
             e = _logits(u, rows, self.tau)
@@ -97,7 +97,7 @@ class Local:
             du[rows.stop :] += _multiply(g[:, len(g) :].T, u[rows], self.precision)
 
     def _by_panels(self, u):
-        """Each panel of rows against the columns from its diagonal on; the rest of the matrix is its mirror image."""
+        """Each panel of rows against the columns from its diagonal on; the other half of the matrix is its mirror image."""
         total = _row_sums(u, self.tau, self.precision)  # (q,)
         du, cross, rate, y = torch.zeros_like(u), u.new_zeros(()), _inverse(total), self.u
         if u.is_cuda and self.precision == "bf16" and u.dtype == torch.float32:
@@ -110,7 +110,7 @@ class Local:
 
 
 class Locals(dict):
-    """The local losses to one teacher y (q, p) by temperature; each is made when it is first asked for."""
+    """The local losses to one teacher y (q, p) by temperature; each is made at its first use."""
 
     def __init__(self, y: Tensor):
         self.y = y
@@ -132,7 +132,7 @@ def through_directions(du: Tensor, u: Tensor, norm: Tensor) -> Tensor:
 
 
 def rounded(u: Tensor, precision: str) -> Tensor:
-    """u with the mantissa that the tensor cores would see. On a CPU this emulates the error, and saves no time."""
+    """u with the mantissa that tensor cores use. On a CPU this emulates the error, and saves no time."""
     if precision == "fp32" or u.dtype == torch.float64:
         return u
     if precision == "bf16":
@@ -155,7 +155,7 @@ def _multiply(a: Tensor, b: Tensor, precision: str) -> Tensor:
 
 
 def _panels(q: int):
-    """Slices of rows: as many as make PANEL entries of a panel (rows, q), but from 128 to 512, few enough to save by symmetry."""
+    """Slices of rows: up to PANEL entries of a panel (rows, q), but from 128 to 512, few for the sake of symmetry."""
     size = max(min(PANEL // max(q, 1), 512), 128)
     return [slice(start, min(start + size, q)) for start in range(0, q, size)]
 
@@ -166,7 +166,7 @@ def _logits(u, rows, tau):
 
 
 def _exponentials(logits):
-    """exp of a panel's logits, in place; zero on the diagonal, where an image meets itself."""
+    """exp of a panel's logits, in place; zero on the diagonal, the pairs of an image with itself."""
     logits.exp_()[:, : len(logits)].fill_diagonal_(0)
     return logits
 
@@ -197,7 +197,7 @@ def _row_sums(u, tau, precision):
 
 
 def _cross(p, logits):
-    """A panel's share of sum_ij P_ij (cos_ij - 1) / tau, p being P + P^T: in its square (r, r) every pair stands twice."""
+    """A panel's share of sum_ij P_ij (cos_ij - 1) / tau, p being P + P^T: in its square (r, r) every pair occurs twice."""
     square = p[:, : len(p)] * logits[:, : len(p)]
     return torch.dot(p.view(-1), logits.view(-1)) - square.sum() / 2
 

@@ -1,4 +1,4 @@
-"""The objectives of `losses.py` with the derivatives written out, full batch: what the solver minimises.
+"""The objectives of `losses.py` with explicit derivatives, full batch: for the solver.
 
 The pair similarities come from one (n, n) Gram matrix, whose gradient is symmetric: one product forward, one back. The local
 loss is that of `local_loss.py`.
@@ -14,12 +14,12 @@ class Objective:
     """Value and gradient of one objective at (W, b), full batch, on fixed features, triplets and context images.
 
     x: (n, p), triplets: (m, 3), y: (q, p) or None. Calling it with w (p, p) and b (p,) gives (value, dW, db).
-    The last call's parts stay in `triplet_loss` and `local_kl` (floats).
+    The terms of the last call are in `triplet_loss` and `local_kl` (floats).
     """
 
     def __init__(self, kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, precision="fp32"):
         self.kind, self.lam, self.alpha, self.squared = kind, lam, alpha, squared
-        used, compact = torch.unique(triplets, return_inverse=True)  # objects in no triplet need no row
+        used, compact = torch.unique(triplets, return_inverse=True)  # objects that no triplet names are left out
         self.x, (i, j, k) = x[used], compact.reshape(-1, 3).T  # (n', p), 3 x (m,)
         self.pairs = torch.stack([i * len(used) + j, i * len(used) + k, j * len(used) + k])  # (3, m)
         self.y = y if kind == "glocal" else None
@@ -59,7 +59,7 @@ def _triplet_terms(gram, pairs):
 
 
 def regulariser(w: Tensor, kind: str, squared: bool = True) -> tuple[Tensor, Tensor]:
-    """Value and gradient of what lam multiplies: shrinkage for naive, the pull to c I for the others. w: (..., p, p)."""
+    """Value and gradient of the regulariser, without lam: shrinkage for naive, the pull to c I for the others. w: (..., p, p)."""
     r = w.clone()
     if kind != "naive":
         diagonal = r.diagonal(dim1=-2, dim2=-1)
@@ -67,7 +67,7 @@ def regulariser(w: Tensor, kind: str, squared: bool = True) -> tuple[Tensor, Ten
     value = r.square().sum((-2, -1))
     if squared:
         return value, r.mul_(2)
-    # the norm has no gradient where it is zero, and what rounding leaves of r there must not pass for one
+    # the norm has no gradient where it is zero, and what rounding leaves of r there must not count as one
     smallest = 16 * torch.finfo(w.dtype).eps * w.square().sum((-2, -1)).sqrt()
     norm = value.sqrt()
     r = r.div_(norm.clamp_min(1e-30)[..., None, None])

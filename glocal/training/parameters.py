@@ -1,4 +1,4 @@
-"""What the settings of a GLocalTransform may be; anything else is one sentence before a fit begins."""
+"""The allowed parameters of a GLocalTransform, checked before a fit begins."""
 
 from numbers import Integral, Real
 
@@ -24,7 +24,7 @@ SCHEDULE = dict(
 
 
 def check(params: dict) -> None:
-    """Raises GlocalError for the first of a transform's parameters {name: value} that is not known or out of range."""
+    """Raises GlocalError for the first of a transform's parameters {name: value} that is unknown or out of range."""
     for name, known in CHOICES.items():
         if params[name] not in known:
             raise GlocalError(f'{name}: "{params[name]}" is not known.{did_you_mean(params[name], known)}')
@@ -35,7 +35,7 @@ def check(params: dict) -> None:
 
 
 def _check_number(name: str, value, kind, low, high) -> None:
-    """NaN, infinity, None and bool are no numbers here."""
+    """GlocalError for a value out of range, and for NaN, infinity, None and bool."""
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
         shown, word = " ".join(repr(value).split())[:80], "whole" if kind is Integral else "finite"
         raise GlocalError(f"{name}: {shown} is out of range; it must be a {word} number in [{low:g}, {high:g}].")

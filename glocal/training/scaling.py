@@ -1,7 +1,7 @@
-"""Standardised features: (x - mean) / std with one mean and one std, without losing digits at any scale of x.
+"""Standardised features: (x - mean) / std with one mean and one std, without a loss of digits at any scale of x.
 
 Ordinary features are standardised in float32, as the authors do. Where float32 would lose digits, `standardise` goes through
-float64; what cannot (a float32 layer on raw features) or must not go on (features on another scale) is a GlocalError.
+float64; where that is impossible (a float32 layer on raw features) or features are on another scale, it is a GlocalError.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ FAR = 1e3  # float32 has 7 digits: a mean this many standard deviations from zer
 
 
 def suits_float32(mean, std) -> bool:
-    """Do raw features of this mean and standard deviation keep their digits in float32?"""
+    """Whether raw features of this mean and standard deviation keep their digits in float32."""
     return bool(1 / LARGE <= std <= LARGE and abs(mean) <= FAR * std)
 
 
@@ -26,7 +26,7 @@ def refuse_float32(mean, std, what: str) -> None:
 
 
 def fit_moments(x) -> tuple[float, float]:
-    """Mean and standard deviation of x (n, p). Raises GlocalError where x's type does not resolve that spread at that mean."""
+    """Mean and standard deviation of x (n, p). Raises GlocalError where the type of x is too coarse for that spread."""
     mean, std = moments(x)
     kind = x.dtype.type if x.dtype.kind == "f" else np.float64
     if not std >= max(64 * float(np.spacing(kind(abs(mean)))), np.finfo(np.float64).tiny):
@@ -36,7 +36,7 @@ def fit_moments(x) -> tuple[float, float]:
 
 
 def standardise(x, mean, std) -> np.ndarray:
-    """x (k, p) standardised, float32: what a transform is applied to. Overflow gives infinity."""
+    """x (k, p) standardised, float32: the input of a transform. Overflow gives infinity."""
     kind = np.float32 if suits_float32(mean, std) else np.float64
     return ((x.astype(kind) - kind(mean)) / kind(std)).astype(np.float32, copy=False)
 

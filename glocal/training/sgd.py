@@ -1,11 +1,11 @@
-"""Recipe `paper`: the authors' way of finding W and b, with many settings at once.
+"""Recipe `paper`: the authors' optimisation of W and b, for many settings at once.
 
 256 triplets and 1,024 images a step, the gradient's norm clipped at 1, SGD with momentum .9 (gLocal) or Adam (naive,
-global), a learning rate that rises from a third to the whole over the epochs, at most 100 epochs, early stopping on held-out
+global), a learning rate that warms up linearly from a third over all epochs, at most 100 epochs, early stopping on held-out
 objects, the last epoch's weights. Settings that share an objective and the data are trained as one stack W (s, p, p): they
-see the same batches, and the teacher's matrix is computed once for each temperature. On CUDA a step is one captured graph.
+use the same batches, and the teacher's matrix is computed once for each temperature. On CUDA a step is one captured graph.
 
-What an epoch reports is measured on all triplets and on the context images (at most the first DENSE of them), as in
+The measures of an epoch are computed on all triplets and on the context images (at most the first DENSE of them), as in
 `lbfgs.py`, so the recipes compare.
 """
 
@@ -25,7 +25,11 @@ STACK = 1 << 28  # entries of all (s, m, m) matrices of a stack
 
 @dataclass(frozen=True)
 class Schedule:
-    """The authors' numbers. patience, min_epochs: early stopping for gLocal, and for the others."""
+    """The authors' numbers.
+
+    warmup_factor: share of the learning rate in the first epoch. min_epochs, patience: epochs before early stopping, and
+    epochs without an improvement that cause it, for gLocal and for the other objectives.
+    """
 
     triplets: int = 256
     images: int = 1024
@@ -43,10 +47,10 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
           restore_best=False, checkpoint=None, on_iteration=None) -> list[Solution]:  # fmt: skip
     """One Solution for each of `settings`, dicts of lr, lam and (gLocal) alpha and tau.
 
-    x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images as the local loss sees them. held_out: a
-    `validation.HeldOut`, without which nothing stops early. A run's history has a row an epoch. checkpoint: a file, written
+    x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images as the local loss uses them. held_out: a
+    `validation.HeldOut`, needed for early stopping. A run's history has a row an epoch. checkpoint: a file, written
     after every epoch; the same call resumes from it. Raises GlocalError after an epoch whose objective (on all triplets) or
-    what is monitored is not finite, naming the settings of that run.
+    the monitored value is not finite, with the settings of that run.
     """
     p, solutions, paths = x.shape[1], [], []
     size = max(STACK // max(3 * schedule.images**2, p * p), 1)
@@ -65,13 +69,13 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
             if checkpoint:
                 checkpoints.save(paths[-1], problem, stack.state())
         solutions += stack.solutions
-    for path in paths:  # only now: a finished slice's file is its result until all are done
+    for path in paths:  # only now: the file of a finished slice is its result until all are done
         checkpoints.remove(path)
     return solutions
 
 
 class _Stack:
-    """The runs of some settings: weights w (s, p, p) and b (s, p) of those that still run, solutions of the others."""
+    """The runs of some settings: weights w (s, p, p) and b (s, p) of those that have not stopped, solutions of the others."""
 
     def __init__(self, kind, x, triplets, settings, y, squared, bias, schedule):
         self.kind, self.x, self.triplets, self.y = kind, x, triplets, y
@@ -103,7 +107,7 @@ class _Stack:
     # -- one epoch --------------------------------------------------------------------------------------------------
 
     def epoch(self, seed):
-        """One pass over the triplets; images come in shuffled passes of their own, the last batch of each is smaller."""
+        """One pass over the triplets; images come in separate shuffled passes; the last batch of each is smaller."""
         warmup = self.schedule.warmup_factor
         warmup += (1 - warmup) * min(self.epochs / max(self.schedule.epochs - 1, 1), 1)
         self.rate.copy_(self.lr * warmup)
@@ -115,7 +119,7 @@ class _Stack:
         self.epochs += 1
 
     def _run(self, triplets, images):
-        """The step, from a captured graph on CUDA for every size of batch that comes more than once."""
+        """The step, from a captured graph on CUDA for every size of batch that occurs more than once."""
         if not self.x.is_cuda or len(triplets) < self.schedule.triplets:
             return self.step(triplets, images)
         key = len(triplets), 0 if images is None else len(images)
@@ -141,7 +145,7 @@ class _Stack:
         self._update(self.b, db.mul_(scale[:, None]), self.rate[..., 0], self.moments[len(self.moments) // 2 :])
 
     def _local_gradient(self, y, v):
-        """alpha dL_local / dv for a batch: y (m, p) as the teacher sees it, v (s, m, p) mapped."""
+        """alpha dL_local / dv for a batch: y (m, p) features of the teacher, v (s, m, p) mapped features."""
         if not self.local or len(y) < 2:
             return torch.zeros_like(v)
         kind = torch.float64 if self.taus[0] < UNDERFLOW else v.dtype
@@ -158,7 +162,7 @@ class _Stack:
         root = (moments[1] / (1 - 0.999**self.count)).sqrt_().add_(1e-8)
         parameter.sub_(rate / (1 - 0.9**self.count) * moments[0] / root)
 
-    # -- after it ---------------------------------------------------------------------------------------------------
+    # -- after an epoch --------------------------------------------------------------------------------------------------
 
     def review(self, held_out, restore_best):
         """Measure the running runs, and end those that have stopped. Returns the last one's record."""
@@ -208,16 +212,16 @@ class _Stack:
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
-    KEPT = ("w", "b", "moments", "running", "epochs", "histories", "best", "stale", "kept", "count")
+    STATE = ("w", "b", "moments", "running", "epochs", "histories", "best", "stale", "kept", "count")
 
     def state(self) -> dict:
         done = [s and (s.w, s.b, s.converged, s.kept) for s in self.solutions]
-        return {name: getattr(self, name) for name in self.KEPT} | dict(done=done)
+        return {name: getattr(self, name) for name in self.STATE} | dict(done=done)
 
     def restore(self, state):
         if state is None:
             return
-        for name in self.KEPT:
+        for name in self.STATE:
             setattr(self, name, state[name])
         self.solutions = [d and Solution(d[0], d[1], h, d[2], d[3]) for d, h in zip(state["done"], self.histories, strict=True)]
         self._numbers()

@@ -1,4 +1,4 @@
-"""Held-out measures of a fit: what it does to triplets and images that it does not see."""
+"""Held-out measures of a fit, on triplets and images that are not in it."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from glocal.training.objective import regulariser
 
 
 class HeldOut:
-    """What a fit does to what it does not see: x (n, p) standardised, triplets (m, 3) among held-out objects, y (q, p) images.
+    """Measures on held-out data: x (n, p) standardised, triplets (m, 3) among held-out objects, y (q, p) images.
 
-    monitored: what the authors watch, triplet loss plus (gLocal) the local loss at the setting's own temperature. Of the
-    local loss the KL part is taken; monitor="loss" takes all of it, as the authors' code does. context: the training images
-    (q, p) of an objective that does not look at them (naive, global), to report what it does to their neighbourhoods.
+    monitored: the authors' criterion, triplet loss plus (gLocal) the local loss at the setting's own temperature. Of the
+    local loss the KL part counts; with monitor="loss" all of it, as in the authors' code. context: the training images
+    (q, p) for an objective that does not use them (naive, global), to report its effect on their neighbourhoods.
     """
 
     def __init__(self, x: Tensor, triplets: Tensor, y: Tensor | None = None, monitor: str = "kl", context: Tensor | None = None):

@@ -1,7 +1,7 @@
 """Configs: read, and checked against the schema and against what is known here.
 
-A config's path starts where the user stands, else at the repository root (papermill, Jupyter, nbval and Snakemake each start in
-another folder); the configs that come with the package, such as config/paper.yaml, are found from anywhere.
+A config's path is relative to the current folder, else to the repository root (papermill, Jupyter, nbval and Snakemake each start
+in another folder); the configs of the package, such as config/paper.yaml, are found from any folder.
 """
 
 import os
@@ -31,7 +31,7 @@ def load_config(path: str | os.PathLike) -> dict:
 def check_config(config: dict, name: str = "config") -> dict:
     """`config` itself if it fits `config/schema.yaml` and names only what exists.
 
-    Else a GlocalError that names the field, its value and the fix.
+    Raises GlocalError that names the field, its value and the fix.
     """
     import jsonschema
     import yaml
@@ -49,6 +49,21 @@ def check_config(config: dict, name: str = "config") -> dict:
     return config
 
 
+def with_numbers(value):
+    """A section or list given with Snakemake's --config, with its numbers and truth values, which Snakemake leaves as text."""
+    import yaml
+
+    if isinstance(value, dict):
+        return {key: with_numbers(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [with_numbers(v) for v in value]
+    try:
+        number = yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
+    return number if isinstance(number, int | float) else value
+
+
 def _conditions(part, field: str = ""):
     """(field, condition) of each `where` in a config, however deep."""
     for key, value in part.items():
@@ -60,7 +75,7 @@ def _conditions(part, field: str = ""):
 
 
 def _references(config: dict):
-    """(field, value, what it may be) for each name in the config that stands for something defined elsewhere."""
+    """(field, value, known values) for each name in the config that is defined elsewhere."""
     from glocal.datasets.registry import embeddings, image_registry
 
     demo = config["source"] == "demo"

@@ -25,7 +25,7 @@ def files_of(*modules: str) -> list[str]:
 
 
 def code_digest(module: str) -> str:
-    """sha256 over the source of a module and of all that it imports, less `system` and `errors`, which change no result."""
+    """sha256 over the source of a module and of all that it imports, without `system` and `errors`, which change no result."""
     modules = {m for m in _upstream({module}) if m.split(".")[1:2] not in (["system"], ["errors"])}
     return hashlib.sha256(b"".join(_path(m).read_bytes() for m in sorted(modules))).hexdigest()
 

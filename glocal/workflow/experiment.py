@@ -1,8 +1,8 @@
-"""What a config says, as things to work with: the features, triplets, folds and transforms of one profile and encoder.
+"""The features, triplets, folds and transforms of one profile and encoder of a config.
 
-Notebooks open an `Experiment` and ask it; they never build a path. Two kinds of profile share all notebooks:
-- `downstream: all` (clip-b32): one transform per objective, fitted on all objects, meets sets of other images;
-- `downstream: folds` (demo): each fold's transform meets only the pictures held out of that fold.
+Notebooks use an `Experiment`; they never build a path. Two kinds of profile share all notebooks:
+- `downstream: all` (clip-b32): one transform per objective, fitted on all objects, is applied to sets of other images;
+- `downstream: folds` (demo): the transform of a fold is applied only to the images held out of that fold.
 """
 
 import functools
@@ -40,9 +40,9 @@ class Experiment:
         self.seed = self.config["seed"]
         self.device = str(device(self.config.get("device", "auto")))
         self.folder = resolve("results") / self.profile
-        self.threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # what Snakemake granted, or all
+        self.threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # those that Snakemake grants, or all
 
-    # -- where things are -------------------------------------------------------------------------------------------
+    # -- paths ------------------------------------------------------------------------------------------------------
 
     def stem(self, name: str) -> Path:
         return self.folder / "features" / self.encoder / name
@@ -69,7 +69,7 @@ class Experiment:
 
     @property
     def featured(self) -> str:
-        """The objective that figures put beside the original: glocal, or, where it is not fitted, the last of the config's."""
+        """The objective that figures compare with the original: glocal, or, where it is not fitted, the last of the config's."""
         objectives = self.config["alignment"]["objectives"]
         return "glocal" if "glocal" in objectives else objectives[-1]
 
@@ -77,10 +77,10 @@ class Experiment:
         return {name: self.transform_path(fold, name) for name in self.config["alignment"]["objectives"]}
 
     def cached(self, function):
-        """`function` with its results cached on disk: an interrupted or repeated run resumes where it was.
+        """`function` with its results cached on disk: an interrupted or repeated run reuses them.
 
         The key is its arguments and the source of its module and of what that imports, so changed code computes again. Each
-        result has its sha256 with it: a damaged one is computed again, with a warning.
+        result is stored with its sha256: a damaged one is computed again, with a warning.
         """
         from joblib import Memory
 
@@ -88,7 +88,7 @@ class Experiment:
         cached = Memory(self.folder / "cache", verbose=0).cache(_sealed_call)
         return functools.partial(_unsealed, cached, function, digest)
 
-    # -- what is in them --------------------------------------------------------------------------------------------
+    # -- contents --------------------------------------------------------------------------------------------------
 
     def features(self, name: str = "objects") -> Features:
         return read(self.stem(name))
@@ -104,7 +104,7 @@ class Experiment:
     def parts(self, spec: dict, fold: str = "all") -> list:
         """The feature sets that a task names: its pool (or train) and, if it has one, its test.
 
-        Rows without a label are left out, and images of the pool that the test has, too (DTD and Flowers have one each).
+        Rows without a label are left out, and images of the pool that are also in the test set (one each in DTD and Flowers).
         """
         selected = []
         for part in (spec.get("pool") or spec.get("train") or spec["images"], spec.get("test")):
@@ -116,14 +116,14 @@ class Experiment:
             selected.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
         pool, test = selected
         if "per" in spec:
-            column(pool.rows, spec["per"], spec["pool"]["set"])  # it is there, or the error names it
+            column(pool.rows, spec["per"], spec["pool"]["set"])  # raises an error if it is missing
         if test is None:
             return selected
         keep = ~also_in(pool.x, test.x)
         return [Features(pool.x[keep], pool.rows[keep].reset_index(drop=True), pool.header), test]
 
     def check_tasks(self) -> None:
-        """Raises GlocalError for a task whose image sets lack a column that it names: before anything is fitted."""
+        """Raises GlocalError for a task whose image sets lack a column that it names, before any fit."""
         if not (self.settings.get("downstream") or self.config["downstream"] == "folds"):
             return
         rows = functools.cache(lambda name: self.features(name).rows)
@@ -133,7 +133,7 @@ class Experiment:
                     _check_part(rows(spec[part]["set"]), spec, part, f"{stage}.{tasks}.{task}.{part}")
 
     def normals(self, spec: dict, fold: str = "all") -> tuple:
-        """An anomaly task's train x and labels, test x and labels, x of the set that it stands against or None, test rows.
+        """An anomaly task's train x and labels, test x and labels, x of the set of anomalies (`against`) or None, test rows.
 
         A task without a test part is halved within each class.
         """
@@ -188,12 +188,12 @@ class Experiment:
         return self.folds if self.config["downstream"] == "folds" else ["all"]
 
     def held_out(self, fold: str) -> np.ndarray:
-        """(n,) bool: the objects that `fold` keeps from its transform."""
+        """(n,) bool: the objects that are held out of the transform of `fold`."""
         split, i = fold.rsplit("-", 1)
         return self.features().rows[f"{split}_fold"].to_numpy() == int(i)
 
     def context(self, fold: str) -> tuple[np.ndarray, np.ndarray]:
-        """Images of the local loss, (q, p), and others that it never saw, to measure it on. Fixed by the seed.
+        """Images of the local loss, (q, p), and others that are not in the fit, to measure it on. Fixed by the seed.
 
         Either a set of other images, or the objects themselves: those that the fold trains on, and those it holds out.
         """
@@ -205,9 +205,7 @@ class Experiment:
         x = self.select(part).x
         order, n = np.random.default_rng(self.seed).permutation(len(x)), part["images"]
         if len(x) < n + part["held_out"]:
-            raise GlocalError(
-                f"context of {self.encoder}: {len(x)} images fit, {n + part['held_out']} are asked for; lower images."
-            )
+            raise GlocalError(f"context of {self.encoder}: {len(x)} images fit, {n + part['held_out']} are needed; lower images.")
         return x[order[:n]], x[order[n : n + part["held_out"]]]
 
 
@@ -237,7 +235,7 @@ def halves(labels, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
 
 
 def also_in(x, y) -> np.ndarray:
-    """(n,) bool: the rows of x (n, p) that stand in y (m, p), too: the same features, so the same image."""
+    """(n,) bool: the rows of x (n, p) that are also in y (m, p): the same features, so the same image."""
     known = {row.tobytes() for row in y}
     return np.array([row.tobytes() in known for row in x], bool)
 

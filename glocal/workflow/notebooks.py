@@ -15,7 +15,7 @@ from glocal.system.paths import resolve, root
 
 
 class GuardedKernelManager(AsyncKernelManager):
-    """Talks to the kernel through sockets in a folder of its own, so that notebooks side by side never share one.
+    """Connects to the kernel through sockets in a separate folder, so that notebooks that run at the same time never share one.
 
     TCP ports clash between jobs, and so do Jupyter's relative socket names. The folder, the kernel and its workers end with
     this process, see `guard.py`.
@@ -24,10 +24,10 @@ class GuardedKernelManager(AsyncKernelManager):
     def __init__(self, **options):
         super().__init__(**options)
         self.guard, self.transport = Guard(), "ipc"
-        self.connection_file = str(self.guard.folder / "kernel.json")  # the sockets stand beside it
+        self.connection_file = str(self.guard.folder / "kernel.json")  # the sockets are in the same folder
 
     async def _async_post_start_kernel(self, **options):
-        self.guard.watch(self.provisioner.pid)  # jupyter_client starts each kernel in a session of its own
+        self.guard.watch(self.provisioner.pid)  # jupyter_client starts each kernel in a separate session
         await super()._async_post_start_kernel(**options)
 
     async def _async_cleanup_resources(self, restart=False):
@@ -64,9 +64,9 @@ def run(notebook: str, executed: str, parameters: dict, threads: int = 0) -> Non
 
 
 def _limit_threads(threads: int) -> None:
-    """The kernel inherits these: jobs that share the cores must not each take all of them, nor more than there are.
+    """The kernel inherits these: jobs that share the cores must not use all of them each, or more than there are.
 
-    With `--cores 8` on two cores a step is granted four threads, and then takes ten times as long as with two.
+    With `--cores 8` on two cores a step is granted four threads, and needs ten times as long as with two.
     """
     if threads:
         threads = min(threads, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())

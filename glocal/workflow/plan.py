@@ -1,8 +1,8 @@
-"""What a config needs before it can run: which image sets and weights are at hand, which the run downloads, which it cannot.
+"""The inventory of a config: which image sets and weights are available, which the run downloads, and which it cannot.
 
     print(show(load_config("config/paper.yaml")))        # `snakemake -n` prints it too
 
-Nothing here opens a connection: sizes stand in data/registry.csv, data/image_sets.csv and the config.
+No connection is opened: sizes are in data/registry.csv, data/image_sets.csv and the config.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def show(config: dict) -> str:
 
 
 def _public(config: dict):
-    """The judgments, and the features that others made: files of data/registry.csv."""
+    """The judgments, and the published features: files of data/registry.csv."""
     if config["source"] != "public":
         return
     named = set(config.get("references", []))
@@ -89,7 +89,7 @@ def _weights(config: dict):
 def set_aside_damaged(folder) -> list[Path]:
     """Rename damaged results below `folder` (files.py) to <name>.damaged, so that they are made again; their former paths.
 
-    With features goes the summary of the step that makes them, so that the step runs again for sets that no rule names.
+    With features, the summary of their step is deleted, so that the step runs again for sets that no rule names.
     """
     damaged = files.set_aside_damaged(folder)
     for path in damaged:
@@ -102,7 +102,7 @@ def set_aside_damaged(folder) -> list[Path]:
 def named_files(encoder: dict, images: dict) -> list[str]:
     """Files that an encoder's entry names: weights, its own module, lists and labels of its image sets. A change reruns it.
 
-    Folders of images are not watched here; `snakemake --forcerun extract_<encoder>` looks at every file's size and date.
+    Folders of images are not checked here; `snakemake --forcerun extract_<encoder>` checks the size and date of every file.
     """
     model = encoder.get("model", {})
     used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]

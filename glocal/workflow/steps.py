@@ -1,4 +1,4 @@
-"""The pipeline's own steps as commands of the command line: Snakemake's rules call them, `glocal --help` lists them apart."""
+"""The steps of the pipeline as commands: Snakemake's rules call them, and `glocal --help` lists them in a separate section."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,13 @@ import click
 
 config_option = click.option(
     "--config", metavar="YAML", default="config/demo.yaml",
-    help="From where you stand, else of the repository, else of those that come with the package.",
+    help="A file of the current folder, else of the repository, else of the package.",
 )  # fmt: skip
 
 
 @click.command()
 @config_option
-@click.option("--out", metavar="NPZ", required=True, help="The tables; what is known of them is written beside it as .json.")
+@click.option("--out", metavar="NPZ", required=True, help="The tables; their metadata are written to a .json of the same name.")
 def triplets(config, out):
     """The triplet tables of a config: all, and each fold's."""
     import numpy as np
@@ -39,7 +39,7 @@ def triplets(config, out):
 @click.command("run-notebook")
 @click.argument("notebook")
 @click.argument("executed")
-@click.option("-p", "--parameter", type=(str, str), multiple=True, metavar="NAME VALUE", show_default="the notebook's own",
+@click.option("-p", "--parameter", type=(str, str), multiple=True, metavar="NAME VALUE", show_default="the notebook's defaults",
               help="Set a parameter of the notebook; may be repeated.")  # fmt: skip
 @click.option("--threads", type=int, metavar="N", default=0, help="Threads that it may use; 0: as many as there are.")
 def run_notebook(notebook, executed, parameter, threads):
@@ -54,9 +54,9 @@ def run_notebook(notebook, executed, parameter, threads):
 
 @click.command()
 @click.argument("parts", nargs=-1, required=True)
-@click.option("--out", metavar="CSV", required=True, help="One table of all parts.")
+@click.option("--out", metavar="CSV", required=True, help="One table of all encoders.")
 def gather(parts, out):
-    """Join the encoders' parts of a results table."""
+    """Join the per-encoder tables of a results table."""
     from glocal.reporting import tables
 
     tables.gather(parts, out)
@@ -66,7 +66,7 @@ def gather(parts, out):
 @click.argument("folder")
 @click.argument("target")
 def publish(folder, target):
-    """Copy a run's figures and tables to where they are committed.
+    """Copy the figures and tables of a run to the folder in git.
 
     FOLDER, TARGET: such as results/clip-b32 and figures/clip-b32.
     """

@@ -124,7 +124,7 @@ def test_a_killed_stack_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_step_size_is_no_setting_of_the_converged_recipe():
-    with pytest.raises(GlocalError, match="grid: lr is no setting of recipe converged"):
+    with pytest.raises(GlocalError, match="grid: lr is not a setting of recipe converged"):
         grid_search.search("global", {"lr": [0.1], "lam": [1.0]}, {}, {"a": (None, None, None, None)})
 
 

@@ -191,3 +191,10 @@ def test_a_condition_is_checked_with_the_config(demo):
     demo["few_shot"]["tasks"]["fine"]["pool"]["where"] = "group.to_csv('x')"
     with pytest.raises(GlocalError, match=r"fine\.pool\.where: the condition .* uses Call, which is not allowed"):
         config.check_config(demo)
+
+
+def test_numbers_inside_command_line_sections():
+    tasks = {"a": {"label": "class", "where": "part == 'x: {'"}}
+    text = {"repetitions": "2", "c": ["1.0e-3", "1e-3"], "balanced": "true", "tasks": tasks}
+    expected = {"repetitions": 2, "c": [0.001, "1e-3"], "balanced": True, "tasks": tasks}
+    assert config.with_numbers(text) == config.with_numbers(expected) == expected

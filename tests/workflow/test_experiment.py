@@ -140,7 +140,7 @@ def test_the_context_of_other_images_is_drawn_once_and_leaves_some_unseen(public
     for fold in ("object-1", "all"):
         assert numbers(public.context(fold)[0]) == numbers(seen)
     public.settings["context"]["images"] = 15
-    with pytest.raises(GlocalError, match="20 images fit, 21 are asked for; lower images"):
+    with pytest.raises(GlocalError, match="20 images fit, 21 are needed; lower images"):
         public.context("all")
 
 
