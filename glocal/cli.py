@@ -117,7 +117,7 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 @click.option(
     "--held-out", metavar="FILE", show_default="none", help="Triplets to evaluate while fitting; the best weights are restored."
 )
-@click.option("--checkpoint", metavar="FILE", show_default="none", help="An interrupted fit resumes from this file.")
+@click.option("--checkpoint", metavar="FILE", show_default="none", help="A fit of recipe paper resumes from this file.")
 @click.option(
     "--device", metavar="DEVICE", default="auto", help="auto (the GPU, where there is one), cpu, cuda or cuda:<number>."
 )

@@ -135,7 +135,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         init : GLocalTransform, optional
             A fitted transform to start from; recipe converged.
         checkpoint : path, optional
-            A file from which the same call resumes after an interruption.
+            A file from which the same call resumes after an interruption; recipe paper.
 
         Returns
         -------
@@ -149,9 +149,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             triplets, a parameter out of range, a missing context, and an objective that is not finite.
         """
         self._check_settings(context)
+        if checkpoint and self.recipe != "paper":
+            raise GlocalError("checkpoint: recipe converged takes seconds to minutes and keeps none; leave it out.")
         data = self._data(x, triplets, context, held_out)
         with _progress(self) as show:
-            return self._set_fitted(self._solve(*data, init=init, checkpoint=checkpoint, on_iteration=show))
+            return self._set_fitted(self._solve(*data, init, checkpoint, on_iteration=show))
 
     def fit_stack(self, points, x, triplets, context=None, held_out=None, checkpoint=None) -> list:
         """Fit many settings at once, with recipe paper.
@@ -228,9 +230,9 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         options |= dict(squared=self.squared, bias=self.bias, seed=seed, restore_best=bool(self.restore_best), held_out=held_out)
         return sgd.train(self.objective, x, triplets, settings, y, schedule=sgd.Schedule(**self.schedule or {}), **options)
 
-    def _solve(self, x, triplets, y, held_out, *, init, **options):
+    def _solve(self, x, triplets, y, held_out, init, checkpoint, **options):
         if self.recipe == "paper":
-            return self._train(x, triplets, [self._settings()], y, held_out, **options)[0]
+            return self._train(x, triplets, [self._settings()], y, held_out, checkpoint=checkpoint, **options)[0]
         start = self.start
         if init is not None:
             start = lbfgs.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))

@@ -160,6 +160,7 @@ def test_gather_and_report(here, tmp_path, monkeypatch, capsys):
 
 FAULTS = {
     "fit absent.npy t.csv": ("absent.npy", "give a .npy file"),
+    "fit x.npy t.csv --objective naive --checkpoint new": ("checkpoint", "recipe converged", "leave it out"),
     "fit text.npy t.csv": ("text.npy", "give a .npy file"),
     "fit nan.npy t.csv": ("nan.npy: row 7 has NaN", "check that image"),
     "fit constant.npy t.csv": ("constant.npy: column 3 is 1 in every row", "drop the column"),
@@ -272,8 +273,8 @@ def test_faults_are_one_line_and_exit_code_2(here, tmp_path, monkeypatch, capsys
     [
         ["transform", "t.npz", "raw.npy", "--out", "raw"],
         ["transform", "t.npz", "raw.npy", "--out", "raw.npy"],
-        ["fit", "raw.npy", "t.csv", "--objective", "naive", "--out", "o.npz", "--checkpoint", "t.csv"],
-        ["fit", "raw.npy", "t.csv", "--objective", "naive", "--out", "o.npz", "--checkpoint", "raw.npy"],
+        ["fit", "raw.npy", "t.csv", "--objective", "naive", "--out", "o.npz", "--recipe", "paper", "--checkpoint", "t.csv"],
+        ["fit", "raw.npy", "t.csv", "--objective", "naive", "--out", "o.npz", "--recipe", "paper", "--checkpoint", "raw.npy"],
     ],
 )
 def test_no_command_overwrites_what_it_reads(files, tmp_path, monkeypatch, capsys, command):

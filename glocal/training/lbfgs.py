@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from glocal.errors import GlocalError
-from glocal.system import checkpoints
 from glocal.training.objective import Objective
 
 STALLED_ITERATIONS = 3  # iterations in a row without a relevant decrease: a single one may be a short step
@@ -39,7 +38,7 @@ class Solution:
 
 def lbfgs(
     kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, bias=False, start=0.05, max_iter=150, tol=1e-5,
-    memory=10, precision="fp32", monitor=None, restore_best=False, checkpoint=None, on_iteration=None,
+    memory=10, precision="fp32", monitor=None, restore_best=False, on_iteration=None,
 ) -> Solution:  # fmt: skip
     """Minimise an objective of `losses.py`.
 
@@ -48,12 +47,9 @@ def lbfgs(
     (relative), or none can any more at this precision.
     From the authors' start, W = 1e-3 I, the gradient is nearly zero and nothing moves: dot products are quadratic in W.
     monitor(w, b): held-out measures of an iteration, a dict; with restore_best the iteration with the lowest "monitored" is
-    returned. checkpoint: a file; the same call resumes from it. on_iteration(record) is called after each step.
+    returned. on_iteration(record) is called after each step.
     Raises GlocalError as soon as the objective, its gradient or what is monitored is not finite.
     """
-    what = (kind, x, triplets, y, lam, alpha, tau, squared, bias, tol, memory, precision, x.device.type)
-    began = (start.w, start.b) if isinstance(start, Solution) else (start,)
-    problem = checkpoints.fingerprint(*what, *began) if checkpoint else ""
     for name, a in (("features", x), ("context", y)):
         _refuse_scale(name, a)
     basis = row_space(x, y)
@@ -64,13 +60,11 @@ def lbfgs(
     search.monitor, search.on_iteration, search.restore_best, search.tol = monitor, on_iteration, restore_best, tol
     search.settings = dict(lam=lam) | (dict(alpha=alpha, tau=tau) if kind == "glocal" else {})
     theta = search.pack(start, basis)
-    search.tape = checkpoints.Tape(checkpoint, problem, len(theta), str(x.dtype).removeprefix("torch."), 2)
     options = dict(maxiter=max_iter, maxcor=memory, ftol=0, gtol=1e-9, maxfun=10 * max_iter)
     with threadpool_limits(1, "blas"):  # SciPy's BLAS threads would occupy the cores that torch needs: a third slower
         result = scipy.optimize.minimize(
             search.value_and_gradient, theta, jac=True, method="L-BFGS-B", callback=search.record, options=options
         )
-    search.tape.remove()
     if not search.history:  # the start is the optimum
         search.record(scipy.optimize.OptimizeResult(x=result.x, fun=result.fun))
         search.stalled = 1
@@ -103,16 +97,11 @@ class _Search:
         return self.a @ theta[: p * p].view(p, p), b
 
     def value_and_gradient(self, theta):
-        known = self.tape.replay()
-        if known:
-            value, (triplet_loss, local_kl), gradient = known
-        else:
-            value, dw, db = self.f(*self.unpack(theta))
-            gradient = [(self.a.T @ dw).numpy(force=True).ravel()] + ([db.numpy(force=True)] if self.bias else [])
-            gradient, triplet_loss, local_kl = np.concatenate(gradient), self.f.triplet_loss, self.f.local_kl
-            self.refuse_not_finite(objective=value, gradient=np.abs(gradient).max())
-            self.tape.append(value, (triplet_loss, local_kl), gradient)
-        self.last[value] = dict(objective=value, triplet_loss=triplet_loss, local_kl=local_kl)
+        value, dw, db = self.f(*self.unpack(theta))
+        gradient = [(self.a.T @ dw).numpy(force=True).ravel()] + ([db.numpy(force=True)] if self.bias else [])
+        gradient = np.concatenate(gradient)
+        self.refuse_not_finite(objective=value, gradient=np.abs(gradient).max())
+        self.last[value] = dict(objective=value, triplet_loss=self.f.triplet_loss, local_kl=self.f.local_kl)
         return value, gradient.astype(np.float64)
 
     def refuse_not_finite(self, **values):
