@@ -364,11 +364,16 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if transform_io.is_copied_upstream(Path(path), arrays):
             raise GlocalError(f"{path}: this is the DINO ViT-B/16 transform under DINOv2's name, a known fault of the authors' "
                               "main branch; take the file of their commit d1860d3 (published-dinov2-vit-base-p14).")  # fmt: skip
-        t = cls(bias="bias" in arrays)
-        t.weights_ = np.asarray(arrays["weights"], np.float32)
-        t.bias_ = np.asarray(arrays.get("bias", np.zeros(len(t.weights_))), np.float32)
-        t.mean_, t.std_ = (arrays[name].reshape(())[()] for name in ("mean", "std"))  # scalars of the file's type
-        t.n_features_in_ = len(t.weights_)
+        scalars = (arrays[name].reshape(())[()] for name in ("mean", "std"))  # of the file's type
+        return cls.from_arrays(arrays["weights"], arrays.get("bias"), *scalars)
+
+    @classmethod
+    def from_arrays(cls, weights, bias, mean, std) -> "GLocalTransform":
+        """The transform ((x - mean) / std) @ weights + bias. weights: (p, p); bias: (p,) or None; mean, std: scalars."""
+        t = cls(bias=bias is not None)
+        t.weights_ = np.asarray(weights, np.float32)
+        t.bias_ = np.zeros(len(t.weights_), np.float32) if bias is None else np.asarray(bias, np.float32)
+        t.mean_, t.std_, t.n_features_in_ = mean, std, len(t.weights_)
         return t
 
     def __sklearn_tags__(self):

@@ -2,7 +2,7 @@
 
 
 rule align_encoder:
-    """naive, global and gLocal for one encoder."""
+    """naive, global, gLocal and the baselines for one encoder."""
     input:
         modules=modules_used("notebooks/02_align.ipynb"),
         notebook="notebooks/02_align.ipynb",
@@ -26,6 +26,7 @@ rule align_encoder:
         gpu=1 if config.get("device") == "cuda" else 0,
     params:
         settings=config["alignment"],
+        baselines=[baselines(config), config.get("shrinkage")],
         seed=config["seed"],
         observer=OBSERVER,
     message:

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 from glocal.features.class_names import has_text
 from glocal.features.class_names import task_labels
 from glocal.errors import GlocalError
+from glocal.workflow.config import baselines
 from glocal.workflow.config import check_config
 from glocal.workflow.config import with_numbers
 from glocal.system.files import write_text
@@ -50,9 +51,11 @@ DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or
 # The config as it is after --config overrides: read by the notebooks, and a record of the run.
 EFFECTIVE = f"{RESULTS}/config.yaml"
 OBSERVER = config["observer"]  # named in every figure
-# The transforms of an encoder: one per objective fitted on all objects, and one per fold and objective.
+# The transforms of an encoder, for each objective and baseline: one fitted on all objects, and one per fold.
 TRANSFORMS = [
-    f"{RESULTS}/transforms/{{encoder}}/{place}{o}.npz" for place in ["", *(f"{f}/" for f in FOLDS)] for o in OBJECTIVES
+    f"{RESULTS}/transforms/{{encoder}}/{place}{name}.npz"
+    for place in ["", *(f"{f}/" for f in FOLDS)]
+    for name in [*OBJECTIVES, *baselines(config)]
 ]
 TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
 # The outputs of a step for an encoder: its table of measurements, the tables derived from it (intervals, tests, classes), and figures.

@@ -97,9 +97,32 @@ rule structure:
         f"Neighbours and superclasses of {config['profile']}"
 
 
+# The authors' own weights on public features of their network; nothing of this profile's is read.
+PUBLISHED_TRANSFORMS = [f"{RESULTS}/published_transforms.csv"] if config.get("published_transforms") else []
+
+
+if PUBLISHED_TRANSFORMS:
+
+    rule published_transforms:
+        """What a published transform changes: CLIP RN50 on Caltech-101."""
+        input:
+            files_of("evaluation.published_transforms"),
+        output:
+            PUBLISHED_TRANSFORMS,
+        log:
+            f"{RESULTS}/logs/published_transforms.log",
+        conda:
+            "../environment.yml"
+        message:
+            "Published transforms -> {output}"
+        shell:
+            "python -m glocal published --out {output:q} 2>&1 | tee {log:q}"
+
+
 rule tables:
     """All tables, and the figures of every step."""
     input:
         [results_of(name) for name in TABLES],
+        PUBLISHED_TRANSFORMS,
     message:
         f"All tables of {config['profile']}"

@@ -263,9 +263,11 @@ def test_recipe_paper_and_its_step_sizes(demo, tmp_path):
         history = pd.read_csv(profile / "tables" / "efficientnet-lite0" / "history.csv")
     finally:
         shutil.rmtree(profile, ignore_errors=True)
-    assert table.groupby("objective", sort=False).size().to_dict() == {"original": 2, "naive": 4, "glocal": 2}
+    sizes = table.groupby("objective", sort=False).size().to_dict()
+    baselines = dict.fromkeys(["centred", "whitened", "rotated", "glocal_centred"], 2)
+    assert sizes == {"original": 2, "naive": 4, "glocal": 2, **baselines}
     assert set(table["lr"].dropna()) == {1e-2, 1e-3, 1e-4} and table["iterations"].dropna().eq(1).all()
-    assert table["chosen"].sum() == 6 and set(history["iteration"]) <= {0, 1}
+    assert table["chosen"].sum() == 6 + sum(baselines.values()) and set(history["iteration"]) <= {0, 1}
 
 
 def test_the_papers_profile_is_planned_without_network():

@@ -16,15 +16,30 @@ STARTS = {  # the line before a table: which numbers it has
     "The demo (": "demo",
     "#": None,
 }
-TRANSFORMS = ["original", "naive", "global", "glocal"]
+TRANSFORMS = {"original": "original", "centred": "centred", "naive": "naive", "global": "global", "glocal": "gLocal"}
+BEST = "gLocal above the best baseline"  # centred or whitened, whichever has the higher score of the row: in its favour
 
 
 def table(profile, name):
     return pd.read_csv(ROOT / "figures" / profile / "tables" / f"{name}.csv")
 
 
+def shown(profile) -> list[str]:
+    """The transforms of a profile's table: those that the committed tables have."""
+    measured = set(table(profile, "headline")["transform"])
+    return [t for t in TRANSFORMS if t in measured]
+
+
+def header(kind) -> list[str]:
+    """The names above the columns of a table of numbers, without the first."""
+    if kind != "gains":
+        return [TRANSFORMS[t] for t in shown(kind)]
+    above = set(table("clip-b32", "few_shot_gains")["versus"]) - {"original"}
+    return [*(TRANSFORMS[t] for t in ("naive", "global", "glocal")), *([BEST] if above else [])]
+
+
 def headline(profile, label) -> str | None:
-    """The four numbers of a row of a profile's table, in %, or None if the label is no measure."""
+    """The numbers of a row of a profile's table, in %, or None if the label is no measure."""
     measure, _, task = label.rpartition(", ")
     measure = measure.replace("balanced accuracy", "accuracy")
     if label.startswith("odd-one-out"):
@@ -37,7 +52,7 @@ def headline(profile, label) -> str | None:
         rows = table(profile, "headline")
         rows = rows[(rows["measure"] == measure) & (rows["task"] == task)].groupby("transform").head(1)
     means = rows.set_index("transform")["mean"]
-    return " | ".join(f"{100 * means[t]:.1f}" for t in TRANSFORMS) if len(means) else None
+    return " | ".join(f"{100 * means[t]:.1f}" for t in shown(profile)) if len(means) else None
 
 
 def beside_the_paper(label) -> str | None:
@@ -52,22 +67,30 @@ def beside_the_paper(label) -> str | None:
         human = table("clip-b32", "human").query(
             "encoder == 'clip-b32' and dataset == 'all triplets' and transform == 'original'"
         )
-        after = headline("clip-b32", "odd-one-out").split(" | ")[3]
+        after = headline("clip-b32", "odd-one-out").split(" | ")[-1]
         return f"{100 * human['value'].iloc[0]:.1f} → {after}"
     return None
 
 
 def gains(label) -> str | None:
-    """What each map adds on clip-b32, with its interval, for a row "<n>-shot, <task>" or "<mode>, <data set>"."""
+    """What each map adds on clip-b32, with its interval, for a row "<n>-shot, <task>" or "<mode>, <data set>".
+
+    Last what is left of gLocal's gain above the best baseline that reads no judgment.
+    """
     kind, _, task = label.partition(", ")
     if shots := re.fullmatch(r"(\d+)-shot", kind):
-        rows = table("clip-b32", "few_shot_gains").query("classifier == 'logistic regression' and versus == 'original'")
+        rows = table("clip-b32", "few_shot_gains").query("classifier == 'logistic regression'")
         rows = rows[(rows["task"] == task) & (rows["shots"] == int(shots[1]))]
     else:
         rows = table("clip-b32", "anomaly_summary")
-        rows = rows[(rows["dataset"] == task) & (rows["mode"] == kind) & (rows["versus"] == "original")]
-    rows = 100 * rows.set_index("transform")[["difference", "ci_low", "ci_high"]]
-    cells = ["{:+.1f} [{:+.1f}, {:+.1f}]".format(*rows.loc[t]) for t in TRANSFORMS[1:] if t in rows.index]
+        rows = rows[(rows["dataset"] == task) & (rows["mode"] == kind)]
+    rows = 100 * rows.set_index(["versus", "transform"])[["difference", "ci_low", "ci_high"]]
+    keys = [("original", t) for t in ("naive", "global", "glocal")]
+    cells = ["{:+.1f} [{:+.1f}, {:+.1f}]".format(*rows.loc[key]) for key in keys if key in rows.index]
+    measured = [t for t in ("centred", "whitened") if (t, "glocal") in rows.index]
+    if measured:
+        best = max(measured, key=lambda t: rows.loc[("original", t), "difference"])
+        cells.append("{:+.1f} [{:+.1f}, {:+.1f}] ({})".format(*rows.loc[(best, "glocal")], best))
     return " | ".join(cells).replace("-0.0", "+0.0") or None
 
 
@@ -85,7 +108,11 @@ def written(page) -> str:
     for line in page.read_text(encoding="utf-8").splitlines():
         kind = next((name for start, name in STARTS.items() if line.startswith(start)), kind)
         cells = [c.strip() for c in line.strip("|").split("|")]
-        if kind and line.startswith("| ") and len(cells) > 2 and (measured := numbers(kind, cells)):
+        if kind in ("clip-b32", "demo", "gains") and line.startswith("| | "):
+            line = "| | " + " | ".join(header(kind)) + " |"
+        elif kind in ("clip-b32", "demo", "gains") and line.startswith("| --- "):
+            line = "| --- " * (1 + len(header(kind))) + "|"
+        elif kind and line.startswith("| ") and len(cells) > 2 and (measured := numbers(kind, cells)):
             keep = cells[:-1] if kind == "beside" else cells[:1]
             line = re.sub(r"\|\s+(?=\|)", "| ", "| " + " | ".join([*keep, measured]) + " |")
         lines.append(line)

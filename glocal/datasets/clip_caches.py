@@ -50,9 +50,10 @@ def _draws(dataset: str):
     import pandas as pd
 
     known = registry()
-    _require_part(dataset, "train", f"{dataset}-keys-1")
+    drawn = [k for k in SHOTS if f"{dataset}-keys-{k}" in known]
+    _require_part(dataset, "train", f"{dataset}-keys-{drawn[0] if drawn else 1}")
     xs, tables = [], []
-    for k in (k for k in SHOTS if f"{dataset}-keys-{k}" in known):
+    for k in drawn:
         xs.append(_tensor(f"{dataset}-keys-{k}").T.astype(np.float32))  # (n, 512)
         one_hot = f"{dataset}-values-{k}"
         label = _tensor(one_hot).argmax(1) if one_hot in known else np.arange(len(xs[-1])) // k  # (n,)

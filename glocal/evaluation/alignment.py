@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from glocal import losses, triplets
-from glocal.evaluation import geometry
+from glocal.evaluation import baselines, geometry
 from glocal.evaluation.frames import first_split
 from glocal.training import grid_search
 from glocal.training.grid_search import RULES
@@ -30,7 +30,8 @@ def evaluate(experiment, fits: dict) -> dict:
     dict
         {"alignment": DataFrame}, one row per setting and fold. Odd-one-out accuracy and triplet loss are measured on held-out
         objects, the local loss on context images that no fit used. `chosen` marks the choice of the config's rule, which
-        uses no downstream score.
+        uses no downstream score. Baselines have one row per fold and no setting; the rule does not see them, and
+        `baselines.similarity` says how they answer triplets.
 
     Raises
     ------
@@ -42,9 +43,21 @@ def evaluate(experiment, fits: dict) -> dict:
     settings = experiment.config["alignment"]
     folds = grid_search.fold_data(experiment)
     rows = [row for fold, data in folds.items() for row in _of_fold(experiment, fits, fold, *data)]
+    best = grid_search.choose(pd.DataFrame(rows, columns=grid_search.COLUMNS), settings["choose"])
+    if experiment.baselines:
+        found = baselines.fit(experiment, grid_search.final_fits(experiment, fits, best))
+        rows += [_of_baseline(experiment, name, fold, t, *folds[fold]) for (fold, name), t in found.items() if fold in folds]
     table = pd.DataFrame(rows, columns=grid_search.COLUMNS)
-    best = grid_search.choose(table, settings["choose"])
     return dict(alignment=table.assign(chosen=grid_search.is_chosen(table, best)))
+
+
+def transforms(experiment, fits: dict, chosen: dict) -> dict:
+    """All transforms of an experiment: {(fold, name): transform}, with fold "all" those for other images.
+
+    The chosen settings of each objective, and the baselines. fits: of `grid_search.run`, chosen: of `grid_search.choose`.
+    """
+    final = grid_search.final_fits(experiment, fits, chosen)
+    return final | baselines.fit(experiment, final)
 
 
 def _of_fold(experiment, fits: dict, fold: str, x, _train, _context, held_out):
@@ -58,6 +71,15 @@ def _of_fold(experiment, fits: dict, fold: str, x, _train, _context, held_out):
             measured = measure(*features, settings["kl_tau"], point.get("tau"), rule=settings["choose"])
             solver = dict(iterations=len(t.history_), converged=t.converged_)
             yield dict(encoder=experiment.encoder, objective=objective, **point, fold=fold, **measured, **solver)
+
+
+def _of_baseline(experiment, name: str, fold: str, t, x, _train, _context, held_out) -> dict:
+    """The row of a baseline's transform t in one fold."""
+    test, images = held_out
+    z = unit_norm(t.transform(x)) if baselines.similarity(name) == "cosine" else t.transform(x)
+    features = (x, z, test, experiment.held_out(fold), t.local(images), t.transform(images))
+    measured = measure(*features, experiment.config["alignment"]["kl_tau"])
+    return dict(encoder=experiment.encoder, objective=name, fold=fold, **measured)
 
 
 def means(table):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glocal.evaluation import anomaly_scores, detection, oracle, statistics
-from glocal.evaluation.frames import first_split, with_split
+from glocal.evaluation import anomaly_scores, baselines, detection, oracle, statistics
+from glocal.evaluation.frames import first_split, to_original, with_split
 from glocal.system.devices import place
 from glocal.transform import aligners
 
@@ -31,7 +31,8 @@ def evaluate(experiment) -> dict:
     -------
     dict
         {name: DataFrame}. anomaly: one row per normal class (AUROC in 0 to 1); anomaly_summary: means over classes with
-        intervals; anomaly_tests: tests over sets; anomaly_oracle: the result of choosing by test score.
+        intervals, and differences to the original and, of aligned features, to the baselines without judgments (column
+        versus); anomaly_tests: tests over sets; anomaly_oracle: the result of choosing by test score.
 
     Raises
     ------
@@ -39,10 +40,20 @@ def evaluate(experiment) -> dict:
         For a missing label or image set.
     """
     records = measurements(experiment)
-    summary = statistics.over_classes(records)
+    summary = summarise(records)
     derived = dict(anomaly_summary=summary, anomaly_tests=tests(summary), anomaly_oracle=oracle.evaluate(experiment))
     table = records[COLUMNS].assign(**anomaly_scores.options(experiment.config["anomaly"]))
     return dict(anomaly=table) | {name: part.assign(encoder=experiment.encoder) for name, part in derived.items()}
+
+
+def summarise(records):
+    """The table anomaly_summary of `measurements`: `statistics.over_classes` against the original and against baselines."""
+    import pandas as pd
+
+    parts = baselines.comparisons(records).items()
+    found = {versus: statistics.over_classes(rows, versus) for versus, rows in parts}
+    others = [part[part["transform"] != versus] for versus, part in found.items() if versus != "original"]
+    return pd.concat([found["original"], *others], ignore_index=True)
 
 
 def measurements(experiment):
@@ -78,7 +89,7 @@ def tests(summary):
     """Wilcoxon's test over the sets of each mode in the first split, each set counted once. summary: anomaly_summary."""
     import pandas as pd
 
-    rows = first_split(summary)
+    rows = first_split(to_original(summary))
     means = rows.pivot_table(index=["mode", "dataset"], columns="transform", values="auroc", sort=False)
     tables = [statistics.over_tasks(part).assign(mode=mode) for mode, part in means.groupby(level="mode", sort=False)]
     return pd.concat(tables, ignore_index=True)

@@ -68,15 +68,21 @@ def repetitions(experiment):
     return with_split(pd.DataFrame(rows))
 
 
+def transforms(experiment) -> list[str]:
+    """The transforms that are evaluated beside the original: the config's `few_shot.transforms`, else all but `rotated`, under
+    which every classifier here answers as under the original."""
+    return experiment.config["few_shot"].get("transforms", [name for name in experiment.transforms if name != "rotated"])
+
+
 def _work(experiment):
     """(description, args, kwargs) of every call of `repetition`."""
-    settings, kwargs = experiment.config["few_shot"], _kwargs(experiment)
+    settings, kwargs, names = experiment.config["few_shot"], _kwargs(experiment), transforms(experiment)
     for fold in experiment.downstream_folds:
-        transforms = aligners(experiment.transform_paths(fold))
+        aligned = aligners({name: path for name, path in experiment.transform_paths(fold).items() if name in names})
         for task in settings["tasks"]:
             data = _data(experiment, fold, task)
             about = dict(encoder=experiment.encoder, task=task, fold=fold, names=np.unique(data["labels"]))
-            for transform, align in transforms.items():
+            for transform, align in aligned.items():
                 args, own = _aligned(data, align)
                 for number in range(settings["repetitions"]):
                     yield about | dict(transform=transform), args, kwargs | own | dict(number=number)

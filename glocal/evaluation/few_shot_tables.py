@@ -4,7 +4,7 @@
 `linear`, `main`, `reported` and `summary` also accept the table few_shot.csv.
 """
 
-from glocal.evaluation import statistics
+from glocal.evaluation import baselines, statistics
 from glocal.evaluation.classifiers import LOGISTIC
 from glocal.evaluation.frames import first_split
 from glocal.evaluation.shots import at_shots, task_shots
@@ -32,8 +32,14 @@ def reported(table, rows=None):
 
 
 def gains(records, balanced: bool):
-    """Differences of every transform to the original, with intervals (`statistics.gains`)."""
-    return statistics.gains(records, balanced=balanced)
+    """Differences of every transform to the original, and of aligned features to the baselines without judgments.
+
+    With intervals (`statistics.gains`); the column versus names what is subtracted.
+    """
+    import pandas as pd
+
+    parts = [statistics.gains(rows, versus, balanced) for versus, rows in baselines.comparisons(records).items()]
+    return pd.concat(parts, ignore_index=True)
 
 
 def tests(records, tasks: list[str]):

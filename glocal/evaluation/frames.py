@@ -8,6 +8,16 @@ def with_split(table):
     return table.assign(split=table["fold"].str.rsplit("-", n=1).str[0])
 
 
+def to_original(table):
+    """The rows whose differences are to the original features. table: with the column versus."""
+    return table[table["versus"] == "original"]
+
+
+def to_baselines(table):
+    """The rows whose differences are to something else than the original features. table: with the column versus."""
+    return table[table["versus"] != "original"]
+
+
 def first_split(table):
     """The rows of the table's first split, the one that figures show. table: with the column split, or fold."""
     table = table if "split" in table else with_split(table)

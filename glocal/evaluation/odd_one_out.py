@@ -2,15 +2,15 @@
 
     tables = odd_one_out.evaluate(experiment)      # {"human": DataFrame}
 
-The original features are compared by cosine, aligned ones by dot product, as in the paper. Each fold's transform is scored on
-the triplets of its held-out objects; the answers of the folds of a split are pooled.
+The original features are compared by cosine, aligned ones by dot product, as in the paper (`baselines.similarity`). Each fold's
+transform is scored on the triplets of its held-out objects; the answers of the folds of a split are pooled.
 """
 
 import numpy as np
 
 from glocal import triplets
 from glocal.datasets import observer, things
-from glocal.evaluation import rsa
+from glocal.evaluation import baselines, rsa
 from glocal.evaluation.frames import ACCURACY, ALL_TRIPLETS
 from glocal.evaluation.statistics import bootstrap_mean
 from glocal.transform import GLocalTransform
@@ -119,7 +119,7 @@ def _features(experiment, name: str, fold: str = "all") -> np.ndarray:
 
 
 def _hits(z, table, name: str) -> np.ndarray:
-    return triplets.score(z, table, "cosine" if name == "original" else "dot")
+    return triplets.score(z, table, baselines.similarity(name))
 
 
 def _accuracy(hits, ceiling: float) -> dict:

@@ -23,6 +23,9 @@ TABLES = {
 }  # fmt: skip
 
 
+SHOWN = ("original", "centred", "naive", "global", "glocal")  # the headline table's columns; headline.csv has all transforms
+
+
 def read(path):
     """A results table as a DataFrame. Raises GlocalError if it is missing, damaged or lacks a column of its format."""
     import pandas as pd
@@ -114,7 +117,7 @@ def headline(folder, shots: int = 5):
 
 def wide(table, digits: int = 3):
     """The headline table for reading: transforms side by side."""
-    order = [t for t in ("original", "naive", "global", "glocal") if t in set(table["transform"])]
+    order = [t for t in SHOWN if t in set(table["transform"])]
     keys = ["measure", "task", "split"]
     text = table.assign(text=table["mean"].map(f"{{:.{digits}f}}".format)).set_index(keys + ["transform"])["text"]
     return text.unstack()[order].reindex(table[keys].drop_duplicates().itertuples(index=False, name=None))

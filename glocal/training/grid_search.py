@@ -146,20 +146,22 @@ def learning_curves(experiment, chosen: dict):
 def choose(table, rule: str) -> dict:
     """objective -> its best setting {lam, alpha, tau}, by the mean over folds (table: rows of alignment.csv, a DataFrame).
 
+    Rows without settings (the original features, baselines) take no part.
+
     rule "triplet_loss + ...": the lowest `monitored`; "triplet_loss": the lowest held-out triplet loss, for all objectives.
     Ties go to the first setting of the grid.
     """
     column = rule if rule == "triplet_loss" else "monitored"
     settings = [s for s in SETTINGS if s in table]
-    fitted = table[table["objective"] != "original"].fillna(dict.fromkeys(settings, -1))
+    fitted = table[table["lam"].notna()].fillna(dict.fromkeys(settings, -1))
     means = fitted.groupby(["objective", *settings], sort=False)[column].mean().reset_index()
     best = means.loc[means.groupby("objective", sort=False)[column].idxmin()]
     return {row["objective"]: {s: float(row[s]) for s in settings if row[s] >= 0} for _, row in best.iterrows()}
 
 
 def is_chosen(table, best: dict) -> np.ndarray:
-    """(rows,) bool: the rows of the chosen settings, and those of the original features."""
+    """(rows,) bool: the rows of the chosen settings, and those that have none: the original features, baselines."""
     return np.array([
-        row["objective"] == "original" or all(row[name] == value for name, value in best[row["objective"]].items())
+        np.isnan(row["lam"]) or all(row[name] == value for name, value in best[row["objective"]].items())
         for _, row in table.iterrows()
     ])  # fmt: skip

@@ -10,6 +10,14 @@ from glocal.errors import GlocalError, did_you_mean
 from glocal.system.paths import located, shipped
 from glocal.workflow import selection
 
+BASELINES = ("centred", "whitened", "rotated", "global_centred", "glocal_centred", "spose_ridge")
+
+
+def baselines(config: dict) -> list[str]:
+    """The baselines of a config, less those that follow an objective which is not fitted: an override may leave it out."""
+    without = [f"{o}_centred" for o in ("naive", "global", "glocal") if o not in config["alignment"]["objectives"]]
+    return [name for name in config.get("baselines", []) if name not in without]
+
 
 def load_config(path: str | os.PathLike) -> dict:
     """Read a YAML config and check it, see `check_config`.
@@ -90,6 +98,7 @@ def _references(config: dict):
         yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
+    yield from _transforms(config)
     for encoder, spec in config["encoders"].items():
         sets = ["objects", *spec.get("sets", {})]
         yield f"encoders.{encoder}.objects", spec["objects"], things if "model" in spec else objects
@@ -100,6 +109,15 @@ def _references(config: dict):
         yield f"encoders.{encoder}.context.set", spec["context"]["set"], sets
         if spec.get("downstream") or config["downstream"] == "folds":
             yield from ((field, value, sets) for field, value in _task_sets(config))
+
+
+def _transforms(config: dict):
+    """(field, name, what it may be) for each baseline, and each transform of a section."""
+    objectives, names = config["alignment"]["objectives"], config.get("baselines", [])
+    possible = [name for name in BASELINES if name != "spose_ridge" or config["source"] == "public"]  # needs people's judgments
+    yield from ((f"baselines.{i}", name, possible) for i, name in enumerate(names))
+    evaluated = config["few_shot"].get("transforms", [])
+    yield from ((f"few_shot.transforms.{i}", name, [*objectives, *names]) for i, name in enumerate(evaluated))
 
 
 def _kind_of_set(encoder: dict) -> str:

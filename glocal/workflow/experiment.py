@@ -21,7 +21,7 @@ from glocal.features.store import Features, read
 from glocal.system.devices import device
 from glocal.system.files import write_table
 from glocal.system.paths import resolve
-from glocal.workflow.config import load_config
+from glocal.workflow.config import baselines, load_config
 from glocal.workflow.dependencies import code_digest
 from glocal.workflow.selection import rows_where
 
@@ -73,8 +73,23 @@ class Experiment:
         objectives = self.config["alignment"]["objectives"]
         return "glocal" if "glocal" in objectives else objectives[-1]
 
+    @property
+    def baselines(self) -> list[str]:
+        """The baselines of the config whose objective, if they follow one, is fitted."""
+        return baselines(self.config)
+
+    @property
+    def transforms(self) -> list[str]:
+        """The objectives and baselines of the config, in its order."""
+        return [*self.config["alignment"]["objectives"], *self.baselines]
+
     def transform_paths(self, fold: str = "all") -> dict[str, Path]:
-        return {name: self.transform_path(fold, name) for name in self.config["alignment"]["objectives"]}
+        return {name: self.transform_path(fold, name) for name in self.transforms}
+
+    def trained_on(self, fold: str) -> str:
+        """The fold whose training objects the transforms of `fold` were fitted on: itself, or for "all" what the config says."""
+        last = fold == "all" and self.config["alignment"]["ship"] != "all objects"
+        return self.folds[-1] if last else fold
 
     def cached(self, function):
         """`function` with its results cached on disk: an interrupted or repeated run reuses them.

@@ -89,7 +89,19 @@ def report(config):
         print(tables.show(config, folder))
 
 
-STEPS = {step.name: step for step in (triplets, run_notebook, gather, publish, report)}
+@click.command("published")
+@click.option("--out", metavar="CSV", required=True, help="The table: one row a measure and transform.")
+def published(out):
+    """Measure a published transform on public features."""
+    from glocal.evaluation import published_transforms
+    from glocal.system.files import write_table
+
+    table = published_transforms.evaluate()
+    write_table(Path(out), table)
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+
+
+STEPS = {step.name: step for step in (triplets, run_notebook, gather, publish, report, published)}
 
 
 def value_of(text: str):

@@ -75,6 +75,11 @@ def test_shipped_configs_pass(shipped):
         ("anomaly/sets/fine/modes", ["set"], ['anomaly.sets.fine lacks the field "test"']),
         ("encoders", {}, ["encoders is {}"]),
         ("profile", "a/b", ["profile: the name 'a/b' is not allowed"]),
+        ("baselines/0", "centered", ['baselines.0 is "centered"', 'Did you mean "centred"']),
+        ("baselines/0", "spose_ridge", ['baselines.0 is "spose_ridge"', "Known: centred"]),  # no judgments of people
+        ("few_shot/transforms", ["glocal", "centerd"], ['few_shot.transforms.1 is "centerd"', 'Did you mean "centred"']),
+        ("shrinkage", 2, ["shrinkage is 2"]),
+        ("shrinkage", "ledoit", ["shrinkage is 'ledoit'"]),
     ],
 )
 def test_faults_of_the_demo_are_named(demo, path, value, words):
@@ -143,6 +148,13 @@ def test_files_that_are_no_config(tmp_path, content, words):
     with pytest.raises(GlocalError, match=f"my.yaml: .*{words}") as error:
         config.load_config(tmp_path / "my.yaml")
     assert "\n" not in str(error.value)
+
+
+def test_baselines_that_follow_an_objective_are_left_out_with_it(demo):
+    assert config.baselines(demo) == ["centred", "whitened", "rotated", "global_centred", "glocal_centred"]
+    narrow = config.check_config(changed(demo, "alignment/objectives", ["naive", "glocal"]))
+    assert config.baselines(narrow) == ["centred", "whitened", "rotated", "glocal_centred"]
+    assert config.baselines({"alignment": {"objectives": ["naive"]}}) == []
 
 
 def test_missing_files_and_folders(tmp_path):
