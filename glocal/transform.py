@@ -369,7 +369,20 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @classmethod
     def from_arrays(cls, weights, bias, mean, std) -> "GLocalTransform":
-        """The transform ((x - mean) / std) @ weights + bias. weights: (p, p); bias: (p,) or None; mean, std: scalars."""
+        """Make the transform ((x - mean) / std) @ weights + bias of its arrays.
+
+        Parameters
+        ----------
+        weights : (p, p) array
+        bias : (p,) array or None
+            None: no bias, as in files without one.
+        mean, std : float
+            Scalars that standardise the features.
+
+        Returns
+        -------
+        GLocalTransform
+        """
         t = cls(bias=bias is not None)
         t.weights_ = np.asarray(weights, np.float32)
         t.bias_ = np.zeros(len(t.weights_), np.float32) if bias is None else np.asarray(bias, np.float32)

@@ -8,7 +8,7 @@ from glocal.system.files import replacing
 COLOURS = {"original": "#7A7A7A", "naive": "#E69F00", "global": "#56B4E9", "glocal": "#009E73", "published": "#CC79A7",
            "centred": "#332288", "whitened": "#882255", "rotated": "#BBBBBB", "spose_ridge": "#D55E00",
            "global_centred": "#0072B2", "glocal_centred": "#004D33"}  # fmt: skip
-MARKERS = {"original": "o", "naive": "s", "global": "^", "glocal": "D", "published": "v", "centred": "<",
+MARKERS = {"original": "o", "naive": "s", "global": "^", "glocal": "D", "published": "*", "centred": "<",
            "whitened": ">", "rotated": "X", "spose_ridge": "P", "global_centred": "v", "glocal_centred": "d"}  # fmt: skip
 NAMES = {"original": "original", "naive": "naive", "global": "global", "glocal": "gLocal", "published": "published gLocal",
          "centred": "centred", "whitened": "whitened", "rotated": "random rotation", "spose_ridge": "ridge on SPoSE",

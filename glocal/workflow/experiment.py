@@ -88,7 +88,7 @@ class Experiment:
 
     def trained_on(self, fold: str) -> str:
         """The fold whose training objects the transforms of `fold` were fitted on: itself, or for "all" what the config says."""
-        last = fold == "all" and self.config["alignment"]["ship"] != "all objects"
+        last = fold == "all" and self.config["alignment"]["final_fit"] != "all objects"
         return self.folds[-1] if last else fold
 
     def cached(self, function):

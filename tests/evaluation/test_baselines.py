@@ -176,8 +176,8 @@ def test_they_see_the_context_of_their_fold_alone(saved):
     assert set(experiment.transform_paths()) == {"naive", "glocal", *NAMES}
 
 
-def test_the_last_fold_s_where_the_config_ships_the_last_fold_s(experiment):
-    experiment.config["alignment"]["ship"] = "last fold"
+def test_the_final_baselines_are_the_last_fold_s_where_the_config_says_so(experiment):
+    experiment.config["alignment"]["final_fit"] = "last fold"
     last = "picture-1"
     load = lambda objective: GLocalTransform.load(experiment.transform_path("all", objective))
     final = {(fold, objective): load(objective) for fold in (last, "all") for objective in ("naive", "glocal")}
