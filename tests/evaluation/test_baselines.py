@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import needs_data
+from helpers import clusters, needs_data
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
@@ -16,6 +16,7 @@ from glocal.arrays import unit_rows
 from glocal.datasets import judgments, things
 from glocal.errors import GlocalError
 from glocal.evaluation import alignment, anomaly, anomaly_scores, baselines, few_shot, odd_one_out, structure
+from glocal.evaluation.classifiers import LOGISTIC, MEAN, NEAREST, predict
 from glocal.evaluation.geometry import neighbour_overlap
 from glocal.features import jobs
 from glocal.training import grid_search
@@ -217,6 +218,17 @@ def test_few_shot_leaves_out_what_the_config_does_not_ask_for(experiment):
     assert few_shot.transforms(experiment) == ["naive", "glocal", "centred", "whitened", "glocal_centred"]
     experiment.config["few_shot"]["transforms"] = ["glocal", "rotated"]
     assert few_shot.transforms(experiment) == ["glocal", "rotated"]
+
+
+@pytest.mark.parametrize("classifier", [LOGISTIC, MEAN, NEAREST])
+def test_classifiers_do_not_see_a_rotation(classifier):
+    x, y = clusters(1.5, 200)
+    align = baselines.rotated(x, 1).transform
+    kwargs = dict(values=[0.1, 1.0, 10.0], folds=4)
+    before, after = (unit_norm(x), unit_norm(align(x)))
+    (hits, c), (same, d) = (predict(classifier, z[:40], y[:40], z[40:], **kwargs) for z in (before, after))
+    np.testing.assert_array_equal(hits, same)
+    np.testing.assert_equal(c, d)
 
 
 # -- on public data ------------------------------------------------------------------------------------------------------
