@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from glocal.datasets import archives, imagenet, things
+from glocal.datasets import archives, human_similarity, imagenet, things
 from glocal.datasets.images import SUFFIXES, checked, read_image
 from glocal.errors import GlocalError, did_you_mean
 from glocal.system.paths import located, shipped
@@ -171,6 +171,19 @@ def huggingface_set(name, dataset, split, image="image", label="label", folder=N
     return ImageSet(rows, list(range(len(data))), lambda i: checked(lambda: data[i][image], f"{name}, image {i}"), about)
 
 
+def human_set(name, dataset, folder=None) -> ImageSet:
+    """The images of a set of human similarity judgments (human_similarity.py), in the order of its matrices."""
+    from PIL import Image
+
+    found = human_similarity.load(dataset)
+    if found.images is None:
+        raise GlocalError(f"{name}: the stimuli of {dataset} are THINGS objects, which are extracted as the encoder's objects.")
+    if folder:
+        return _files(found.images[0].parent, found.stimuli)
+    state = hashlib.sha256(b"".join(image.tobytes() for image in found.images)).hexdigest()
+    return ImageSet(found.stimuli, found.images, Image.fromarray, {"images": f"{dataset} {state}"})
+
+
 KINDS = {
     "folder": folder_set,
     "list": list_set,
@@ -179,6 +192,7 @@ KINDS = {
     "torchvision": torchvision_set,
     "flickr30k": flickr30k_set,
     "huggingface": huggingface_set,
+    "human": human_set,
 }
 
 

@@ -5,10 +5,15 @@ from scipy.stats import rankdata, spearmanr
 
 from glocal.arrays import unit_rows
 
+KERNELS = ("cosine", "dot", "correlation")
 
-def similarity(x) -> np.ndarray:
-    """Cosine similarity matrix (n, n) of features x (n, p)."""
-    x = unit_rows(x)
+
+def similarity(x, kernel: str = "cosine") -> np.ndarray:
+    """Similarity matrix (n, n) of features x (n, p): cosine, dot product, or correlation (the cosine of centred rows)."""
+    x = np.asarray(x, np.float64)
+    if kernel == "correlation":
+        x = x - x.mean(axis=1, keepdims=True)
+    x = x if kernel == "dot" else unit_rows(x)
     return x @ x.T
 
 
@@ -41,10 +46,19 @@ def rsa_interval(a, b, draws: int = 200, level: float = 0.95, seed: int = 42) ->
     drawn = []
     for _ in range(draws):
         times = np.bincount(rng.integers(len(a), size=len(a)), minlength=len(a))
-        drawn.append(_weighted_correlation(x, y, times[r] * times[c]))
+        drawn.append(weighted_correlations(x[None], y[None], times[r] * times[c])[0, 0])
     return rsa(a, b), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
 
 
-def _weighted_correlation(x, y, w):
-    x, y = x - np.average(x, weights=w), y - np.average(y, weights=w)
-    return (w * x * y).sum() / np.sqrt((w * x * x).sum() * (w * y * y).sum())
+def weighted_correlations(x, y, w=None) -> np.ndarray:
+    """Pearson correlation of each row of x (M, P) with each row of y (S, P), pairs weighted by w (P,): (M, S)."""
+    w = np.ones(x.shape[1]) if w is None else np.asarray(w, np.float64)
+    x, y = (_standardised(rows, w / w.sum()) for rows in (x, y))
+    return x @ y.T
+
+
+def _standardised(rows, w):
+    """Rows (M, P) of weighted mean 0 and weighted square sum 1, times the root of the weights w (P,), which sum to 1."""
+    rows = rows - (rows @ w)[:, None]
+    rows = rows * np.sqrt(w)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -45,7 +45,9 @@ def test_rsa_of_itself_and_of_monotone_maps(seed):
 def test_the_weighted_correlation_is_that_of_repeated_pairs():
     rng = np.random.default_rng(0)
     x, y, w = rng.normal(size=20), rng.normal(size=20), rng.integers(0, 4, 20)
-    assert rsa._weighted_correlation(x, y, w) == pytest.approx(np.corrcoef(np.repeat(x, w), np.repeat(y, w))[0, 1])
+    assert rsa.weighted_correlations(x[None], y[None], w)[0, 0] == pytest.approx(
+        np.corrcoef(np.repeat(x, w), np.repeat(y, w))[0, 1]
+    )
 
 
 def test_the_interval_of_rsa_is_that_of_resampled_objects():
