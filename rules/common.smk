@@ -16,6 +16,7 @@ from glocal.features.class_names import task_labels
 from glocal.errors import GlocalError
 from glocal.workflow.config import baselines
 from glocal.workflow.config import check_config
+from glocal.workflow.config import human_folds
 from glocal.workflow.config import with_numbers
 from glocal.system.files import write_text
 from glocal.system.guard import WORKFLOW
@@ -45,6 +46,7 @@ if workflow.is_main_process and not DRY:
         print(f"{damaged}: damaged; it is now {damaged.name}.damaged, and is made again.", file=sys.stderr)
 ENCODERS = list(config["encoders"])
 FOLDS = [f"{s}-{i}" for s in config["alignment"]["splits"] for i in range(config["alignment"]["folds"])]
+HUMAN_FOLDS = human_folds(config)  # hold out the objects that other people judged
 OBJECTIVES = config["alignment"]["objectives"]
 # Encoders with sets of other images go through the downstream stages; in the demo the objects themselves are used.
 DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or config["downstream"] == "folds"]
@@ -54,14 +56,14 @@ OBSERVER = config["observer"]  # named in every figure
 # The transforms of an encoder, for each objective and baseline: one fitted on all objects, and one per fold.
 TRANSFORMS = [
     f"{RESULTS}/transforms/{{encoder}}/{place}{name}.npz"
-    for place in ["", *(f"{f}/" for f in FOLDS)]
+    for place in ["", *(f"{f}/" for f in FOLDS + HUMAN_FOLDS)]
     for name in [*OBJECTIVES, *baselines(config)]
 ]
 TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
 # The outputs of a step for an encoder: its table of measurements, the tables derived from it (intervals, tests, classes), and figures.
 TABLES = {
     "alignment": ["alignment"],
-    "human": ["human"],
+    "human": ["human"] + (["human_similarity"] if "human" in config else []),
     "few_shot": ["few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes"],
     "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
     "structure": ["structure"],
@@ -69,7 +71,7 @@ TABLES = {
 MODES = {mode for spec in config["anomaly"]["sets"].values() for mode in spec["modes"]}
 FIGURES = {
     "alignment": ["alignment", "training"],
-    "human": ["human"],
+    "human": ["human"] + (["human_similarity"] if "human" in config else []),
     "few_shot": ["few_shot", "few_shot_curves", "few_shot_classes"],
     "anomaly": ["anomaly"] + (["anomaly_classes"] if MODES - {"set"} else []),
     "structure": ["structure", "similarity"],

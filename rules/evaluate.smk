@@ -34,7 +34,7 @@ for name, number in EVALUATIONS.items():
             mem_mb=memory(6000),
             runtime=240,
         params:
-            settings=config.get(name, config.get("references")),
+            settings=[config.get(name), config.get("references")],
             seed=config["seed"],
             observer=OBSERVER,
         message:

@@ -15,6 +15,7 @@ rule triplets:
     params:
         splits=config["alignment"]["splits"],
         folds=config["alignment"]["folds"],
+        human_folds=human_folds(config),
         seed=config["seed"],
     message:
         "Odd-one-out triplets -> {output.table}"

@@ -101,6 +101,14 @@ def things_48() -> np.ndarray:
     return first[words].to_numpy()
 
 
+def held_out(fold: str) -> np.ndarray:
+    """(1854,) bool: the THINGS objects that a fold of `FOLDS` keeps from its transforms."""
+    (name,) = (name for name, of_set in FOLDS.items() if of_set == fold)
+    mask = np.zeros(things.N_OBJECTS, bool)
+    mask[load(name).objects] = True
+    return mask
+
+
 def _things_48() -> HumanSimilarity:
     """Hebart et al. 2020: 48 THINGS objects, every triplet of them judged; 1 - the share of trials that kept a pair.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from glocal.datasets import human_similarity
 from glocal.datasets.registry import fetch, registry
 from glocal.datasets.things import N_OBJECTS, ids_to_corrected
 from glocal.triplets import check, code, from_choices, noise_ceiling, set_code, split_objects, within
@@ -55,6 +56,7 @@ def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
     """The human triplets by fold: {name: (m, 3)}, and metadata (counts, noise_ceiling).
 
     "all": every training row. "object-<fold>-train", "-test": those whose three objects are all in that part of the fold.
+    "things48-train", "-test" (human_similarity.FOLDS): the same for the objects of THINGS-48, which are the held-out ones.
     "ceiling": the answers to the repeated triplets of noise-ceiling set 1, one row an answer, held out of all others.
     """
     human, answers = human_triplets(), ceiling_answers()
@@ -62,6 +64,10 @@ def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
     for i, (train, test) in enumerate(split_objects(N_OBJECTS, folds, seed) if "object" in names else []):
         triplets[f"object-{i}-train"] = human.train[within(human.train, train, N_OBJECTS)]
         triplets[f"object-{i}-test"] = human.train[within(human.train, test, N_OBJECTS)]
+    for fold in (name for name in names if name in human_similarity.FOLDS.values()):
+        held = human_similarity.held_out(fold)
+        triplets[f"{fold}-train"] = human.train[within(human.train, ~held, N_OBJECTS)]
+        triplets[f"{fold}-test"] = human.train[within(human.train, held, N_OBJECTS)]
     return triplets, {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
 
 

@@ -18,6 +18,7 @@ from glocal.transform import GLocalTransform
 METRICS = ("Spearman", "Pearson")
 COLUMNS = ["encoder", "dataset", "transform", "metric", "kernel", "value", "ci_low", "ci_high", "ceiling_low", "ceiling_high",
            "difference", "diff_low", "diff_high", "stimuli", "people"]  # fmt: skip
+DIFFERENCE = ("difference", "diff_low", "diff_high")
 REFERENCE = "reference"
 
 
@@ -106,7 +107,7 @@ def _rows(encoder: str, data, features: dict, draws: int, seed: int):
                 row = about | bounds | dict(transform=transform, metric=metric, kernel=kernel, value=value)
                 row |= dict(zip(("ci_low", "ci_high"), ends, strict=True))
                 if transform not in ("original", REFERENCE):
-                    row |= dict(zip(("difference", "diff_low", "diff_high"), (difference, *difference_ends), strict=True))
+                    row |= dict(zip(DIFFERENCE, (difference, *difference_ends), strict=True))
                 yield row
 
 

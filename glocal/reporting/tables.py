@@ -22,6 +22,12 @@ TABLES = {
     "structure": ["encoder", "transform", "measure", "value"],
 }  # fmt: skip
 
+# Tables of the profiles whose config asks for them.
+OPTIONAL = {
+    "human_similarity": ["encoder", "dataset", "transform", "metric", "kernel", "value", "ci_low", "ci_high", "ceiling_low",
+                         "ceiling_high", "difference", "diff_low", "diff_high"],
+}  # fmt: skip
+
 
 SHOWN = ("original", "centred", "naive", "global", "glocal")  # the headline table's columns; headline.csv has all transforms
 
@@ -39,7 +45,7 @@ def read(path):
     except ValueError as error:  # pandas' parser errors are ValueErrors
         reason = " ".join(str(error).split())
         raise GlocalError(f"{path}: cannot be read as a table ({reason}); delete the file and run snakemake again.") from None
-    missing = [c for c in TABLES.get(path.stem, []) if c not in table]
+    missing = [c for c in (TABLES | OPTIONAL).get(path.stem, []) if c not in table]
     if missing:
         raise GlocalError(f'{path}: lacks the column "{missing[0]}"; delete the file and run snakemake again.')
     return table

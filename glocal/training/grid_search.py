@@ -107,17 +107,17 @@ def final_fits(experiment, fits: dict, chosen: dict) -> dict:
     """The transforms of the chosen settings: {(fold, objective): transform}, and with fold "all" the one for other images.
 
     fits: of `run`, chosen: of `choose`. The latter is fitted on all objects, or, with `final_fit: last fold`, is the last
-    fold's, as in the authors' code.
+    fold's, as in the authors' code. The folds of `Experiment.human_folds` are fitted with the chosen settings alone.
     """
     settings, final = experiment.config["alignment"], {}
     for objective, point in chosen.items():
         for fold, trials in fits[objective].items():
             final[fold, objective] = next(t for setting, t in trials if setting == point)
         final["all", objective] = final[experiment.folds[-1], objective]
-        if settings["final_fit"] == "all objects":
-            x, context = np.asarray(experiment.features().x), experiment.context("all")[0]
-            data = (x, experiment.triplets()["all"], context)
-            final["all", objective] = experiment.cached(fit)(objective, point | experiment.fit_options, *data)
+        more = {"all": "all"} if settings["final_fit"] == "all objects" else {}
+        for fold, table in (more | {fold: f"{fold}-train" for fold in experiment.human_folds}).items():
+            data = (np.asarray(experiment.features().x), experiment.triplets()[table], experiment.context(fold)[0])
+            final[fold, objective] = experiment.cached(fit)(objective, point | experiment.fit_options, *data)
     return final
 
 

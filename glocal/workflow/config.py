@@ -6,6 +6,7 @@ in another folder); the configs of the package, such as config/paper.yaml, are f
 
 import os
 
+from glocal.datasets.human_similarity import FOLDS, SETS
 from glocal.errors import GlocalError, did_you_mean
 from glocal.system.paths import located, shipped
 from glocal.workflow import selection
@@ -52,6 +53,7 @@ def check_config(config: dict, name: str = "config") -> dict:
     for field, value, known in _references(config):
         if value not in known:
             raise GlocalError(f'{name}: {field} is "{value}", which is not known here.{did_you_mean(value, known)}')
+    _require_images_of_human_sets(config, name)
     for field, where in _conditions(config):
         selection.check(where, f"{name}: {field}")
     return config
@@ -70,6 +72,22 @@ def with_numbers(value):
     except yaml.YAMLError:
         return value
     return number if isinstance(number, int | float) else value
+
+
+def human_folds(config: dict) -> list[str]:
+    """Folds that keep the THINGS objects of a set of other people's judgments from the transforms that are judged on it."""
+    return [FOLDS[name] for name in config.get("human", {}).get("sets", []) if name in FOLDS]
+
+
+def _require_images_of_human_sets(config: dict, name: str) -> None:
+    """Raises GlocalError for a set of other people's judgments whose images no encoder has features of."""
+    known = {part for its in config["encoders"].values() for part in its.get("sets", {})}
+    for human in config.get("human", {}).get("sets", []):
+        if human not in FOLDS and human not in known:
+            raise GlocalError(
+                f"{name}: human.sets names {human}, but no encoder has its images; add {human}: {{images: {human}}} to the sets "
+                "of an encoder with a model, or leave it out."
+            )
 
 
 def _conditions(part, field: str = ""):
@@ -99,6 +117,8 @@ def _references(config: dict):
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
     yield from _transforms(config)
+    for i, name in enumerate(config.get("human", {}).get("sets", [])):
+        yield f"human.sets.{i}", name, [] if demo else SETS
     for encoder, spec in config["encoders"].items():
         sets = ["objects", *spec.get("sets", {})]
         yield f"encoders.{encoder}.objects", spec["objects"], things if "model" in spec else objects

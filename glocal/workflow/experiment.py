@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from glocal.datasets import human_similarity
 from glocal.errors import GlocalError, did_you_mean
 from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
 from glocal.features.store import Features, read
 from glocal.system.devices import device
 from glocal.system.files import write_table
 from glocal.system.paths import resolve
-from glocal.workflow.config import baselines, load_config
+from glocal.workflow.config import baselines, human_folds, load_config
 from glocal.workflow.dependencies import code_digest
 from glocal.workflow.selection import rows_where
 
@@ -198,12 +199,19 @@ class Experiment:
         return [f"{s}-{i}" for s in self.config["alignment"]["splits"] for i in range(self.config["alignment"]["folds"])]
 
     @property
+    def human_folds(self) -> list[str]:
+        """Folds whose transforms are judged on other people's similarities of THINGS objects, which they have not seen."""
+        return human_folds(self.config)
+
+    @property
     def downstream_folds(self) -> list[str]:
         """The folds whose transforms the downstream tasks use: ["all"], or every fold."""
         return self.folds if self.config["downstream"] == "folds" else ["all"]
 
     def held_out(self, fold: str) -> np.ndarray:
         """(n,) bool: the objects that are held out of the transform of `fold`."""
+        if fold in self.human_folds:
+            return human_similarity.held_out(fold)
         split, i = fold.rsplit("-", 1)
         return self.features().rows[f"{split}_fold"].to_numpy() == int(i)
 

@@ -45,7 +45,8 @@ def _public(config: dict):
     for encoder in config["encoders"].values():
         named |= {encoder["objects"]} if encoder["objects"] in embeddings() else set()
         named |= {f"{part['cache']}-" for part in encoder.get("sets", {}).values() if "cache" in part}
-    groups = {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
+    groups = {"human similarities (other people)": ("human-",) if config.get("human") else ()}
+    groups |= {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
     for what, starts in groups.items():
         rows = [row for name, row in registry().items() if name.startswith(starts)] if starts else []
         missing = [row for row in rows if not on_disk(row["file"])]

@@ -19,14 +19,16 @@ def triplets(config, out):
     import numpy as np
 
     from glocal.system.files import replacing, seal, write_text
-    from glocal.workflow.config import load_config
+    from glocal.workflow.config import human_folds, load_config
 
     config, out = load_config(config), Path(out)
     if config["source"] == "demo":
         from glocal.datasets import observer as source
     else:
         from glocal.datasets import judgments as source
-    tables, about = source.tables(config["alignment"]["splits"], config["alignment"]["folds"], config["seed"])
+    tables, about = source.tables(
+        [*config["alignment"]["splits"], *human_folds(config)], config["alignment"]["folds"], config["seed"]
+    )
     write_text(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
     seal(out.with_suffix(".json"))
     with replacing(out) as draft:
