@@ -1,12 +1,15 @@
 """Agreement with other people: against a loop that resamples by hand, known truths, and what a table must say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers import needs_data
 from scipy.stats import pearsonr, rankdata, spearmanr
 
+from glocal import GLocalTransform, transform_io
 from glocal.datasets import human_similarity as data
-from glocal.datasets import things
+from glocal.datasets import judgments, things
 from glocal.evaluation import human_similarity, rsa
 
 STATISTIC = {"Spearman": lambda a, b: spearmanr(a, b).statistic, "Pearson": lambda a, b: pearsonr(a, b).statistic}
@@ -112,3 +115,64 @@ def test_things_48_agrees_with_independently_measured_values(features, kernel, v
 @pytest.mark.data
 def test_the_noise_ceiling_of_mur_92():
     assert human_similarity.noise_ceiling(data.load("mur-92").dissimilarity) == pytest.approx((0.478, 0.575), abs=6e-4)
+
+
+def fitted_without_the_48(objective, lam):
+    """The transform of CLIP ViT-B/32 that has seen no triplet of the 48 objects."""
+    judged, table = data.load("things-48"), judgments.tables(["things48"])[0]["things48-train"]
+    x = things.object_features("things-clip-b32")
+    assert not np.isin(judged.objects, table).any()
+    return x[judged.objects], GLocalTransform(objective, lam=lam).fit(x, table).transform(x[judged.objects])
+
+
+@needs_data
+@pytest.mark.data
+@pytest.mark.parametrize(("objective", "lam", "value"), [("naive", 0.03, 0.671), ("global", 0.3, 0.648)])
+def test_aligned_features_agree_better_on_things_48(objective, lam, value):
+    similarities = np.stack([rsa.similarity(x) for x in fitted_without_the_48(objective, lam)])
+    values, _, _, gain = human_similarity.agreement(similarities, data.load("things-48").dissimilarity, draws=200)
+    assert values[0] == pytest.approx(0.398, abs=1e-3) and values[1] == pytest.approx(value, abs=4e-3)
+    assert gain[1][0] > 0.1
+
+
+# --- the table of an experiment ---------------------------------------------------------------------------------------
+
+
+class Stub:
+    """An experiment of three sets' worth of features, whose transforms double the second dimension."""
+
+    encoder, seed = "x", 1
+
+    def __init__(self, folder, sets):
+        self.settings = {"sets": {"mur-92": {}}}
+        self.folder, self.config = folder, {"human": {"sets": sets, "draws": 5}, "encoders": {"x": {}}}
+
+    def features(self, name="objects"):
+        rng = np.random.default_rng(0)
+        return SimpleNamespace(x=rng.normal(size=(1854 if name == "objects" else 92, 3)).astype(np.float32))
+
+    def transform_paths(self, fold):
+        path = self.folder / f"{fold}.npz"
+        transform_io.write(path, dict(weights=np.diag([1, 2, 1]).astype(np.float32), mean=np.float64(0), std=np.float64(1)))
+        return {"any name": path}
+
+
+@needs_data
+@pytest.mark.data
+def test_the_table_of_an_experiment(tmp_path):
+    table = human_similarity.evaluate(Stub(tmp_path, ["things-48", "mur-92"]))["human_similarity"]
+    assert list(table) == human_similarity.COLUMNS and len(table) == 2 * 2 * 3 * 2  # sets, metrics, kernels, transforms
+    assert sorted(p.stem for p in tmp_path.iterdir()) == ["all", "things48"]
+    assert (table["people"].where(table["dataset"] == "mur-92", 1).unique() == [1, 16]).all()
+    assert table["ceiling_low"].notna().equals(table["dataset"] == "mur-92")
+    assert table["difference"].notna().equals(table["transform"] != "original")
+    assert ((table["ci_low"] <= table["ci_high"]) & table["value"].between(-1, 1)).all()
+
+
+@needs_data
+@pytest.mark.data
+def test_a_set_without_features_of_its_images_has_no_rows(tmp_path):
+    experiment = Stub(tmp_path, ["mur-92"])
+    experiment.settings = {}
+    table = human_similarity.evaluate(experiment)["human_similarity"]
+    assert list(table) == human_similarity.COLUMNS and not len(table)
