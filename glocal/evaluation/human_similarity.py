@@ -3,10 +3,15 @@
     tables = human_similarity.evaluate(experiment)      # {"human_similarity": DataFrame}
 
 Each set of datasets/human_similarity.py has people's dissimilarities of n stimuli. Agreement is the correlation of a
-representation's similarities with each person's, over the pairs of different stimuli; the mean over people is reported.
+representation's similarities with people's, over the pairs of different stimuli, in two ways that differ much in size:
+- "each person": with every person's own judgments, then the mean over people. The noise ceiling is of this kind.
+- "mean matrix": with the mean of the people's matrices, as the authors' code does. Averaging removes noise of the judgments, so
+  these values are larger, and may pass that ceiling. Sets that come as one matrix have this one only.
 Stimuli that are THINGS objects are judged with transforms that have seen none of them (`Experiment.human_folds`); other images
 with the transforms fitted on all THINGS objects.
 """
+
+from itertools import product
 
 import numpy as np
 from scipy.stats import rankdata
@@ -16,20 +21,22 @@ from glocal.evaluation import rsa
 from glocal.transform import GLocalTransform
 
 METRICS = ("Spearman", "Pearson")
-COLUMNS = ["encoder", "dataset", "transform", "metric", "kernel", "value", "ci_low", "ci_high", "ceiling_low", "ceiling_high",
-           "difference", "diff_low", "diff_high", "stimuli", "people"]  # fmt: skip
+COLUMNS = ["encoder", "dataset", "transform", "judgments", "metric", "kernel", "value", "ci_low", "ci_high", "ceiling_low",
+           "ceiling_high", "difference", "diff_low", "diff_high", "stimuli", "people"]  # fmt: skip
+EACH, MEAN = "each person", "mean matrix"
 DIFFERENCE = ("difference", "diff_low", "diff_high")
 REFERENCE = "reference"
 
 
 def evaluate(experiment) -> dict:
-    """The table of an experiment (workflow.experiment.Experiment): one row a set, transform, metric and kernel.
+    """The table of an experiment (workflow.experiment.Experiment): one row a set, transform, kind of judgments, metric
+    and kernel.
 
     Returns
     -------
     dict
-        {"human_similarity": DataFrame of `COLUMNS`}: value with its 95 % interval, the two bounds of the noise ceiling (sets
-        with several people), and the paired difference to the original features with its interval. Empty if the config names
+        {"human_similarity": DataFrame of `COLUMNS`}: value with its 95 % interval, the two bounds of the noise ceiling (of
+        "each person"), and the paired difference to the original features with its interval. Empty if the config names
         no set, or none that this encoder has features of.
 
     Raises
@@ -50,8 +57,8 @@ def evaluate(experiment) -> dict:
     return dict(human_similarity=pd.DataFrame(rows, columns=COLUMNS))
 
 
-def agreement(similarities, dissimilarity, metric: str = "Spearman", draws: int = 1000, level: float = 0.95, seed: int = 42):
-    """Mean over people of the correlation with their judgments, and its interval.
+def agreement(similarities, dissimilarity, metric="Spearman", judgments=EACH, draws=1000, level=0.95, seed=42):
+    """Correlation of representations with people's judgments, and its interval.
 
     Parameters
     ----------
@@ -59,8 +66,8 @@ def agreement(similarities, dissimilarity, metric: str = "Spearman", draws: int 
         Of M representations of the same n stimuli, the first of which the others are compared with.
     dissimilarity : (S, n, n) array
         A matrix for each of S people, or S = 1 for one mean matrix.
-    metric : str
-        "Spearman" or "Pearson".
+    metric, judgments : str
+        "Spearman" or "Pearson"; "each person" (the mean over people of their own correlations) or "mean matrix".
     draws, level, seed : int, float, int
         Of the bootstrap, which resamples stimuli and, if S > 1, people, independently and with replacement. A pair counts as
         often as both its stimuli were drawn, pairs of a stimulus with its own copy drop out, and ranks are those of the whole
@@ -71,10 +78,10 @@ def agreement(similarities, dissimilarity, metric: str = "Spearman", draws: int 
     values, intervals, differences, difference_intervals : (M,), (M, 2), (M,), (M, 2) arrays
         Differences are to the first representation.
     """
-    x = _pairs(np.asarray(similarities, np.float64), metric)  # (M, P)
-    y = -_pairs(np.asarray(dissimilarity, np.float64), metric)  # (S, P)
-    values = rsa.weighted_correlations(x, y).mean(axis=1)
-    drawn = _resampled(x, y, np.shape(dissimilarity)[-1], draws, seed)  # (draws, M)
+    x, people = _pairs(similarities, metric), _pairs(dissimilarity, "Pearson")  # (M, P), (S, P)
+    correlate = _with_each(x, people, metric) if judgments == EACH else _with_mean(x, people, metric)
+    values = correlate(np.ones(x.shape[1]), np.ones(len(people)))
+    drawn = _resampled(correlate, np.shape(dissimilarity)[-1], len(people), draws, seed)  # (draws, M)
     ends = [(1 - level) / 2, (1 + level) / 2]
     paired = drawn - drawn[:, :1]
     return values, np.quantile(drawn, ends, axis=0).T, values - values[0], np.quantile(paired, ends, axis=0).T
@@ -86,7 +93,7 @@ def noise_ceiling(dissimilarity, metric: str = "Spearman") -> tuple[float, float
     Lower: each person with the mean of the others (leave-one-person-out); upper: with the mean of all, the person included.
     dissimilarity: (S, n, n). Means are over the people's own values, correlations averaged over people.
     """
-    people = _pairs(np.asarray(dissimilarity, np.float64), "Pearson")  # (S, P)
+    people = _pairs(dissimilarity, "Pearson")  # (S, P)
     if len(people) == 1:
         return float("nan"), float("nan")
     mean = people.mean(axis=0)
@@ -98,17 +105,17 @@ def noise_ceiling(dissimilarity, metric: str = "Spearman") -> tuple[float, float
 def _rows(encoder: str, data, features: dict, draws: int, seed: int):
     """The rows of one set: each metric, kernel and representation. features: {transform: (n, p)}, the original first."""
     about = dict(encoder=encoder, dataset=data.name, stimuli=len(data.stimuli), people=len(data.dissimilarity))
-    for metric in METRICS:
-        bounds = dict(zip(("ceiling_low", "ceiling_high"), noise_ceiling(data.dissimilarity, metric), strict=True))
-        for kernel in rsa.KERNELS:
-            similarities = np.stack([rsa.similarity(x, kernel) for x in features.values()])
-            found = zip(*agreement(similarities, data.dissimilarity, metric, draws, seed=seed), strict=True)
-            for transform, (value, ends, difference, difference_ends) in zip(features, found, strict=True):
-                row = about | bounds | dict(transform=transform, metric=metric, kernel=kernel, value=value)
-                row |= dict(zip(("ci_low", "ci_high"), ends, strict=True))
-                if transform not in ("original", REFERENCE):
-                    row |= dict(zip(DIFFERENCE, (difference, *difference_ends), strict=True))
-                yield row
+    for judgments, metric, kernel in product([EACH, MEAN][len(data.dissimilarity) == 1 :], METRICS, rsa.KERNELS):
+        similarities = np.stack([rsa.similarity(x, kernel) for x in features.values()])
+        found = zip(*agreement(similarities, data.dissimilarity, metric, judgments, draws, seed=seed), strict=True)
+        same = about | dict(judgments=judgments, metric=metric, kernel=kernel)
+        if judgments == EACH:
+            same |= dict(zip(("ceiling_low", "ceiling_high"), noise_ceiling(data.dissimilarity, metric), strict=True))
+        for transform, (value, ends, difference, difference_ends) in zip(features, found, strict=True):
+            row = same | dict(transform=transform, value=value, ci_low=ends[0], ci_high=ends[1])
+            if transform not in ("original", REFERENCE):
+                row |= dict(zip(DIFFERENCE, (difference, *difference_ends), strict=True))
+            yield row
 
 
 def _features(experiment, data) -> dict | None:
@@ -132,23 +139,36 @@ def _references(experiment, data) -> dict:
 
 def _pairs(matrices, metric: str) -> np.ndarray:
     """Upper triangles of (M, n, n) as rows (M, P); for Spearman their ranks."""
+    matrices = np.asarray(matrices, np.float64)
     row, column = np.triu_indices(matrices.shape[-1], k=1)
-    pairs = matrices[:, row, column]
-    return rankdata(pairs, axis=1) if metric == "Spearman" else pairs
+    return _ranked(matrices[:, row, column], metric)
+
+
+def _ranked(pairs, metric: str) -> np.ndarray:
+    return rankdata(pairs, axis=-1) if metric == "Spearman" else pairs
 
 
 def _correlation(a, b, metric: str) -> float:
-    a, b = (rankdata(v) if metric == "Spearman" else v for v in (a, b))
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.corrcoef(_ranked(a, metric), _ranked(b, metric))[0, 1])
 
 
-def _resampled(x, y, n: int, draws: int, seed: int) -> np.ndarray:
-    """(draws, M) mean correlations of resampled stimuli and people; x: (M, P), y: (S, P), P pairs of n stimuli."""
+def _with_each(x, people, metric: str):
+    """A function of the weights of pairs (P,) and of people (S,): (M,) weighted means of the correlations with each person."""
+    y = _ranked(people, metric)
+    return lambda pairs, persons: -rsa.weighted_correlations(x, y, pairs) @ persons / persons.sum()
+
+
+def _with_mean(x, people, metric: str):
+    """A function of the same weights: (M,) correlations with the weighted mean of people's judgments."""
+    return lambda pairs, persons: -rsa.weighted_correlations(x, _ranked((persons @ people)[None], metric), pairs)[:, 0]
+
+
+def _resampled(correlate, n: int, people: int, draws: int, seed: int) -> np.ndarray:
+    """(draws, M) of `correlate` with weights that say how often each of n stimuli and each of the people was drawn."""
     rng = np.random.default_rng(seed)
     row, column = np.triu_indices(n, k=1)
-    drawn = np.empty((draws, len(x)))
-    for d in range(draws):
-        stimuli = np.bincount(rng.integers(n, size=n), minlength=n)
-        people = np.bincount(rng.integers(len(y), size=len(y)), minlength=len(y))
-        drawn[d] = rsa.weighted_correlations(x, y, stimuli[row] * stimuli[column]) @ people / len(y)
-    return drawn
+    drawn = []
+    for _ in range(draws):
+        stimuli, persons = (np.bincount(rng.integers(k, size=k), minlength=k) for k in (n, people))
+        drawn.append(correlate(stimuli[row] * stimuli[column], persons))
+    return np.array(drawn)

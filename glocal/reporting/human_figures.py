@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from glocal.evaluation.human_similarity import EACH
 from glocal.reporting import panels, style
 
 FILL = "#DDDDDD"
@@ -23,7 +24,8 @@ def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
         Grey band: the noise ceiling, where several people judged. Dash-dotted: embeddings fitted to judgments of the very
         objects (SPoSE, VICE), by dot product: what is within reach, not a test.
     """
-    rows = table[(table["metric"] == metric) & (table["kernel"] == kernel) & (table["transform"] != "reference")]
+    people = table["judgments"].eq(EACH) | table["people"].eq(1)  # where several people judged, the mean matrix is not shown
+    rows = table[people & (table["metric"] == metric) & (table["kernel"] == kernel) & (table["transform"] != "reference")]
     sets = list(dict.fromkeys(rows["dataset"]))
     fig, axes = style.figure(max(len(sets), 1), height=2.8)
     for ax, name in zip(axes, sets, strict=False):

@@ -24,8 +24,8 @@ TABLES = {
 
 # Tables of the profiles whose config asks for them.
 OPTIONAL = {
-    "human_similarity": ["encoder", "dataset", "transform", "metric", "kernel", "value", "ci_low", "ci_high", "ceiling_low",
-                         "ceiling_high", "difference", "diff_low", "diff_high"],
+    "human_similarity": ["encoder", "dataset", "transform", "judgments", "metric", "kernel", "value", "ci_low", "ci_high",
+                         "ceiling_low", "ceiling_high", "difference", "diff_low", "diff_high"],
 }  # fmt: skip
 
 

@@ -40,14 +40,16 @@ def test_agreement_is_the_mean_over_people(metric, people):
 
 @pytest.mark.parametrize("metric", human_similarity.METRICS)
 @pytest.mark.parametrize("people", [1, 3])
-def test_the_bootstrap_is_that_of_a_loop_over_drawn_people_and_stimuli(metric, people):
+@pytest.mark.parametrize("judgments", [human_similarity.EACH, human_similarity.MEAN])
+def test_the_bootstrap_is_that_of_a_loop_over_drawn_people_and_stimuli(metric, people, judgments):
     similarities, judged = world(people=people)
     n, draws, seed = similarities.shape[1], 20, 7
-    intervals = human_similarity.agreement(similarities, judged, metric, draws, seed=seed)[1::2]
+    intervals = human_similarity.agreement(similarities, judged, metric, judgments, draws, seed=seed)[1::2]
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
-        stimuli, drawn_people = rng.integers(n, size=n), rng.integers(people, size=people)
-        found.append([np.mean([by_hand(s, -judged[p], stimuli, metric) for p in drawn_people]) for s in similarities])
+        stimuli, drawn = rng.integers(n, size=n), judged[rng.integers(people, size=people)]
+        drawn = drawn if judgments == human_similarity.EACH else drawn.mean(axis=0, keepdims=True)
+        found.append([np.mean([by_hand(s, -matrix, stimuli, metric) for matrix in drawn]) for s in similarities])
     found = np.array(found)
     np.testing.assert_allclose(intervals[0], np.quantile(found, [0.025, 0.975], axis=0).T)
     np.testing.assert_allclose(intervals[1], np.quantile(found - found[:, :1], [0.025, 0.975], axis=0).T)
@@ -74,6 +76,14 @@ def test_the_noise_ceiling_leaves_each_person_out(metric):
     found = human_similarity.noise_ceiling(judged, metric)
     np.testing.assert_allclose(found, [np.mean(low), np.mean(high)])
     assert found[0] < found[1]
+
+
+@pytest.mark.parametrize("metric", human_similarity.METRICS)
+def test_agreement_with_the_mean_matrix(metric):
+    similarities, judged = world(people=5)
+    values = human_similarity.agreement(similarities, judged, metric, human_similarity.MEAN, draws=2)[0]
+    np.testing.assert_allclose(values, [STATISTIC[metric](upper(s), -upper(judged.mean(axis=0))) for s in similarities])
+    assert values[1] > human_similarity.agreement(similarities, judged, metric, draws=2)[0][1]  # noise of people averages out
 
 
 def test_one_matrix_has_no_noise_ceiling():
@@ -161,10 +171,13 @@ class Stub:
 @pytest.mark.data
 def test_the_table_of_an_experiment(tmp_path):
     table = human_similarity.evaluate(Stub(tmp_path, ["things-48", "mur-92"]))["human_similarity"]
-    assert list(table) == human_similarity.COLUMNS and len(table) == 2 * 2 * 3 * 2  # sets, metrics, kernels, transforms
+    assert (
+        list(table) == human_similarity.COLUMNS and len(table) == 3 * 2 * 3 * 2
+    )  # judgments of both sets, metrics, kernels, transforms
     assert sorted(p.stem for p in tmp_path.iterdir()) == ["all", "things48"]
     assert (table["people"].where(table["dataset"] == "mur-92", 1).unique() == [1, 16]).all()
-    assert table["ceiling_low"].notna().equals(table["dataset"] == "mur-92")
+    assert table["ceiling_low"].notna().equals(table["judgments"] == human_similarity.EACH)
+    assert table.groupby("dataset")["judgments"].nunique().to_dict() == {"mur-92": 2, "things-48": 1}
     assert table["difference"].notna().equals(table["transform"] != "original")
     assert ((table["ci_low"] <= table["ci_high"]) & table["value"].between(-1, 1)).all()
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from glocal.evaluation.human_similarity import COLUMNS
+from glocal.evaluation.human_similarity import COLUMNS, MEAN
 from glocal.reporting import human_figures
 
 
@@ -21,6 +21,7 @@ def axes():
     rows = [row("one", t, v, encoder=e) for e in "ab" for t, v in {"original": 0.3, "glocal": 0.5, "whitened": 0.4}.items()]
     rows += [row("one", "reference", 0.8, "dot", "spose-66"), row("one", "reference", 0.9, "dot", "vice")]
     rows += [row("two", t, 0.2, ceiling=0.45, people=16) for t in ("original", "glocal")]
+    rows += [row("two", "glocal", 0.7, people=16) | dict(judgments=MEAN)]  # not shown
     yield human_figures.human_similarity(pd.DataFrame(rows, columns=COLUMNS)).axes
     plt.close("all")
 
