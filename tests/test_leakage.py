@@ -80,6 +80,16 @@ def test_no_held_out_object_is_in_a_training_triplet():
 
 
 @needs_data
+def test_no_triplet_of_a_transform_judged_on_things_48_has_one_of_its_objects():
+    from glocal.datasets import human_similarity, judgments
+
+    tables, _ = judgments.tables(["things48"])
+    objects = human_similarity.load("things-48").objects
+    assert not np.isin(tables["things48-train"], objects).any() and np.isin(tables["things48-test"], objects).all()
+    assert len(tables["things48-train"]) == (~np.isin(tables["all"], objects).any(axis=1)).sum() > 450_000
+
+
+@needs_data
 def test_shuffled_labels_give_chance():
     """DTD with its training labels shuffled: 5 shots of 47 textures, within four standard errors of 1/47."""
     (x, rows), (test_x, test_rows) = (selected(TASKS["dtd"][part]) for part in ("pool", "test"))

@@ -145,9 +145,9 @@ def _from_folder(name: str) -> HumanSimilarity:
         raise GlocalError(f"{name}: not at hand; get it from {row['source']} ({row['citation']}) and put {row['put']}.")
     if len(images) != int(row["images"]):
         raise GlocalError(f"{name}: {len(images)} images in {top / layout.images}, not {row['images']}; fetch the others.")
-    found = _matrices(_variable(files[0], layout.variable), len(images), f"{name}, {files[0].name}")
+    matrices = _matrices(_variable(files[0], layout.variable), len(images), f"{name}, {files[0].name}")
     stimuli = pd.DataFrame({"picture": [p.name for p in images], "class": name})
-    dissimilarity = _as_dissimilarity(found) if layout.similarity else found
+    dissimilarity = _as_dissimilarity(matrices) if layout.similarity else matrices
     return HumanSimilarity(name, stimuli, dissimilarity, images=images)
 
 

@@ -175,13 +175,13 @@ def human_set(name, dataset, folder=None) -> ImageSet:
     """The images of a set of human similarity judgments (human_similarity.py), in the order of its matrices."""
     from PIL import Image
 
-    found = human_similarity.load(dataset)
-    if found.images is None:
+    judged = human_similarity.load(dataset)
+    if judged.images is None:
         raise GlocalError(f"{name}: the stimuli of {dataset} are THINGS objects, which are extracted as the encoder's objects.")
     if folder:
-        return _files(found.images[0].parent, found.stimuli)
-    state = hashlib.sha256(b"".join(image.tobytes() for image in found.images)).hexdigest()
-    return ImageSet(found.stimuli, found.images, Image.fromarray, {"images": f"{dataset} {state}"})
+        return _files(judged.images[0].parent, judged.stimuli)
+    state = hashlib.sha256(b"".join(image.tobytes() for image in judged.images)).hexdigest()
+    return ImageSet(judged.stimuli, judged.images, Image.fromarray, {"images": f"{dataset} {state}"})
 
 
 KINDS = {

@@ -107,11 +107,11 @@ def _rows(encoder: str, data, features: dict, draws: int, seed: int):
     about = dict(encoder=encoder, dataset=data.name, stimuli=len(data.stimuli), people=len(data.dissimilarity))
     for judgments, metric, kernel in product([EACH, MEAN][len(data.dissimilarity) == 1 :], METRICS, rsa.KERNELS):
         similarities = np.stack([rsa.similarity(x, kernel) for x in features.values()])
-        found = zip(*agreement(similarities, data.dissimilarity, metric, judgments, draws, seed=seed), strict=True)
+        results = zip(*agreement(similarities, data.dissimilarity, metric, judgments, draws, seed=seed), strict=True)
         same = about | dict(judgments=judgments, metric=metric, kernel=kernel)
         if judgments == EACH:
             same |= dict(zip(("ceiling_low", "ceiling_high"), noise_ceiling(data.dissimilarity, metric), strict=True))
-        for transform, (value, ends, difference, difference_ends) in zip(features, found, strict=True):
+        for transform, (value, ends, difference, difference_ends) in zip(features, results, strict=True):
             row = same | dict(transform=transform, value=value, ci_low=ends[0], ci_high=ends[1])
             if transform not in ("original", REFERENCE):
                 row |= dict(zip(DIFFERENCE, (difference, *difference_ends), strict=True))

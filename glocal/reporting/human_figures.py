@@ -29,11 +29,11 @@ def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
     sets = list(dict.fromkeys(rows["dataset"]))
     fig, axes = style.figure(max(len(sets), 1), height=2.8)
     for ax, name in zip(axes, sets, strict=False):
-        found = rows[rows["dataset"] == name]
-        _points(ax, found)
-        _bounds(ax, found, table[(table["dataset"] == name) & (table["metric"] == metric)])
-        people = found["people"].iloc[0]
-        ax.set(title=f"{name}: {found['stimuli'].iloc[0]} stimuli, {f'{people} people' if people > 1 else 'one mean matrix'}")
+        part = rows[rows["dataset"] == name]
+        _points(ax, part)
+        _bounds(ax, part, table[(table["dataset"] == name) & (table["metric"] == metric)])
+        people = part["people"].iloc[0]
+        ax.set(title=f"{name}: {part['stimuli'].iloc[0]} stimuli, {f'{people} people' if people > 1 else 'one mean matrix'}")
     axes[0].set_ylabel(f"{metric} correlation ({kernel})")
     if sets:
         panels.legend(fig, axes[0])

@@ -4,16 +4,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from glocal.evaluation.human_similarity import COLUMNS, MEAN
+from glocal.evaluation.human_similarity import COLUMNS, EACH, MEAN
 from glocal.reporting import human_figures
 
 
 def row(dataset, transform, value, kernel="cosine", encoder="a", ceiling=float("nan"), people=1):
     ends = dict(value=value, ci_low=value - 0.1, ci_high=value + 0.2, ceiling_low=ceiling, ceiling_high=ceiling + 0.1)
-    return (
-        dict(encoder=encoder, dataset=dataset, transform=transform, metric="Spearman", kernel=kernel, stimuli=9, people=people)
-        | ends
-    )
+    about = dict(encoder=encoder, dataset=dataset, transform=transform, metric="Spearman", kernel=kernel)
+    return about | dict(judgments=MEAN if people == 1 else EACH, stimuli=9, people=people) | ends
 
 
 @pytest.fixture

@@ -128,6 +128,15 @@ def test_faults_of_a_profile_with_models_are_named(path, value, words):
     assert all(word in str(error.value) for word in ["my.yaml", *words]), str(error.value)
 
 
+def test_sets_of_other_people(public, demo):
+    assert config.human_folds(public) == ["things48"] and config.human_folds(demo) == []
+    no_images = "no encoder has its images; add mur-92: {images: mur-92}"
+    for profile, name, words in [(public, "mur-92", no_images), (public, "mur-93", '"mur-93"'), (demo, "things-48", "not known")]:
+        with pytest.raises(GlocalError, match=r"human\.sets") as error:
+            config.check_config(profile | {"human": {"sets": [name], "draws": 9}}, "c.yaml")
+        assert words in str(error.value)
+
+
 def test_only_encoders_that_go_downstream_need_the_sets(public):
     assert "sets" not in public["encoders"]["blip"]  # and yet the config passes
     with pytest.raises(GlocalError, match="Known: objects"):
