@@ -35,8 +35,8 @@ def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
         people = part["people"].iloc[0]
         ax.set(title=f"{name}: {part['stimuli'].iloc[0]} stimuli, {f'{people} people' if people > 1 else 'one mean matrix'}")
     axes[0].set_ylabel(f"{metric} correlation ({kernel})")
-    if sets:
-        panels.legend(fig, axes[0])
+    labelled = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(labelled.values(), labelled.keys(), loc="outside upper center", ncols=max(len(labelled), 1))
     return fig
 
 
