@@ -4,15 +4,13 @@
 rule align_encoder:
     """naive, global, gLocal and the baselines for one encoder."""
     input:
-        modules=modules_used("notebooks/02_align.ipynb"),
+        modules=modules_used("notebooks/02_align.ipynb", exclude=SHOWN),
         notebook="notebooks/02_align.ipynb",
         triplets=TRIPLETS,
         features=features_of,
     output:
         TRANSFORMS,
-        table=f"{RESULTS}/tables/{{encoder}}/alignment.csv",
-        history=f"{RESULTS}/tables/{{encoder}}/history.csv",
-        figures=[report_figure("alignment", figure) for figure in FIGURES["alignment"]],
+        table_of("{encoder}", *TABLES["alignment"], *EXTRA_TABLES["alignment"]),
     log:
         notebook=f"{RESULTS}/logs/02_align-{{encoder}}.ipynb",
     benchmark:
@@ -28,7 +26,6 @@ rule align_encoder:
         settings=config["alignment"],
         baselines=[baselines(config), config.get("shrinkage")],
         seed=config["seed"],
-        observer=OBSERVER,
     message:
         "Align {wildcards.encoder}"
     shell:

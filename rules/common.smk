@@ -20,6 +20,7 @@ from glocal.workflow.config import human_folds
 from glocal.workflow.config import with_numbers
 from glocal.system.files import write_text
 from glocal.system.guard import WORKFLOW
+from glocal.reporting import inventory
 from glocal.workflow.dependencies import files_of, modules_used
 from glocal.workflow.plan import named_files
 from glocal.workflow.plan import set_aside_damaged
@@ -48,11 +49,10 @@ ENCODERS = list(config["encoders"])
 FOLDS = [f"{s}-{i}" for s in config["alignment"]["splits"] for i in range(config["alignment"]["folds"])]
 HUMAN_FOLDS = human_folds(config)  # hold out the objects that other people judged
 OBJECTIVES = config["alignment"]["objectives"]
-# Encoders with sets of other images go through the downstream stages; in the demo the objects themselves are used.
-DOWNSTREAM = [e for e, s in config["encoders"].items() if s.get("downstream") or config["downstream"] == "folds"]
+DOWNSTREAM = [e for e in ENCODERS if inventory.is_downstream(config, e)]
 # The config as it is after --config overrides: read by the notebooks, and a record of the run.
 EFFECTIVE = f"{RESULTS}/config.yaml"
-OBSERVER = config["observer"]  # named in every figure
+OBSERVER = config["observer"]  # named in every figure, in no table
 # The transforms of an encoder, for each objective and baseline: one fitted on all objects, and one per fold.
 TRANSFORMS = [
     f"{RESULTS}/transforms/{{encoder}}/{place}{name}.npz"
@@ -60,7 +60,7 @@ TRANSFORMS = [
     for name in [*OBJECTIVES, *baselines(config)]
 ]
 TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
-# The outputs of a step for an encoder: its table of measurements, the tables derived from it (intervals, tests, classes), and figures.
+# The outputs of a step for an encoder: its table of measurements and the tables derived from it (intervals, tests, classes).
 TABLES = {
     "alignment": ["alignment"],
     "human": ["human"] + (["human_similarity"] if "human" in config else []),
@@ -68,14 +68,16 @@ TABLES = {
     "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
     "structure": ["structure"],
 }
-MODES = {mode for spec in config["anomaly"]["sets"].values() for mode in spec["modes"]}
-FIGURES = {
-    "alignment": ["alignment", "training"],
-    "human": ["human"] + (["human_similarity"] if "human" in config else []),
-    "few_shot": ["few_shot", "few_shot_curves", "few_shot_classes"],
-    "anomaly": ["anomaly"] + (["anomaly_classes"] if MODES - {"set"} else []),
-    "structure": ["structure", "similarity"],
+# What figures need besides, of each encoder alone.
+EXTRA_TABLES = {
+    "extract": ["features", "cosines"],
+    "alignment": ["history"],
+    "human": [],
+    "few_shot": ["few_shot_changes"],
+    "anomaly": ["anomaly_moved"],
+    "structure": ["layout", "similarity"],
 }
+SHOWN = ("reporting",)  # what stage notebooks show and do not save: figures and tables for the eye
 RUN = f"python -m glocal run-notebook {{input.notebook:q}} {{log.notebook:q}} -p config {shlex.quote(EFFECTIVE)} --threads {{threads}}"
 RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder:q}}"
 RUN_PARAMS = f"{RUN} -p encoder {{params.encoder:q}}"  # for rules made in a loop, whose variable has its last value when they run
@@ -91,26 +93,38 @@ def feature_files(encoder):
     return [f"{RESULTS}/features/{encoder}/{name}{end}" for name in sets for end in (".npy", ".csv", ".json")]
 
 
-def extraction_figures(encoder):
-    return [f"{RESULTS}/figures/features-{encoder}.png"] + (
-        [f"{RESULTS}/figures/pictures.png"] if config["source"] == "demo" else []
-    )
-
-
 def features_of(wildcards):
     """The inputs of a step of an encoder: its features and their summary."""
-    return [*feature_files(wildcards.encoder), f"{RESULTS}/tables/{wildcards.encoder}/features.csv"]
+    return [*feature_files(wildcards.encoder), *table_of(wildcards.encoder, "features")]
 
 
-def report_figure(step, figure):
-    return report(
-        f"{RESULTS}/figures/{figure}-{{encoder}}.png", category="Figures", caption=f"../figures/captions/{step}.rst"
-    )
+def table_of(encoder, *names):
+    """Paths of an encoder's tables."""
+    return [f"{RESULTS}/tables/{encoder}/{name}.csv" for name in names]
+
+
+def figure_path(name, encoder=None):
+    return f"{RESULTS}/figures/{name}-{encoder}.png" if encoder else f"{RESULTS}/figures/{name}.png"
+
+
+def first_look(encoder, of=figure_path):
+    """The figures right after the extraction: the demo's images are those of the profile, features of the encoder."""
+    names = inventory.first_look(config, encoder)
+    return [of(name, None if name == "pictures" else encoder) for name in names]
+
+
+def figures_of(encoder, of=figure_path):
+    return [of(name, encoder) for name in inventory.of_encoder(config, encoder)]
+
+
+def report_figure(name, encoder=None):
+    """A figure as an output, with its caption in `snakemake --report`."""
+    return report(figure_path(name, encoder), category="Figures", caption=f"../figures/captions/{name}.rst")
 
 
 def gather_commands(step):
     """One command per table, which joins the per-encoder tables."""
-    of = lambda table: [f"{RESULTS}/tables/{encoder}/{table}.csv" for encoder in encoders_of(step)]
+    of = lambda table: [path for encoder in encoders_of(step) for path in table_of(encoder, table)]
     return " && ".join(
         shlex.join(["python", "-m", "glocal", "gather", *of(t), "--out", f"{RESULTS}/{t}.csv"]) for t in TABLES[step]
     )
@@ -127,18 +141,17 @@ def encoders_of(step):
 
 def parts(step):
     """The encoders' tables of a step."""
-    return [f"{RESULTS}/tables/{encoder}/{table}.csv" for table in TABLES[step] for encoder in encoders_of(step)]
+    return [path for encoder in encoders_of(step) for path in table_of(encoder, *TABLES[step])]
 
 
 def results_of(step):
     """All outputs of a step, so that any of them is made again if it is deleted."""
-    figures = [f"{RESULTS}/figures/{figure}-{encoder}.png" for figure in FIGURES[step] for encoder in encoders_of(step)]
-    more = []
+    extra = [path for encoder in encoders_of(step) for path in table_of(encoder, *EXTRA_TABLES[step])]
     if (
         step == "alignment"
     ):  # an intermediate file that is not requested is not made again while the files made from it exist
-        more = [*TRIPLETS, *expand([*TRANSFORMS, f"{RESULTS}/tables/{{encoder}}/history.csv"], encoder=ENCODERS)]
-    return [*(f"{RESULTS}/{table}.csv" for table in TABLES[step]), *parts(step), *figures, *more]
+        extra += [*TRIPLETS, *expand(TRANSFORMS, encoder=ENCODERS)]
+    return [*(f"{RESULTS}/{table}.csv" for table in TABLES[step]), *parts(step), *extra]
 
 
 def write_config():

@@ -16,13 +16,12 @@ for name, number in EVALUATIONS.items():
             f"{name}_encoder"
         input:
             TRANSFORMS,
-            modules=modules_used(f"notebooks/{number}.ipynb"),
+            modules=modules_used(f"notebooks/{number}.ipynb", exclude=SHOWN),
             notebook=f"notebooks/{number}.ipynb",
             triplets=TRIPLETS,
             features=features_of,
         output:
-            [f"{RESULTS}/tables/{{encoder}}/{table}.csv" for table in TABLES[name]],
-            [report_figure(name, figure) for figure in FIGURES[name]],
+            table_of("{encoder}", *TABLES[name], *EXTRA_TABLES[name]),
         log:
             notebook=f"{RESULTS}/logs/{number}-{{encoder}}.ipynb",
         benchmark:
@@ -36,7 +35,6 @@ for name, number in EVALUATIONS.items():
         params:
             settings=[config.get(name), config.get("references")],
             seed=config["seed"],
-            observer=OBSERVER,
         message:
             f"Evaluate {{wildcards.encoder}}: {name}"
         shell:
@@ -120,7 +118,7 @@ if PUBLISHED_TRANSFORMS:
 
 
 rule tables:
-    """All tables, and the figures of every step."""
+    """All tables of every step."""
     input:
         [results_of(name) for name in TABLES],
         PUBLISHED_TRANSFORMS,

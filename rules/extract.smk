@@ -30,13 +30,12 @@ for encoder, settings in config["encoders"].items():
             f"extract_{encoder}"
         input:
             files=named_files(settings, config.get("images", {})),
-            modules=modules_used("notebooks/01_extract.ipynb"),
+            modules=modules_used("notebooks/01_extract.ipynb", exclude=SHOWN),
             notebook="notebooks/01_extract.ipynb",
         output:
             # `update`: sets that are complete and have the same key are not made again.
             [update(path) for path in feature_files(encoder)],
-            table=f"{RESULTS}/tables/{encoder}/features.csv",
-            figures=extraction_figures(encoder),
+            tables=table_of(encoder, *EXTRA_TABLES["extract"]),
         log:
             notebook=f"{RESULTS}/logs/01_extract-{encoder}.ipynb",
         benchmark:
@@ -66,7 +65,6 @@ for encoder, settings in config["encoders"].items():
 rule extract:
     """Features of all encoders."""
     input:
-        [f"{RESULTS}/tables/{encoder}/features.csv" for encoder in ENCODERS],
-        [path for encoder in ENCODERS for path in (*feature_files(encoder), *extraction_figures(encoder))],
+        [path for e in ENCODERS for path in (*table_of(e, *EXTRA_TABLES["extract"]), *feature_files(e), *first_look(e))],
     message:
         f"Features of all encoders of {config['profile']}"

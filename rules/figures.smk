@@ -1,4 +1,4 @@
-# Stage 7: the figures that compare the experiments, and the copies in git.
+# Stage 7: every figure, from the tables of all stages, and the copies in git.
 
 
 # The comparison with the numbers of the paper, for human judgments.
@@ -8,15 +8,42 @@ if config["observer"] == "human" and DOWNSTREAM:
     PAGE = f"python -m glocal replication {RESULTS} --encoder {DOWNSTREAM[0]} --out {PUBLISHED}/replication.md"
 
 
+for encoder in ENCODERS:
+
+    rule:
+        name:
+            f"first_look_{encoder}"
+        input:
+            feature_files(encoder),
+            table_of(encoder, "cosines"),
+            modules=files_of("reporting.draw"),
+        output:
+            first_look(encoder, report_figure),
+        log:
+            f"{RESULTS}/logs/first_look-{encoder}.log",
+        priority: 1  # before the fits
+        conda:
+            "../environment.yml"
+        params:
+            names=inventory.first_look(config, encoder),
+            encoder=encoder,
+        message:
+            f"First look at {encoder}"
+        shell:
+            f"python -m glocal draw {{params.names}} --config {shlex.quote(EFFECTIVE)} --encoder {{params.encoder:q}} 2>&1 | tee {{log:q}}"
+
+
 rule figures_profile:
-    """The overview of a profile, from its tables and first encoder."""
+    """Every figure of a profile but the first look, from its tables; images are opened for thumbnails alone."""
     input:
         rules.tables.input,
         modules=modules_used("notebooks/07_figures.ipynb"),
         notebook="notebooks/07_figures.ipynb",
+        # The tables beside the demo's images in the README's figure.
+        beside=sorted(Path("figures/clip-b32/tables").glob("*.csv")) if config["source"] == "demo" else [],
     output:
-        report(f"{RESULTS}/figures/overview.png", category="Figures", caption="../figures/captions/overview.rst"),
-        teaser=[f"{RESULTS}/figures/teaser.png"] if config["source"] == "demo" else [],
+        [report_figure(name) for name in inventory.of_profile(config)],
+        [path for encoder in ENCODERS for path in figures_of(encoder, report_figure)],
         table=f"{RESULTS}/headline.csv",
     log:
         notebook=f"{RESULTS}/logs/07_figures.ipynb",
@@ -24,7 +51,7 @@ rule figures_profile:
         f"{RESULTS}/benchmarks/07_figures.tsv"
     conda:
         "../environment.yml"
-    threads: 4
+    threads: 2
     resources:
         mem_mb=memory(4000),
         runtime=60,
@@ -40,7 +67,7 @@ rule figures:
     """Every figure of the profile."""
     input:
         rules.figures_profile.output,
-        rules.extract.input,
+        [path for encoder in ENCODERS for path in first_look(encoder)],
     message:
         f"All figures of {config['profile']}"
 

@@ -199,6 +199,7 @@ USAGE = {
     "fit x.npy t.csv --out o.npz --recipe slow": ("'--recipe'", "'converged', 'paper'"),
     "fit x.npy": ("Missing argument 'TRIPLETS'", "see `glocal fit --help`"),
     "transform t.npz x.npy": ("Missing option '--out'", "see `glocal transform --help`"),
+    "draw featurs": ('"featurs": no such figure', 'Did you mean "features"'),
     "extract my --out f --batch 0": ("'--batch'", "see `glocal extract --help`"),
 }
 
@@ -219,7 +220,7 @@ def test_help_has_a_line_for_every_command(capsys):
     own, steps = output.split("Commands:\n")[1].split("Steps of the pipeline, run by Snakemake:\n")
     listed = [re.findall(r"^  ([a-z-]+)  +\S.*\.$", part, re.M) for part in (own, steps)]
     assert listed[0] == ["extract", "fit", "transform", "score", "export", "data", "plan", "replication"]
-    assert listed[1] == ["triplets", "run-notebook", "gather", "publish", "report", "published"]
+    assert listed[1] == ["triplets", "run-notebook", "gather", "draw", "publish", "report", "published"]
 
 
 @pytest.mark.parametrize("name", commands.commands)

@@ -147,16 +147,26 @@ ENCODER = "efficientnet-lite0"
 GONE = {
     f"features/{ENCODER}/objects.npy": f"Extract {ENCODER}",
     f"features/{ENCODER}/objects.json": f"Extract {ENCODER}",
-    "figures/pictures.png": f"Extract {ENCODER}",
+    f"tables/{ENCODER}/cosines.csv": f"Extract {ENCODER}",
+    "figures/pictures.png": f"First look at {ENCODER}",
+    f"figures/features-{ENCODER}.png": f"First look at {ENCODER}",
     "triplets.json": "Odd-one-out triplets",
     f"transforms/{ENCODER}/subgroup-1/naive.npz": f"Align {ENCODER}",
     f"tables/{ENCODER}/history.csv": f"Align {ENCODER}",
     f"tables/{ENCODER}/few_shot_gains.csv": f"Evaluate {ENCODER}: few_shot",
-    f"figures/similarity-{ENCODER}.png": f"Evaluate {ENCODER}: structure",
+    f"tables/{ENCODER}/layout.csv": f"Evaluate {ENCODER}: structure",
+    f"figures/similarity-{ENCODER}.png": "Figures of demo",
+    f"figures/anomaly_moved-{ENCODER}.png": "Figures of demo",
     "anomaly_summary.csv": "Gather the tables of anomaly",
     "headline.csv": "Figures of demo",
     "figures/teaser.png": "Figures of demo",
 }
+
+
+def test_another_name_of_the_observer_redraws_and_computes_nothing(demo):
+    code, plan = run("--dry-run", "--config", "observer=another simulated observer")
+    jobs = [line.split(": ", 1)[1] for line in plan.splitlines() if line.startswith("Job ") and ": " in line]
+    assert code == 0 and jobs == ["Figures of demo", "All results of demo"]
 
 
 @pytest.mark.parametrize(("gone", "step"), GONE.items())

@@ -6,16 +6,15 @@ A set without a test part is halved within each class. `anomaly_scores` defines 
 """
 
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
 from glocal.evaluation import anomaly_scores, baselines, detection, oracle, statistics
-from glocal.evaluation.frames import first_split, to_original, with_split
+from glocal.evaluation.frames import MOVED_MODES, first_split, to_original, with_split
 from glocal.system.devices import place
 from glocal.transform import aligners
 
-TABLES = ("anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle")  # written to results/
+TABLES = ("anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle", "anomaly_moved")  # written to results/
 COLUMNS = ["encoder", "dataset", "mode", "normal_class", "transform", "auroc", "fold", "aupr", "fpr95", "normals", "anomalies"]
 
 
@@ -32,7 +31,8 @@ def evaluate(experiment) -> dict:
     dict
         {name: DataFrame}. anomaly: one row per normal class (AUROC in 0 to 1); anomaly_summary: means over classes with
         intervals, and differences to the original and, of aligned features, to the baselines without judgments (column
-        versus); anomaly_tests: tests over sets; anomaly_oracle: the result of choosing by test score.
+        versus); anomaly_tests: tests over sets; anomaly_oracle: the result of choosing by test score; anomaly_moved: see
+        `moved`.
 
     Raises
     ------
@@ -43,6 +43,7 @@ def evaluate(experiment) -> dict:
     summary = summarise(records)
     derived = dict(anomaly_summary=summary, anomaly_tests=tests(summary), anomaly_oracle=oracle.evaluate(experiment))
     table = records[COLUMNS].assign(**anomaly_scores.options(experiment.config["anomaly"]))
+    derived["anomaly_moved"] = moved(experiment, table)
     return dict(anomaly=table) | {name: part.assign(encoder=experiment.encoder) for name, part in derived.items()}
 
 
@@ -103,23 +104,18 @@ def by_class(table, transforms: list[str]):
     return rows.pivot_table(index=keys, columns="transform", values="auroc", sort=False)[shown if len(rows) else []].reset_index()
 
 
-class Moved(NamedTuple):
-    """Test images of the set `dataset`: images, their rows with the columns change (`detection.moved`) and normal (bool)."""
-
-    dataset: str
-    normal_class: str
-    images: object
-
-
-def moved(experiment, table) -> Moved | None:
+def moved(experiment, table):
     """How far the test images of the first set move for the normal class that gains most from the featured transform.
 
-    table: anomaly. None unless one class is normal in the first mode (one-vs-rest, shift).
+    table: anomaly. A DataFrame, one row per test image in the first fold: dataset, normal_class, picture (name of the image, if
+    any), change (`detection.moved`), normal (bool). No rows unless one class is normal in the first mode (one-vs-rest, shift).
     """
+    import pandas as pd
+
     settings, transform = experiment.config["anomaly"], experiment.featured
     fold, (name, spec) = experiment.downstream_folds[0], next(iter(settings["sets"].items()))
-    if (mode := spec["modes"][0]) not in ("one-vs-rest", "shift"):
-        return None
+    if (mode := spec["modes"][0]) not in MOVED_MODES:
+        return pd.DataFrame(columns=["dataset", "normal_class", "picture", "change", "normal"])
     wide = by_class(table, [transform])
     wide = wide[(wide["mode"] == mode) & (wide["dataset"] == name) & (wide["fold"] == fold)]
     normal = wide.loc[(wide[transform] - wide["original"]).idxmax(), "normal_class"]
@@ -129,5 +125,6 @@ def moved(experiment, table) -> Moved | None:
         anomaly_scores.scores(align[t](train), train_y, align[t](test), classes=[normal], **options)[0]
         for t in ("original", transform)
     )
-    images = rows.assign(change=detection.moved(*scores, test_y != normal), normal=test_y == normal)
-    return Moved(spec.get("test", spec["train"])["set"], str(normal), images)
+    columns = dict(dataset=spec.get("test", spec["train"])["set"], normal_class=str(normal), picture=rows.get("picture", ""))
+    change = detection.moved(*scores, test_y != normal)
+    return pd.DataFrame(columns | dict(change=change, normal=test_y == normal), rows.index).reset_index(drop=True)

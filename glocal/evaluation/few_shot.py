@@ -17,7 +17,7 @@ from glocal.evaluation.shots import usable_shots
 from glocal.system.parallel import parallel
 from glocal.transform import aligners
 
-TABLES = ("few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes")  # written to results/
+TABLES = ("few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes", "few_shot_changes")  # written to results/
 
 
 def evaluate(experiment) -> dict:
@@ -48,9 +48,9 @@ def evaluate(experiment) -> dict:
         few_shot_gains=few_shot_tables.gains(records, settings["balanced"]),
         few_shot_tests=few_shot_tables.tests(records, own),
         few_shot_classes=few_shot_tables.classes(records),
+        few_shot_changes=few_shot_tables.changes(records, experiment.featured),
     )
-    tables |= {name: table.assign(encoder=experiment.encoder) for name, table in tables.items() if name != "few_shot"}
-    return tables | dict(few_shot_changes=few_shot_tables.changes(records, experiment.featured))
+    return tables | {name: table.assign(encoder=experiment.encoder) for name, table in tables.items() if name != "few_shot"}
 
 
 def repetitions(experiment):

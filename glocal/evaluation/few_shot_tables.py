@@ -1,7 +1,7 @@
 """Tables computed from few-shot repetitions: differences and tests, classes, and the summaries that figures show.
 
 `gains`, `tests`, `classes` and `changes` need the full records of `few_shot.repetitions`;
-`linear`, `main`, `reported` and `summary` also accept the table few_shot.csv.
+`linear`, `main`, `reported` and `by_shots` also accept the table few_shot.csv.
 """
 
 from glocal.evaluation import baselines, statistics
@@ -71,12 +71,10 @@ def changes(records, transform: str):
     return change.sort_values("task", key=lambda task: task.map(place), kind="stable").assign(transform=transform)
 
 
-def summary(table):
-    """Mean and standard deviation over repetitions and folds, of logistic regression in the first split.
+def by_shots(table):
+    """The rows that figures show: of logistic regression in the first split, with two more columns.
 
-    One row per task, number of shots and transform: mean, std, chance (1 / classes), reported (the task's number of shots).
+    chance: 1 / classes; reported: the number of shots that the task is reported at.
     """
     rows, which = main(table), task_shots(linear(table))
-    means = rows.groupby(["task", "shots", "transform"], sort=False)["accuracy"].agg(["mean", "std"]).reset_index()
-    chance = 1 / rows.groupby("task", sort=False)["classes"].first()
-    return means.assign(chance=means["task"].map(chance), reported=means["task"].map(which))
+    return rows.assign(chance=1 / rows["classes"], reported=rows["task"].map(which))

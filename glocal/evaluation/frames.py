@@ -2,6 +2,8 @@
 
 ACCURACY, ALL_TRIPLETS = "odd-one-out accuracy", "all triplets"  # a metric and a data set of the table human
 
+MOVED_MODES = ("one-vs-rest", "shift")  # the first set's first mode, if images that move are shown: one class is normal
+
 
 def with_split(table):
     """The table with the column split of each row's fold: "subgroup" of "subgroup-2", "all" of "all"."""

@@ -47,6 +47,34 @@ def separation(x, labels) -> float:
     return float((within.mean() - between.mean()) / np.concatenate([within, between]).std())
 
 
+def changed_neighbours(x, z, images: int = 4, k: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """The `images` rows whose k nearest neighbours change most from x (n, p) to z (n, p'), each with those neighbours.
+
+    Returns two arrays (images, k + 1), for x and for z: the row itself, then its neighbours from the nearest on.
+    """
+    spaces = [unit_rows(x, np.float32), unit_rows(z, np.float32)]
+    kept = [len(np.intersect1d(a, b)) for a, b in zip(*(nearest(s, k) for s in spaces), strict=True)]
+    rows = np.argsort(kept, kind="stable")[:images]
+    lists = []
+    for space in spaces:
+        similarity = space[rows] @ space.T
+        similarity[np.arange(len(rows)), rows] = np.inf  # itself first
+        lists.append(np.argsort(-similarity, axis=1, kind="stable")[:, : k + 1])
+    return lists[0], lists[1]
+
+
+def cosine_histogram(pairs, bins: int = 400):
+    """How many pairs have which cosine, a small table of `object_pairs` for figures: cosine (middle of a bin), pairs, count."""
+    import pandas as pd
+
+    edges = np.linspace(-1, 1, bins + 1)
+    within = pairs["within"].to_numpy()
+    parts = {"within a superclass": within, "between superclasses": ~within}
+    counts = {name: np.histogram(pairs["cosine"].to_numpy()[rows].clip(-1, 1), edges)[0] for name, rows in parts.items()}
+    table = pd.DataFrame(counts, index=pd.Index((edges[1:] + edges[:-1]) / 2, name="cosine").round(4)).reset_index()
+    return table.melt("cosine", var_name="pairs", value_name="count")
+
+
 def object_pairs(experiment):
     """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool)."""
     import pandas as pd

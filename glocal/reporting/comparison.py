@@ -1,7 +1,7 @@
 """The page "paper / authors' notebook / here": every number that is known of the paper, beside ours, with the difference.
 
 data/paper_numbers.csv has the numbers and where each is from (in %): `paper`, its text; `notebook`, the authors' notebook of
-April 2023 (preliminary, 4 shots); `prototype`, what an earlier prototype of this project reached on the same public data.
+April 2023 (preliminary, 4 shots).
 data/paper_differences.csv says why ours differ, where they do.
 """
 
@@ -11,7 +11,7 @@ from glocal.reporting.style import NAMES
 from glocal.reporting.tables import read
 from glocal.system.paths import shipped
 
-SOURCES = {"paper": "paper", "notebook": "authors' notebook", "prototype": "prototype"}
+SOURCES = {"paper": "paper", "notebook": "authors' notebook"}
 IMAGENET = ("AlexNet", "VGG-16")  # trained on ImageNet's labels: another family than ours, which gLocal does not help
 
 
@@ -35,15 +35,15 @@ def here(folder, encoder: str) -> dict:
     """(measure, task, shots, transform) -> our value in %, from the tables in `folder`; "original" among the transforms."""
     a, h, f, d = (read(Path(folder) / f"{n}.csv") for n in ("alignment", "human", "few_shot", "anomaly_summary"))
     f = f[(f["encoder"] == encoder) & (f["classifier"] == "logistic regression")]
-    found = {("few-shot", *key): v for key, v in f.groupby(["task", "shots", "transform"])["accuracy"].mean().items()}
+    ours = {("few-shot", *key): v for key, v in f.groupby(["task", "shots", "transform"])["accuracy"].mean().items()}
     d = d[d["encoder"] == encoder]
-    found |= {(f"{r.mode} AUROC", r.dataset, 0, r.transform): r.auroc for r in d.itertuples()}
+    ours |= {(f"{r.mode} AUROC", r.dataset, 0, r.transform): r.auroc for r in d.itertuples()}
     a = a[(a["encoder"] == encoder) & a["chosen"]]
-    found |= {("odd-one-out", "", 0, t): v for t, v in a.groupby("objective")["odd_one_out"].mean().items()}
+    ours |= {("odd-one-out", "", 0, t): v for t, v in a.groupby("objective")["odd_one_out"].mean().items()}
     zero = h[(h["encoder"] == encoder) & (h["dataset"] == "all triplets") & (h["transform"] == "original")]
-    found[("odd-one-out", "", 0, "original")] = zero["value"].iloc[0]
-    found[("noise ceiling", "", 0, "")] = h["ceiling"].max()
-    return {key: 100 * value for key, value in found.items()}
+    ours[("odd-one-out", "", 0, "original")] = zero["value"].iloc[0]
+    ours[("noise ceiling", "", 0, "")] = h["ceiling"].max()
+    return {key: 100 * value for key, value in ours.items()}
 
 
 def page(folder, encoder: str) -> str:
@@ -62,7 +62,7 @@ def page(folder, encoder: str) -> str:
         lines.append([label, NAMES.get(transform, ""), *cells, mine, _difference(known, before, after), reason])
     head = ["", "transform", *SOURCES.values(), "here", "difference", "why"]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *lines])
-    absent = "Not at hand here (the pictures and their features are not public): " + ", ".join(dict.fromkeys(missing))
+    absent = "Not at hand here (the images and their features are not public): " + ", ".join(dict.fromkeys(missing))
     return f"# {encoder} beside the paper\n\n{INTRODUCTION}\n\n{table}\n\n{absent}.\n"
 
 
@@ -78,10 +78,10 @@ def _cell(row) -> str:
 
 def _difference(known, before, after) -> str:
     """Ours less theirs, by source: gains where there is a before, of the same model also the values."""
-    found = []
-    for source, rows in known[~known["model"].isin(IMAGENET)].groupby("source", sort=False):
-        if rows["before"].notna().all() and source != "prototype":
-            found.append(f"gain {after - before - (rows['after'] - rows['before']).mean():+.1f}")
+    parts = []
+    for _, rows in known[~known["model"].isin(IMAGENET)].groupby("source", sort=False):
+        if rows["before"].notna().all():
+            parts.append(f"gain {after - before - (rows['after'] - rows['before']).mean():+.1f}")
         else:
-            found.append(f"{after - rows['after'].mean():+.1f}")
-    return ", ".join(found)
+            parts.append(f"{after - rows['after'].mean():+.1f}")
+    return ", ".join(parts)

@@ -28,5 +28,5 @@ def sentence(table, by: list[str], columns=("difference", "ci_low", "ci_high"), 
 
 
 def _in_order(wide):
-    """The columns as in every figure: the original, naive, global, gLocal."""
+    """The columns as in every figure; then those of no transform of ours, such as references."""
     return wide[[*(t for t in NAMES if t in wide), *(t for t in wide if t not in NAMES)]]

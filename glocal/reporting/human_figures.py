@@ -26,39 +26,27 @@ def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
     """
     people = table["judgments"].eq(EACH) | table["people"].eq(1)  # where several people judged, the mean matrix is not shown
     rows = table[people & (table["metric"] == metric) & (table["kernel"] == kernel) & (table["transform"] != "reference")]
-    sets = list(dict.fromkeys(rows["dataset"]))
-    fig, axes = style.figure(max(len(sets), 1), height=2.8)
+    sets, kinds = list(dict.fromkeys(rows["dataset"])), style.order(rows["transform"])
+    height = style.height(max(rows["encoder"].nunique(), 1), len(kinds))
+    fig, axes = style.figure(max(len(sets), 1), height=height, sharey=True)
     for ax, name in zip(axes, sets, strict=False):
         part = rows[rows["dataset"] == name]
-        _points(ax, part)
+        panels.dots(ax, part, "encoder", "value", ("ci_low", "ci_high"), kinds)
         _bounds(ax, part, table[(table["dataset"] == name) & (table["metric"] == metric)])
         people = part["people"].iloc[0]
-        ax.set(title=f"{name}: {part['stimuli'].iloc[0]} stimuli, {f'{people} people' if people > 1 else 'one mean matrix'}")
-    axes[0].set_ylabel(f"{metric} correlation ({kernel})")
-    labelled = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    fig.legend(labelled.values(), labelled.keys(), loc="outside upper center", ncols=max(len(labelled), 1))
+        title = f"{name}: {part['stimuli'].iloc[0]} stimuli, {f'{people} people' if people > 1 else 'one mean matrix'}"
+        ax.set_title(title, pad=12)
+        ax.set_xlabel(f"{metric} correlation ({kernel})")
+    panels.legend(fig, kinds)
     return fig
-
-
-def _points(ax, rows) -> None:
-    """A point and its interval for each transform, beside each other within an encoder."""
-    encoders, transforms = list(dict.fromkeys(rows["encoder"])), list(dict.fromkeys(rows["transform"]))
-    shift = (np.arange(len(transforms)) - (len(transforms) - 1) / 2) * 0.8 / len(transforms)
-    for name, dx in zip(transforms, shift, strict=True):
-        part = rows[rows["transform"] == name]
-        x = np.array([encoders.index(e) for e in part["encoder"]]) + dx
-        spread = np.abs(part[["ci_low", "ci_high"]].to_numpy().T - part["value"].to_numpy())
-        look = dict(color=style.COLOURS.get(name), marker=style.MARKERS.get(name, "o"), label=style.NAMES.get(name, name))
-        ax.errorbar(x, part["value"], spread, linestyle="none", capsize=2, **look)
-    ax.set_xticks(range(len(encoders)), encoders)
-    ax.set_xlim(-0.6, len(encoders) - 0.4)
 
 
 def _bounds(ax, rows, every) -> None:
     """The noise ceiling of a set as a band, and the weakest of the references, by dot product, as a line."""
     low, high = rows[["ceiling_low", "ceiling_high"]].iloc[0]
     if np.isfinite(low):
-        ax.axhspan(low, high, color=FILL, zorder=0, label="noise ceiling")
+        ax.axvspan(low, high, color=FILL, zorder=0)
+        panels.above(ax, (low + high) / 2, "noise ceiling")
     references = every[(every["transform"] == "reference") & (every["kernel"] == "dot")]["value"]
     if len(references):
         panels.reference(ax, references.min(), "VICE, SPoSE", "-.")

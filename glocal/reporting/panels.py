@@ -1,138 +1,129 @@
-"""One visual style for every figure: the same colour for the same transform everywhere, labelled axes, reference lines.
-
-Colours are from Okabe and Ito's palette (readable with colour-vision deficiencies); each transform also has a marker.
-"""
+"""What stands in a panel: dots with intervals, lines, points, images. Each draws into matplotlib axes, most with seaborn."""
 
 import numpy as np
 
-from glocal.reporting.style import COLOURS, MARKERS, NAMES, style
+from glocal.reporting import style
+from glocal.reporting.style import COLOURS, INK, MARKERS, NAMES
 
-SHOTS = "-shot accuracy"  # how a headline's few-shot measures end
 
+def dots(ax, table, by: str, value: str, interval: tuple[str, str] | None = None, kinds=None):
+    """A row for each value of the column `by`, in order of appearance, and in it a dot and a line for each transform.
 
-def bars(ax, table, by, value, low=None, high=None, spread=None):
-    """Grouped bars: one group per value of column `by` (in order of appearance), one bar per transform.
-
-    table: one row per group and transform. Error bars from columns `low` and `high` (ends of an interval), or `spread`
-    (half length). Groups keep the order of the table.
+    interval: columns with the ends of the lines, of a table with one row for each dot; without it, `table` has the single
+    measurements, a dot is their mean and a line one standard deviation to either side. kinds: the transforms that have a place.
     """
-    groups = list(dict.fromkeys(table[by]))
-    kinds = [t for t in COLOURS if t in set(table["transform"])]
-    width = 0.8 / len(kinds)
-    for n, kind in enumerate(kinds):
-        part = table[table["transform"] == kind].set_index(by).reindex(groups)
-        x = np.arange(len(groups)) + (n - (len(kinds) - 1) / 2) * width
-        error = None
-        if spread:
-            error = part[spread]
-        elif low:
-            error = np.abs(np.vstack([part[value] - part[low], part[high] - part[value]]))
-        ax.bar(x, part[value], width * 0.92, color=COLOURS[kind], label=NAMES[kind], yerr=error,
-               error_kw=dict(elinewidth=0.8, capsize=1.5, ecolor="#333333"))  # fmt: skip
-    crowded = len(groups) > 2 and max(len(line) for name in groups for line in name.split("\n")) > 6
-    ax.set_xticks(np.arange(len(groups)), groups, **dict(rotation=30, ha="right", rotation_mode="anchor") if crowded else {})
-    ax.grid(axis="x", visible=False)
+    import seaborn as sns
+
+    rows, estimate = table, dict(errorbar="sd")
+    if interval:  # the median of the two ends and the value is the value, their range the interval
+        rows = table.melt([by, "transform"], [interval[0], value, interval[1]], value_name="_shown")
+        value, estimate = "_shown", dict(estimator="median", errorbar=("pi", 100))
+    kinds = kinds or style.order(rows["transform"])
+    dodge = 0.75 * (len(kinds) - 1) / len(kinds) if by != "transform" else False
+    groups = [NAMES[k] for k in kinds] if by == "transform" else list(dict.fromkeys(rows[by]))
+    look = dict(markers=[MARKERS[k] for k in kinds], markersize=4, linestyle="none", err_kws={"linewidth": 1.2})
+    sns.pointplot(
+        **style.hues(rows, kinds=kinds), x=value, y=by, order=groups, orient="h", dodge=dodge, ax=ax, **look, **estimate
+    )
+    for i in range(1, len(groups) if by != "transform" else 0):
+        ax.axhline(i - 0.5, color="#CCCCCC", linewidth=0.6)
+    ax.set(ylabel="", ylim=(len(groups) - 0.5, -0.5))
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
 
 
-def curves(ax, table, x, value, spread=None):
-    """One line per transform over column x, with a band of +- spread."""
-    for kind in [t for t in COLOURS if t in set(table["transform"])]:
-        part = table[table["transform"] == kind].sort_values(x)
-        ax.plot(part[x], part[value], color=COLOURS[kind], marker=MARKERS[kind], markersize=3.5, label=NAMES[kind])
-        if spread:
-            low, high = part[value] - part[spread], part[value] + part[spread]
-            ax.fill_between(part[x], low, high, color=COLOURS[kind], alpha=0.15, linewidth=0)
+def reference(ax, level: float, text: str, line: str = "--"):
+    """A vertical line with its name above it: chance, noise ceiling, no difference."""
+    ax.axvline(level, color=INK, linestyle=line, linewidth=0.8, zorder=1)
+    above(ax, level, text)
 
 
-def before_after(ax, table, kinds):
-    """Each class's value after against the original's, one marker a transform of `kinds` (columns of table); the diagonal."""
-    low = table[["original", *kinds]].min().min()
-    for kind in kinds:
-        style = dict(color=COLOURS[kind], markersize=2.5, alpha=0.6, label=NAMES[kind])
-        ax.plot(table["original"], table[kind], MARKERS[kind], **style)
-    ax.plot([low, 1], [low, 1], color="#333333", linewidth=0.8)
+def above(ax, level: float, text: str):
+    """A name at the upper edge of a panel, over the place `level`."""
+    place = dict(xycoords=("data", "axes fraction"), xytext=(0, 1), textcoords="offset points", ha="center", va="bottom")
+    ax.annotate(text, (level, 1.0), fontsize=7, color=INK, **place)
 
 
-def picture(ax, pixels, title, framed=False):
-    """One picture (h, w, 3) with a short title; framed or not."""
+def chance(ax, levels):
+    """A dotted line in each row of `dots`, at `levels`, from the top row down."""
+    places = np.arange(len(levels))
+    ax.vlines(levels, places - 0.48, places + 0.48, color=INK, linestyle=":", linewidth=1)
+
+
+def legend(fig, transforms, extra=(), dots: bool = True, columns: int = 6, loc: str = "outside upper center", **kwargs):
+    """One legend above the whole figure: the transforms, and `extra`, pairs of a line style and what it means."""
+    from matplotlib.lines import Line2D
+
+    looks = {t: dict(linestyle="none", marker=MARKERS[t], markersize=5) if dots else {} for t in style.order(transforms)}
+    handles = [Line2D([], [], color=COLOURS[t], **look) for t, look in looks.items()]
+    handles += [Line2D([], [], color=INK, linestyle=kind) for kind, _ in extra]
+    names = [NAMES[t] for t in looks] + [name for _, name in extra]
+    fig.legend(handles, names, loc=loc, ncols=columns, columnspacing=1.2, handletextpad=0.5, **kwargs)
+
+
+def trade_off(ax, table, x: str, y: str):
+    """A marker for each row, by transform; large, with an edge, where the column `chosen` says so, the others pale."""
+    import seaborn as sns
+
+    for chosen, look in ((False, dict(s=20, alpha=0.4)), (True, dict(s=45, edgecolor="black"))):
+        rows = table[table["chosen"] == chosen]
+        if len(rows):
+            sns.scatterplot(**style.hues(rows, lines=True), x=x, y=y, ax=ax, **look)
+    ax.grid()
+
+
+def class_gains(ax, changes, transform: str, most: int = 20):
+    """What `transform` adds to the original in each class, in points, from most to least, with one standard deviation.
+
+    changes: DataFrame with class, mean, std (shares of 1). Of more than `most` classes those at the two ends.
+    """
+    import seaborn as sns
+
+    rows = changes.sort_values("mean", ascending=False)
+    half = most // 2
+    shown = rows if len(rows) <= most else rows.iloc[[*range(half), *range(len(rows) - half, len(rows))]]
+    names = shown["class"].astype(str).str.split(",").str[0].to_numpy()
+    gain, spread = 100 * shown["mean"].to_numpy(), 100 * shown["std"].to_numpy()
+    look = dict(palette={True: COLOURS[transform], False: "#C8C8C8"}, saturation=1, width=0.75, legend=False)
+    sns.barplot(x=gain, y=np.arange(len(gain)), hue=gain > 0, orient="h", ax=ax, **look)
+    ax.errorbar(gain, np.arange(len(gain)), xerr=spread, fmt="none", ecolor=INK, elinewidth=0.7)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    if len(rows) > most:
+        ax.axhline(half - 0.5, color=INK, linestyle=":", linewidth=0.8)
+    ax.set_yticks(np.arange(len(gain)), names, fontsize=7)
+    ax.grid(axis="x")
+
+
+def image(ax, pixels, title: str, framed: bool = False):
+    """One image (h, w, 3) with a short title; framed or not."""
     ax.imshow(pixels, interpolation="antialiased")
     ax.set_title(title, fontsize=7, pad=2)
     ax.set(xticks=[], yticks=[])
-    ax.grid(visible=False)
-    ax.spines[:].set(visible=framed, color="#333333", linewidth=1.2)
+    ax.spines[:].set(visible=framed, color=INK, linewidth=1.2)
 
 
-def class_gains(ax, gain, spread, kind="glocal", most: int = 20):
-    """What `kind` adds to the original in each class, in points, from most to least, with error bars of half length `spread`.
-
-    gain, spread: (classes,) Series, in shares of 1. Of more than `most` classes the outermost.
-    """
-    gain = gain.sort_values()
-    shown = gain if len(gain) <= most else gain.iloc[[*range(most // 2), *range(-(most // 2), 0)]]
-    colours = [COLOURS[kind] if g > 0 else COLOURS["original"] for g in shown]
-    error = dict(xerr=100 * spread[shown.index], error_kw=dict(elinewidth=0.7, ecolor="#333333"))
-    ax.barh(np.arange(len(shown)), 100 * shown, color=colours, **error)
-    ax.axvline(0, color="#333333", linewidth=0.8)
-    if len(gain) > most:
-        ax.axhline(most / 2 - 0.5, color="#333333", linestyle=":", linewidth=0.8)
-    ax.set_yticks(np.arange(len(shown)), [str(n).split(",")[0] for n in shown.index], fontsize=7)
-    ax.grid(axis="x", visible=True)
-    ax.grid(axis="y", visible=False)
-
-
-def trade_off(ax, table, x, y):
-    """One marker a setting, by transform; filled where column `chosen` says so. table: rows of means over folds."""
-    for _, row in table.iterrows():
-        kind = row["transform"]
-        style = dict(markersize=8, zorder=3, markeredgecolor="black") if row["chosen"] else dict(markersize=4.5, fillstyle="none")
-        ax.plot(row[x], row[y], MARKERS[kind], color=COLOURS[kind], label=NAMES[kind] if row["chosen"] else None, **style)
-    ax.legend(loc="best")
-
-
-def learning_curves(ax, history, training, held_out):
-    """How fits went: columns of a history table (objective, iteration, ...), training as a line, held out as a dotted one."""
-    for line, name in (("-", "training"), (":", "held out")):
-        ax.plot([], [], line, color="#333333", label=name)
-    for kind, rows in history.groupby("objective", sort=False):
-        ax.plot(rows["iteration"], rows[training], color=COLOURS[kind], label=NAMES[kind])
-        if held_out in rows:
-            ax.plot(rows["iteration"], rows[held_out], ":", color=COLOURS[kind])
-
-
-def reference(ax, level, text, style="--"):
-    """A horizontal line with its name in the margin on the right: chance, noise ceiling, an upper bound."""
-    ax.axhline(level, color="#333333", linestyle=style, linewidth=0.8, zorder=0.5)
-    ax.annotate(text, (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, 0),
-                textcoords="offset points", ha="left", va="center", fontsize=7, color="#333333")  # fmt: skip
-
-
-def legend(fig, ax, columns=4):
-    """One legend above the whole figure, from the handles of one of its axes."""
-    handles, labels = ax.get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside upper center", ncols=columns)
-
-
-def similarity_matrix(ax, similarities, names=True):
+def similarity_matrix(ax, matrix, names: bool = True):
     """Similarities, (n, n) with the superclasses as index in sorted order, with lines between superclasses and their names."""
-    low, high = np.quantile(similarities, [0.02, 0.98])
-    image = ax.imshow(similarities, vmin=low, vmax=high, interpolation="nearest")
-    labels = similarities.index.to_numpy()
-    edges = np.flatnonzero(labels[1:] != labels[:-1]) + 0.5
-    for e in edges:
-        ax.axhline(e, color="white", linewidth=0.3)
-        ax.axvline(e, color="white", linewidth=0.3)
-    middles = np.convolve(np.r_[0, edges, len(labels)], [0.5, 0.5], mode="valid")
-    ax.set_yticks(middles, [str(name).split(",")[0] for name in dict.fromkeys(labels)] if names else [])
-    ax.set_xticks([])
-    ax.grid(visible=False)
-    return image
+    import seaborn as sns
+
+    labels, (low, high) = matrix.index.to_numpy(), np.quantile(matrix, [0.02, 0.98])
+    bar = dict(location="bottom", shrink=0.7, label="cosine")
+    sns.heatmap(matrix.to_numpy(), vmin=low, vmax=high, cmap="viridis", square=True, rasterized=True, cbar_kws=bar, ax=ax,
+                xticklabels=False, yticklabels=False)  # fmt: skip
+    edges = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+    ax.hlines(edges, 0, len(labels), color="white", linewidth=0.3)
+    ax.vlines(edges, 0, len(labels), color="white", linewidth=0.3)
+    ax.set(xlabel="", ylabel="")
+    if names:
+        middles = np.convolve(np.r_[0, edges, len(labels)], [0.5, 0.5], mode="valid")
+        ax.set_yticks(middles, [str(name).split(",")[0] for name in dict.fromkeys(labels)], fontsize=6, rotation=0)
 
 
-def thumbnails(ax, xy, pictures, size=15):
-    """Pictures at their places: xy (n, 2), pictures[i]: uint8 (224, 224, 3) on white, which becomes transparent.
+def thumbnails(ax, xy, images, size=15):
+    """Images at their places: xy (n, 2), images[i]: uint8 (224, 224, 3) on white, which becomes transparent.
 
-    size: width in points. Each is averaged down to 56 pixels first, so that it stays smooth. Where pictures would cover
-    one another only the first is drawn, and the others are dots; so of any number of pictures some hundreds are opened.
+    size: width in points. Each is averaged down to 56 pixels first, so that it stays smooth. Where images would cover
+    one another only the first is drawn, and the others are dots; so of any number of images some hundreds are opened.
     """
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
@@ -140,16 +131,16 @@ def thumbnails(ax, xy, pictures, size=15):
     shown = _apart(xy / unit, 0.75 * size)
     ax.plot(*xy[~shown].T, ".", color="#CCCCCC", markersize=2, zorder=0)
     for i in np.flatnonzero(shown):
-        picture = pictures[i]
-        opaque = (picture.min(axis=2, keepdims=True) < 250).astype(float)  # (224, 224, 1)
-        rgba = np.concatenate([picture / 255 * opaque, opaque], axis=2).reshape(56, 4, 56, 4, 4).mean(axis=(1, 3))
+        pixels = images[i]
+        opaque = (pixels.min(axis=2, keepdims=True) < 250).astype(float)  # (224, 224, 1)
+        rgba = np.concatenate([pixels / 255 * opaque, opaque], axis=2).reshape(56, 4, 56, 4, 4).mean(axis=(1, 3))
         rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-6)
-        image = OffsetImage(np.clip(rgba, 0, 1), zoom=size / 56, resample=True, interpolation="antialiased")
-        ax.add_artist(AnnotationBbox(image, xy[i], frameon=False, pad=0))
+        small = OffsetImage(np.clip(rgba, 0, 1), zoom=size / 56, resample=True, interpolation="antialiased")
+        ax.add_artist(AnnotationBbox(small, xy[i], frameon=False, pad=0))
     pad = 0.04 * np.ptp(xy, axis=0)
     ax.set_xlim(xy[:, 0].min() - pad[0], xy[:, 0].max() + pad[0])
     ax.set_ylim(xy[:, 1].min() - pad[1], xy[:, 1].max() + pad[1])
-    _bare(ax)
+    ax.axis("off")
 
 
 def _apart(xy, distance) -> np.ndarray:
@@ -161,17 +152,18 @@ def _apart(xy, distance) -> np.ndarray:
 
 
 def superclass_points(ax, xy, labels):
-    """Points coloured by superclass, for profiles that have no pictures; each superclass's name at its median."""
-    import matplotlib as mpl
+    """Points coloured by superclass, for profiles that have no images; each superclass's name at its median."""
+    import seaborn as sns
 
-    shades = mpl.colormaps["tab20"].colors
-    groups = [xy[(labels == name).to_numpy()] for name in labels.cat.categories]
-    places = _spread(np.array([np.median(here, axis=0) for here in groups]), np.ptp(xy, axis=0) * [0.25, 0.05])
-    for n, (name, here, place) in enumerate(zip(labels.cat.categories, groups, places, strict=True)):
-        ax.plot(*here.T, ".", color=shades[n % 20], markersize=3)
-        box = dict(boxstyle="round,pad=0.15", facecolor="white", edgecolor=shades[n % 20], alpha=0.85, linewidth=0.8)
-        ax.text(*place, str(name).split(",")[0], fontsize=6.5, ha="center", va="center", bbox=box)
-    _bare(ax)
+    labels = np.asarray(labels).astype(str)
+    names = np.unique(labels)
+    shades = {name: sns.color_palette("tab20")[n % 20] for n, name in enumerate(names)}
+    sns.scatterplot(x=xy[:, 0], y=xy[:, 1], hue=labels, palette=shades, s=8, linewidth=0, legend=False, ax=ax)
+    medians = np.array([np.median(xy[labels == name], axis=0) for name in names])
+    for name, place in zip(names, _spread(medians, np.ptp(xy, axis=0) * [0.25, 0.05]), strict=True):
+        box = dict(boxstyle="round,pad=0.15", facecolor="white", edgecolor=shades[name], alpha=0.85, linewidth=0.8)
+        ax.text(*place, name.split(",")[0], fontsize=6.5, ha="center", va="center", bbox=box)
+    ax.axis("off")
 
 
 def _spread(places, room) -> np.ndarray:
@@ -182,66 +174,3 @@ def _spread(places, room) -> np.ndarray:
             if (np.abs(places[i] - below) < room).all():
                 places[i, 1] = below[1] + room[1]
     return places
-
-
-def _bare(ax):
-    ax.set(xticks=[], yticks=[])
-    ax.grid(visible=False)
-    ax.spines[:].set_visible(False)
-
-
-def overview(places, labels, pictures, headline, observer):
-    """The story in one figure: t-SNE before and after on the left, alignment, few-shot and anomaly bars on the right.
-
-    places: {transform: (n, 2)} of "original" and another, labels: categorical (n,), pictures: n arrays or None (then coloured
-    points), headline: the table of `report.headline`, observer: who judged, as the title of the bars.
-    """
-    import matplotlib.pyplot as plt
-
-    style()
-    fig = plt.figure(figsize=(10.5, 4.6))
-    grid = fig.add_gridspec(3, 3, width_ratios=[4, 4, 3])
-    for column, (kind, xy) in enumerate(places.items()):
-        ax = fig.add_subplot(grid[:, column])
-        if pictures:
-            thumbnails(ax, xy, pictures)
-        else:
-            superclass_points(ax, xy, labels)
-        ax.set_title(f"{'before' if kind == 'original' else 'after'}: {NAMES[kind]} features (t-SNE)")
-    panels = [fig.add_subplot(grid[row, 2]) for row in range(3)]
-    for ax, (title, chance, part) in zip(panels, _panels(headline), strict=True):
-        bars(ax, part, "task", "mean", spread="sd")
-        ax.set(title=title, ylim=(0.85 * part["mean"].min() if chance is None else min(0.95 * chance, part["mean"].min()), None))
-        if chance:
-            reference(ax, chance, "chance", ":")
-    panels[0].set_xticks([])
-    handles, names = panels[0].get_legend_handles_labels()
-    small = dict(title_fontsize=8, columnspacing=1, handlelength=1.2)
-    fig.legend(handles, names, loc="outside upper right", ncols=len(names), title=f"{observer} (bars: mean, sd)", **small)
-    return fig
-
-
-def shot_names(which: dict, space: str = " ") -> dict[str, str]:
-    """{task: its name in tables and figures}, from {task: shots}; after `space`, a task at fewer shots than others says so."""
-    most = max(which.values(), default=0)
-    return {task: task if n == most else f"{task}{space}({n} shot{'s' if n > 1 else ''})" for task, n in which.items()}
-
-
-def _at_their_shots(part):
-    """Few-shot rows of a headline under one measure, that of the most shots; tasks at fewer shots have them in their names."""
-    shots = part["measure"].str.extract(r"^(\d+)-shot")[0].astype(int)
-    names = shot_names(dict(zip(part["task"], shots, strict=True)), "\n")
-    return part.assign(task=part["task"].map(names), measure=f"{shots.max()}{SHOTS}")
-
-
-def _panels(headline, tasks: int = 3):
-    """(title, chance, rows) of the three bar panels: the headline's first split and first tasks of each measure."""
-    kinds = (("odd-one-out", "odd-one-out accuracy, held-out objects", 1 / 3), (SHOTS, None, None), ("anomaly", None, 0.5))
-    for start, title, chance in kinds:
-        part = headline[headline["measure"].str.contains(start)]
-        part = part[part["split"] == part["split"].iloc[0]]
-        part = _at_their_shots(part) if start == SHOTS else part
-        measures = list(dict.fromkeys(part["measure"]))
-        part = part[part["measure"] == next((m for m in measures if "shift" in m), measures[0])].fillna({"task": ""})
-        part = part[part["task"].isin(list(dict.fromkeys(part["task"]))[:tasks])]
-        yield title or part["measure"].iloc[0], chance, part

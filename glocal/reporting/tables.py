@@ -28,7 +28,7 @@ OPTIONAL = {
                          "ceiling_low", "ceiling_high", "difference", "diff_low", "diff_high"],
 }  # fmt: skip
 
-
+TEXT = ("normal_class", "fold", "class", "label", "picture")  # columns whose values are text, also where they look like numbers
 SHOWN = ("original", "centred", "naive", "global", "glocal")  # the headline table's columns; headline.csv has all transforms
 
 
@@ -41,7 +41,7 @@ def read(path):
         raise GlocalError(f"{path}: no such table yet; run `snakemake --cores 8` with the config of this profile.")
     verify(path)
     try:
-        table = pd.read_csv(path, dtype={"normal_class": str, "fold": str})
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str))
     except ValueError as error:  # pandas' parser errors are ValueErrors
         reason = " ".join(str(error).split())
         raise GlocalError(f"{path}: cannot be read as a table ({reason}); delete the file and run snakemake again.") from None
@@ -87,23 +87,24 @@ def _published(target: Path) -> dict[str, str]:
 
     try:
         table = pd.read_csv(target / "published.csv", dtype=str)
-        found = dict(zip(table["file"], table["sha256"], strict=True))
+        listed = dict(zip(table["file"], table["sha256"], strict=True))
     except (OSError, ValueError, KeyError):
         return {}
-    return {name: digest for name, digest in found.items() if Path(name).parent.parts in ((), ("tables",))}
+    return {name: digest for name, digest in listed.items() if Path(name).parent.parts in ((), ("tables",))}
 
 
 def headline(folder, shots: int = 5):
-    """One row per measure, task, split and transform, with mean and sd: the numbers that tell the story (first encoder).
+    """One row per measure, task, split and transform, with mean and sd: the numbers that tell the story.
 
-    folder: results/<profile>. Each few-shot task is at its number of shots (`task_shots`), which its measure names. sd is over
-    folds for alignment, over folds and repetitions for few-shot, over folds for anomaly detection (nan where there is one).
+    folder: results/<profile>; of the first encoder that has them all. Each few-shot task is at its number of shots
+    (`task_shots`), which its measure names. sd is over folds for alignment, over folds and repetitions for few-shot, over folds
+    for anomaly detection (nan where there is one).
     """
     import pandas as pd
 
     folder = Path(folder)
     a, f, d = (read(folder / f"{name}.csv") for name in ("alignment", "few_shot", "anomaly"))
-    first = a["encoder"].iloc[0]
+    first = f["encoder"].iloc[0]
     a = a[(a["encoder"] == first) & a["chosen"]].rename(columns={"objective": "transform"})
     f = f[(f["encoder"] == first) & (f["classifier"] == "logistic regression")]
     f = at_shots(f, task_shots(f, shots)).rename(columns={"accuracy": "value"})

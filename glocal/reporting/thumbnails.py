@@ -20,7 +20,7 @@ SIZE = 224  # pixels, as demo.rasterise draws them
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """items: n things that `load` turns into uint8 (224, 224, 3); credit: the line that a figure with them must have."""
+    """n items, which `load` turns into uint8 (224, 224, 3); credit: the line that a figure with them must have."""
 
     items: list
     load: Callable
@@ -44,19 +44,19 @@ def of(experiment, name: str, rows) -> Thumbnails | None:
     if source is None:
         return None
     try:
-        found = image_sets.on_disk(source, experiment.config.get("images", {}))
-        items = _items(found, rows, source)
+        images = image_sets.on_disk(source, experiment.config.get("images", {}))
+        items = _items(images, rows, source)
     except (GlocalError, OSError) as error:  # OSError: a hub that cannot be reached
         print(f"{name}: no thumbnails, since the images are not at hand ({error})")
         return None
-    return Thumbnails(items, lambda item: small(found.open(item)))
+    return Thumbnails(items, lambda item: small(images.open(item)))
 
 
-def small(picture) -> np.ndarray:
-    """A PIL picture of any size as uint8 (224, 224, 3): the whole of it, with white where it is not square."""
+def small(image) -> np.ndarray:
+    """A PIL image of any size as uint8 (224, 224, 3): the whole of it, with white where it is not square."""
     from PIL import ImageOps
 
-    return np.asarray(ImageOps.pad(picture, (SIZE, SIZE), color="white"))
+    return np.asarray(ImageOps.pad(image, (SIZE, SIZE), color="white"))
 
 
 def _source(settings: dict, name: str) -> str | None:
@@ -66,10 +66,10 @@ def _source(settings: dict, name: str) -> str | None:
     return settings["objects"] if name == "objects" else settings["sets"][name]["images"]
 
 
-def _items(found, rows, source: str) -> list:
+def _items(images, rows, source: str) -> list:
     """The item of each row. Raises GlocalError for a row whose image the set no longer has."""
-    known = dict(zip(found.rows["picture"].astype(str), found.items, strict=True))
-    pictures = rows["picture"].astype(str)
-    if lost := [p for p in pictures if p not in known]:
-        raise GlocalError(f'{source}: "{lost[0]}" is gone, and {len(lost) - 1} more of {len(pictures)}.')
-    return [known[p] for p in pictures]
+    known = dict(zip(images.rows["picture"].astype(str), images.items, strict=True))
+    names = rows["picture"].astype(str)
+    if lost := [name for name in names if name not in known]:
+        raise GlocalError(f'{source}: "{lost[0]}" is gone, and {len(lost) - 1} more of {len(names)}.')
+    return [known[name] for name in names]

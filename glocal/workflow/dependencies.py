@@ -11,12 +11,17 @@ from glocal.system.paths import resolve
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def modules_used(notebook: str) -> list[str]:
-    """Files of glocal that a notebook imports, directly or through others, relative to the repository's root."""
+def modules_used(notebook: str, exclude: tuple[str, ...] = ()) -> list[str]:
+    """Files of glocal that a notebook imports, directly or through others, relative to the repository's root.
+
+    exclude: sub-packages that the notebook imports for what it shows alone, such as "reporting": they change no file that it
+    writes. What they import counts only if the rest of the notebook imports it, too.
+    """
     cells = json.loads(resolve(notebook).read_text())["cells"]
     lines = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code").split("\n")
     code = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
-    return _files(_upstream(_imports(code)))
+    shown = {f"glocal.{package}" for package in exclude}
+    return _files(_upstream({m for m in _imports(code) if ".".join(m.split(".")[:2]) not in shown}))
 
 
 def files_of(*modules: str) -> list[str]:

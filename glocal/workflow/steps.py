@@ -78,6 +78,30 @@ def publish(folder, target):
 
 
 @click.command()
+@click.argument("names", nargs=-1, required=True)
+@config_option
+@click.option("--encoder", metavar="NAME", show_default="the config's first", help="An encoder of the config.")
+def draw(names, config, encoder):
+    """Draw figures from the tables of a run.
+
+    NAMES: such as features, few_shot or overview.
+    """
+    import matplotlib
+
+    from glocal.errors import GlocalError, did_you_mean
+    from glocal.reporting import draw
+    from glocal.workflow.experiment import Experiment
+
+    matplotlib.use("Agg")
+    experiment = Experiment(config, encoder)
+    for name in names:
+        if name not in draw.FIGURES:
+            raise GlocalError(f'"{name}": no such figure.{did_you_mean(name, draw.FIGURES)}')
+        draw.save(experiment, name)
+        print(draw.path(experiment, name))
+
+
+@click.command()
 @config_option
 def report(config):
     """Print the headline table of a finished run."""
@@ -103,7 +127,7 @@ def published(out):
     print(table.to_string(index=False, float_format="{:.4f}".format))
 
 
-STEPS = {step.name: step for step in (triplets, run_notebook, gather, publish, report, published)}
+STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, published)}
 
 
 def value_of(text: str):

@@ -119,17 +119,35 @@ def test_what_the_figures_show(tiny):
     first = table[table["fold"].str.startswith("subgroup") & (table["transform"] == "glocal")]
     overlaps = structure.overlaps(table).set_index(["k", "transform"])["value"]
     assert overlaps[(5, "glocal")] == pytest.approx(first[first["measure"] == "5-NN overlap"]["value"].mean())
-    separations = structure.separations(table).set_index(["dataset", "transform"])
+    separations = structure.separations(table).set_index(["dataset", "transform"])["value"]
     values = first[first["measure"] == structure.SEPARATION]["value"]
-    assert separations.loc[("objects", "glocal")].tolist() == pytest.approx([values.mean(), values.std()])
+    assert separations.loc[("objects", "glocal")].tolist() == values.tolist() and len(values) == 2
 
 
 def test_similarities_are_sorted_by_superclass(tiny):
-    tables = structure.similarities(tiny(), ["glocal"])
-    assert list(tables) == ["original", "glocal"]
-    for matrix in tables.values():
-        assert list(matrix.index) == sorted(matrix.index) == list(matrix.columns) and len(matrix) == 64
-        np.testing.assert_allclose(np.diag(matrix), 1, rtol=1e-5)
+    table = structure.similarities(tiny())
+    assert list(table["transform"].unique()) == ["original", "naive", "glocal"]
+    for _, part in table.groupby("transform"):
+        matrix = part.drop(columns=["encoder", "transform", "label"])
+        assert list(part["label"]) == sorted(part["label"]) and matrix.shape == (64, 64)
+        np.testing.assert_allclose(np.diag(matrix), 1, rtol=1e-4)
+        np.testing.assert_array_equal(matrix, matrix.T)
+    few = structure.similarities(tiny(), most=8)
+    assert few.shape == (3 * 8, 3 + 8) and few["label"].value_counts().tolist() == [6] * 4  # of every superclass
+    whole = table[table["transform"] == "glocal"].reset_index(drop=True)
+    assert few[few["transform"] == "glocal"]["7"].iloc[0] == whole["63"].iloc[0]
+
+
+def test_layouts_are_those_of_the_images_before_and_after(tiny):
+    experiment = tiny()
+    table = structure.layouts(experiment)
+    assert list(table["transform"].unique()) == ["original", "glocal"] and len(table) == 2 * 64
+    held_out = experiment.features().rows[experiment.held_out(experiment.folds[0])]
+    for _, part in table.groupby("transform"):
+        assert part["picture"].tolist() == held_out["picture"].tolist() and part["label"].tolist() == held_out["group"].tolist()
+        near = geometry.nearest(part[["x", "y"]] - part[["x", "y"]].mean(), 1)[:, 0]
+        assert np.isfinite(part[["x", "y"]]).all(axis=None) and len(set(near)) > 10
+    assert len(structure.layouts(experiment, most=20)) == 40
 
 
 def test_pairs_of_objects(tiny):
@@ -139,6 +157,33 @@ def test_pairs_of_objects(tiny):
     expected = geometry.superclass_similarity(experiment.features().x, experiment.features().rows["group"])
     means = pairs.groupby("within")["cosine"].mean()
     assert (means[True], means[False]) == pytest.approx(expected)
+
+
+def test_the_histogram_has_every_pair(tiny):
+    pairs = geometry.object_pairs(tiny())
+    table = geometry.cosine_histogram(pairs, bins=50)
+    counts = table.groupby("pairs")["count"].sum()
+    assert counts["within a superclass"] == pairs["within"].sum() and counts.sum() == len(pairs)
+    within = table[table["pairs"] == "within a superclass"]
+    mean = pairs["cosine"][pairs["within"]].mean()
+    assert np.average(within["cosine"], weights=within["count"]) == pytest.approx(mean, abs=0.02)  # half a bin
+
+
+def test_changed_neighbours_by_hand():
+    """Row 3 leaves its neighbour 2 for 0; rows 0 and 1 stay with each other."""
+    x = np.array([[1, 0], [1, 0.1], [0, 1], [0.05, 1]])
+    z = np.array([[1, 0], [1, 0.1], [-1, 1], [1, -0.1]])
+    before, after = geometry.changed_neighbours(x, z, images=2, k=1)
+    assert before.tolist() == [[2, 3], [3, 2]] and after.tolist() == [[2, 1], [3, 0]]
+
+
+def test_changed_neighbours_are_the_nearest_in_order():
+    x, z = features(0), features(1)
+    before, after = geometry.changed_neighbours(x, z, images=3, k=5)
+    assert before.shape == after.shape == (3, 6) and (before[:, 0] == after[:, 0]).all()
+    for row in before:
+        cosine = x @ x[row[0]] / np.linalg.norm(x, axis=1)
+        assert (np.diff(cosine[row]) <= 0)[1:].all() and set(row[1:]) == set(geometry.nearest(x, 5)[row[0]])
 
 
 def test_a_wrong_label_is_named(tiny):

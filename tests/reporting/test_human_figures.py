@@ -1,6 +1,7 @@
 """The figure of agreement with other people: what it shows of a table, and that any transform and set will do."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -24,27 +25,34 @@ def axes():
     plt.close("all")
 
 
-def test_a_panel_a_set_and_a_group_an_encoder(axes):
+def names(labels):
+    return [label.get_text() for label in labels]
+
+
+def test_a_panel_a_set_and_a_row_an_encoder(axes):
     one, two = axes
     assert one.get_title() == "one: 9 stimuli, one mean matrix" and two.get_title() == "two: 9 stimuli, 16 people"
-    assert [t.get_text() for t in one.get_xticklabels()] == ["a", "b"]
-    assert {"original", "gLocal", "whitened"} <= set(one.get_legend_handles_labels()[1])
+    assert names(one.get_yticklabels()) == ["a", "b"]
+    assert names(one.figure.legends[0].get_texts()) == ["original", "whitened", "gLocal"]
 
 
 def test_points_and_intervals_are_those_of_the_table(axes):
-    points, _, (bars,) = next(c for c in axes[0].containers if c.get_label() == "gLocal")
-    assert points.get_ydata().tolist() == [0.5, 0.5]
-    assert bars.get_segments()[0][:, 1] == pytest.approx([0.4, 0.7])
+    dots = [line.get_xdata().tolist() for line in axes[0].lines if line.get_marker() not in ("", "None", None)]
+    assert dots == [[0.3, 0.3], [0.4, 0.4], [0.5, 0.5]]
+    ends = [sorted(line.get_xdata()) for line in axes[0].lines if line.get_marker() in ("", "None", None)]
+    assert sum(np.allclose(e, [0.4, 0.7]) for e in ends if len(e) == 2) == 2  # gLocal, for each encoder
 
 
 def test_the_ceiling_is_a_band_where_people_judged_and_references_a_line(axes):
-    labels = [ax.get_legend_handles_labels()[1] for ax in axes]
-    assert "noise ceiling" not in labels[0] and "noise ceiling" in labels[1]
-    heights = [line.get_ydata()[0] for line in axes[0].lines]
-    assert 0.8 in heights and 0.9 not in heights
+    one, two = ([t.get_text() for t in ax.texts] for ax in axes)
+    assert one == ["VICE, SPoSE"] and two == ["noise ceiling"]
+    band = axes[1].patches[0]
+    assert (band.get_x(), band.get_width()) == pytest.approx((0.45, 0.1))
+    levels = [line.get_xdata()[0] for line in axes[0].lines]
+    assert 0.8 in levels and 0.9 not in levels
 
 
 def test_an_empty_table_draws_nothing():
     (ax,) = human_figures.human_similarity(pd.DataFrame(columns=COLUMNS)).axes
-    assert not ax.containers
+    assert not ax.lines
     plt.close("all")

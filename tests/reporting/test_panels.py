@@ -1,4 +1,4 @@
-"""The house style: one colour and marker a transform, one artist a transform, observers named on the picture."""
+"""Panels: a dot or a line for each transform in the fixed order, intervals where they belong, images that do not cover others."""
 
 import matplotlib
 import matplotlib.colors
@@ -12,11 +12,12 @@ matplotlib.use("Agg")
 
 TABLE = pd.DataFrame(
     [
-        {"task": task, "shots": shots, "transform": name, "value": v + 0.1 * shots, "sd": 0.05, "low": v, "high": v + 0.3}
-        for task, shots in (("b", 2), ("a", 1))
+        {"task": task, "transform": name, "value": v, "low": v - 0.1, "high": v + 0.3}
+        for task in ("b", "a")
         for v, name in enumerate(["glocal", "original", "naive"])
     ]
 )
+KINDS = ["original", "naive", "glocal"]  # the order of the style, not of the table
 
 
 @pytest.fixture
@@ -28,72 +29,77 @@ def axes():
     plt.close(fig)
 
 
-def test_each_transform_has_one_colour_and_marker():
-    assert list(style.COLOURS) == list(style.MARKERS) == list(style.NAMES)
-    assert list(style.COLOURS)[:5] == ["original", "naive", "global", "glocal", "published"]
-    for of in (style.COLOURS, style.MARKERS, style.NAMES):
-        assert len(set(of.values())) == len(of)
-    rgb = np.array([matplotlib.colors.to_rgb(c) for c in style.COLOURS.values()])
-    apart = np.linalg.norm(rgb[:, None] - rgb[None], axis=2) + 9 * np.eye(len(rgb))
-    assert apart.min() > 0.25
+def dots_of(ax):
+    """(marker, colour, x, y of its dots) of each transform, in the order in which they are drawn."""
+    lines = [line for line in ax.lines if line.get_marker() not in ("", "None", None)]
+    return [(line.get_marker(), matplotlib.colors.to_hex(line.get_color()).upper(), *line.get_data()) for line in lines]
 
 
-def colours(artists):
-    return [matplotlib.colors.to_hex(a.get_facecolor()).upper() for a in artists]
+def intervals_of(ax):
+    """(low, high) of every horizontal line of two points."""
+    ends = [line.get_xdata() for line in ax.lines if line.get_marker() in ("", "None", None) and len(line.get_xdata()) == 2]
+    return [tuple(np.round(sorted(x), 6)) for x in ends if x[0] != x[1]]
 
 
-def test_bars_one_container_a_transform_in_the_fixed_order(axes):
-    panels.bars(axes, TABLE, "task", "value")
-    kinds = ["original", "naive", "glocal"]  # the order of the palette, not of the table
-    assert [c.get_label() for c in axes.containers] == [style.NAMES[k] for k in kinds]
-    for kind, container in zip(kinds, axes.containers, strict=True):
-        expected = TABLE[TABLE["transform"] == kind]["value"].tolist()
-        assert [bar.get_height() for bar in container] == expected
-        assert set(colours(container)) == {style.COLOURS[kind]}
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["b", "a"]  # the order of the table
-    places = sorted(bar.get_x() for c in axes.containers for bar in c)
-    assert min(np.diff(places)) >= 0.9 * axes.containers[0][0].get_width()  # no bar on another
+def test_dots_of_each_transform_in_the_fixed_order_with_its_interval(axes):
+    panels.dots(axes, TABLE, "task", "value", ("low", "high"))
+    dots = dots_of(axes)
+    assert [(m, c) for m, c, *_ in dots] == [(style.MARKERS[k], style.COLOURS[k]) for k in KINDS]
+    for kind, (_, _, x, _) in zip(KINDS, dots, strict=True):
+        assert list(x) == TABLE[TABLE["transform"] == kind]["value"].tolist()
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["b", "a"]  # the order of the table, from the top
+    assert axes.get_ylim() == (1.5, -0.5)
+    rows = np.sort(np.concatenate([y for *_, y in dots]))
+    assert np.diff(rows).min() > 0.2  # no dot on another
+    expected = {(v - 0.1, v + 0.3) for v in range(3)}
+    assert {i for i in intervals_of(axes) if i != (0, 1)} == {tuple(np.round(e, 6)) for e in expected}
 
 
-@pytest.mark.parametrize("how, below, above", [({"spread": "sd"}, 0.05, 0.05), ({"low": "low", "high": "high"}, 0.2, 0.1)])
-def test_error_bars(axes, how, below, above):
-    panels.bars(axes, TABLE[TABLE["shots"] == 2], "task", "value", **how)
-    for container in (c for c in axes.containers if hasattr(c, "patches")):
-        ((low, high),) = container.errorbar.lines[2][0].get_segments()
-        height = container[0].get_height()
-        assert (height - low[1], high[1] - height) == (pytest.approx(below), pytest.approx(above))
+def test_dots_of_single_measurements_are_their_mean_and_sd(axes):
+    table = pd.DataFrame({"task": "a", "transform": ["naive"] * 3 + ["original"] * 3, "value": [1, 2, 3, 5, 5, 5.0]})
+    panels.dots(axes, table, "task", "value")
+    assert [x.tolist() for *_, x, _ in dots_of(axes)] == [[5], [2]]
+    assert (1, 3) in intervals_of(axes)
 
 
-def test_curves_one_line_a_transform_with_its_marker_and_band(axes):
-    panels.curves(axes, TABLE, "shots", "value", spread="sd")
-    assert len(axes.lines) == len(axes.collections) == 3
-    for kind, line in zip(["original", "naive", "glocal"], axes.lines, strict=True):
-        assert line.get_label() == style.NAMES[kind] and line.get_marker() == style.MARKERS[kind]
-        assert matplotlib.colors.to_hex(line.get_color()).upper() == style.COLOURS[kind]
-        assert line.get_xdata().tolist() == [1, 2]  # sorted, whatever the table's order
+def test_a_transform_without_a_dot_keeps_its_place(axes):
+    panels.dots(axes, TABLE, "task", "value", ("low", "high"))
+    places = [y for *_, y in dots_of(axes)]
+    axes.clear()
+    panels.dots(axes, TABLE[TABLE["transform"] != "original"], "task", "value", ("low", "high"), KINDS)
+    for before, (*_, y) in zip(places[1:], dots_of(axes)[-2:], strict=True):
+        np.testing.assert_allclose(y, before)
 
 
-def test_reference_line_says_what_it_is(axes):
+def test_an_interval_that_is_not_known_is_not_drawn(axes):
+    table = TABLE.assign(low=np.nan, high=np.nan)
+    panels.dots(axes, table, "task", "value", ("low", "high"))
+    assert [x.tolist() for *_, x, _ in dots_of(axes)] == [[1, 1], [2, 2], [0, 0]]
+
+
+def test_transforms_as_rows_have_their_names(axes):
+    panels.dots(axes, TABLE, "transform", "value")
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["original", "naive", "gLocal"]
+
+
+def test_reference_lines_and_chance(axes):
     panels.reference(axes, 1 / 3, "chance")
-    assert axes.lines[0].get_ydata() == [1 / 3, 1 / 3] and axes.texts[0].get_text() == "chance"
-
-
-@pytest.mark.parametrize("observer, named", [("human", False), ("simulated observer", True)])
-def test_a_simulated_observer_is_named_on_the_picture(axes, tmp_path, observer, named):
-    style.save(axes.figure, tmp_path / "a.png", observer)
-    texts = [t.get_text() for t in axes.figure.texts]
-    assert texts == (["simulated observer, no human judgments"] if named else [])
-    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert list(axes.lines[0].get_xdata()) == [1 / 3, 1 / 3] and axes.texts[0].get_text() == "chance"
+    panels.chance(axes, [0.1, 0.5])
+    assert [segment[0][0] for segment in axes.collections[0].get_segments()] == [0.1, 0.5]
 
 
 def test_similarity_matrix_has_lines_between_superclasses(axes):
     labels = ["first", "first", "second, too", "second, too"]
     blocks = pd.DataFrame(np.kron(np.eye(2), np.ones((2, 2))), labels, labels)
-    image = panels.similarity_matrix(axes, blocks)
-    np.testing.assert_array_equal(image.get_array(), blocks)
-    assert len(axes.lines) == 2 and [t.get_text() for t in axes.get_yticklabels()] == ["first", "second"]
+    panels.similarity_matrix(axes, blocks)
+    mesh, *lines = axes.collections
+    np.testing.assert_array_equal(mesh.get_array(), blocks)
+    assert [len(line.get_segments()) for line in lines] == [1, 1] and lines[0].get_segments()[0][0][1] == 2
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["first", "second"]
+    axes.clear()
     panels.similarity_matrix(axes, blocks, names=False)
-    assert len(axes.get_yticks()) == 2 and not any(t.get_text() for t in axes.get_yticklabels())
+    assert not any(t.get_text() for t in axes.get_yticklabels())
 
 
 def test_thumbnails_do_not_cover_one_another():
@@ -102,34 +108,28 @@ def test_thumbnails_do_not_cover_one_another():
     assert panels._apart(xy, 0.0).all()
 
 
-def test_before_after_and_class_gains(axes):
-    classes = pd.DataFrame({"original": [0.5, 0.8], "glocal": [0.6, 0.7]}, index=["ant", "bee, wild"])
-    panels.before_after(axes, classes, ["glocal"])
-    points, diagonal = axes.lines
-    np.testing.assert_array_equal(points.get_xydata(), classes.to_numpy())
-    np.testing.assert_array_equal(diagonal.get_xydata(), [[0.5, 0.5], [1, 1]])
-    axes.clear()
-    gain = classes["glocal"] - classes["original"]
-    panels.class_gains(axes, gain, gain.abs() / 2)
-    assert [round(p.get_width(), 6) for p in axes.patches] == [-10, 10]  # the least first, in points
+def bars(ax):
+    """Widths of the bars from the top down."""
+    return [round(p.get_width(), 6) for p in sorted(ax.patches, key=lambda p: p.get_y()) if p.get_width()]
+
+
+def test_class_gains_are_bars_from_zero_from_most_to_least(axes):
+    changes = pd.DataFrame({"class": ["ant", "bee, wild"], "mean": [-0.1, 0.1], "std": [0.05, 0.02]})
+    panels.class_gains(axes, changes, "glocal")
+    assert bars(axes) == [10, -10]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["bee", "ant"]
-    many = pd.Series(np.arange(50) / 100)
+    assert {matplotlib.colors.to_hex(p.get_facecolor()).upper() for p in axes.patches if p.get_width() > 0} == {"#009E73"}
+    many = pd.DataFrame({"class": np.arange(50), "mean": np.arange(1, 51) / 100, "std": 0.01})
     axes.clear()
-    panels.class_gains(axes, many, many)
-    assert [round(p.get_width()) for p in axes.patches] == [*range(10), *range(40, 50)]  # the outermost of many
+    panels.class_gains(axes, many, "glocal")
+    assert bars(axes) == [*range(50, 40, -1), *range(10, 0, -1)]  # the two ends of many
 
 
-def test_a_picture_and_its_frame(axes):
-    panels.picture(axes, np.zeros((4, 4, 3), np.uint8), "+3", framed=True)
+def test_an_image_and_its_frame(axes):
+    panels.image(axes, np.zeros((4, 4, 3), np.uint8), "+3", framed=True)
     assert axes.get_title() == "+3" and axes.spines["left"].get_visible()
-    panels.picture(axes, np.zeros((4, 4, 3), np.uint8), "-3")
+    panels.image(axes, np.zeros((4, 4, 3), np.uint8), "-3")
     assert not axes.spines["left"].get_visible()
-
-
-def test_a_task_at_fewer_shots_says_so():
-    assert panels.shot_names({"a": 5, "b": 2, "c": 1}) == {"a": "a", "b": "b (2 shots)", "c": "c (1 shot)"}
-    assert panels.shot_names({"a": 2, "b": 2}) == {"a": "a", "b": "b"} and panels.shot_names({}) == {}
-    assert panels.shot_names({"a": 5, "b": 2}, "\n")["b"] == "b\n(2 shots)"
 
 
 class Counted:
@@ -152,34 +152,8 @@ def test_thumbnails_open_only_pictures_that_are_shown(axes):
     assert 100 < len(pictures.opened) < 900 and len(set(pictures.opened)) == len(pictures.opened)
 
 
-def headline(few_shot):
-    """A headline with few-shot rows {task: shots} and one row of each other measure, of two transforms."""
-    rows = [("odd-one-out accuracy, held out", ""), ("10-NN overlap with original", "")]
-    rows += [(f"{s}-shot accuracy", task) for task, s in few_shot.items()]
-    rows += [("anomaly AUROC, zero-shot", "d"), ("anomaly AUROC, shift", "d")]
-    kinds = ("original", "naive")
-    return pd.DataFrame([dict(measure=m, task=t, split="all", transform=k, mean=0.5, sd=0.1) for m, t in rows for k in kinds])
-
-
-@pytest.mark.parametrize(
-    "few_shot, title, names",
-    [
-        ({"a": 5, "b": 5}, "5-shot accuracy", ["a", "b"]),
-        ({"small": 2, "a": 5}, "5-shot accuracy", ["small\n(2 shots)", "a"]),  # the first task does not decide
-        ({"small": 1}, "1-shot accuracy", ["small"]),
-    ],
-)
-@pytest.mark.parametrize("pictures", [None, Counted(30)])
-def test_overview_has_every_few_shot_task(few_shot, title, names, pictures):
-    import matplotlib.pyplot as plt
-
-    xy = np.random.default_rng(0).normal(size=(30, 2))
-    labels = pd.Series(list("abc") * 10, dtype="category")
-    fig = panels.overview({"original": xy, "naive": xy}, labels, pictures, headline(few_shot), "human")
-    fig.canvas.draw()
-    before, after, _, few, anomaly = fig.axes
-    assert before.get_title() == "before: original features (t-SNE)" and after.get_title() == "after: naive features (t-SNE)"
-    assert few.get_title() == title and [t.get_text() for t in few.get_xticklabels()] == names
-    assert anomaly.get_title() == "anomaly AUROC, shift"
-    assert bool(pictures) == (len(before.artists) > 0)  # thumbnails, or points with the names of their classes
-    plt.close(fig)
+def test_superclasses_without_images_are_points_with_names(axes):
+    xy = np.random.default_rng(0).normal(size=(40, 2))
+    panels.superclass_points(axes, xy, pd.Series(["a, b", "c"] * 20))
+    assert [t.get_text() for t in axes.texts] == ["a", "c"]
+    np.testing.assert_allclose(axes.collections[0].get_offsets(), xy)

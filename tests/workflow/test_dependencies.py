@@ -54,9 +54,24 @@ def test_cells_are_read_together_and_text_is_not(notebook):
     assert dependencies.modules_used(notebook("x = 1", code, markdown="from glocal import losses")) == [ERRORS]
 
 
+def test_what_a_notebook_only_shows_is_left_out_with_what_it_alone_imports(notebook):
+    shown = notebook("from glocal.reporting import figures, style", "from glocal.errors import GlocalError")
+    assert "glocal/reporting/figures.py" in dependencies.modules_used(shown)
+    assert dependencies.modules_used(shown, exclude=("reporting",)) == [ERRORS]
+
+
+@pytest.mark.parametrize("stage", ["01_extract", "02_align", "03_human", "04_few_shot", "05_anomaly", "06_structure"])
+def test_a_change_of_the_figures_reruns_no_stage(stage):
+    stage = str(dependencies.PACKAGE.parent / "notebooks" / f"{stage}.ipynb")
+    found = dependencies.modules_used(stage, exclude=("reporting",))
+    assert found and not [f for f in found if "reporting" in f]
+    assert any("reporting" in f for f in dependencies.modules_used(stage))
+
+
 def test_what_reruns_when_a_file_of_the_package_changes():
     """The losses: what trains, not what extracts. The extraction: everything that needs it, not the triplets."""
-    notebook = lambda name: set(dependencies.modules_used(str(dependencies.PACKAGE.parent / "notebooks" / f"{name}.ipynb")))
+    folder = dependencies.PACKAGE.parent / "notebooks"
+    notebook = lambda name: set(dependencies.modules_used(str(folder / f"{name}.ipynb"), exclude=("reporting",)))
     assert "glocal/losses.py" in notebook("02_align") and "glocal/training/lbfgs.py" in notebook("02_align")
     assert not {f for f in notebook("01_extract") if f.startswith("glocal/training")} and "glocal/losses.py" not in notebook(
         "01_extract"

@@ -1,0 +1,120 @@
+"""Every figure of a profile from its tables: a function each, that reads what `figures` draws.
+
+    draw.save(experiment, "few_shot")        # results/<profile>/figures/few_shot-<encoder>.png
+
+Apart from tables only thumbnails need the images themselves, and go without where these are not at hand.
+"""
+
+from glocal.evaluation import alignment as alignment_tables
+from glocal.evaluation import anomaly as anomaly_tables
+from glocal.reporting import figures, human_figures, image_figures, style, tables, task_figures, thumbnails
+from glocal.reporting.overview import overview as draw_overview
+from glocal.system.paths import resolve
+
+BESIDE = "figures/clip-b32/tables"  # the committed tables of a real run, shown next to the demo's images in the README's figure
+REAL = "CLIP ViT-B/32, human judgments"  # what they are of
+UNNAMED = ("features", "pictures", "overview", "teaser")  # figures without the observer's name below: they need none, or have it
+
+
+def save(experiment, name: str):
+    """Draw the figure `name` of an experiment (workflow.experiment.Experiment), write it, and return it."""
+    fig = FIGURES[name](experiment)
+    style.save(fig, path(experiment, name), "human" if name in UNNAMED else experiment.observer)
+    return fig
+
+
+def path(experiment, name: str):
+    """Where a figure is: those of a whole profile by their names, the others with the encoder's."""
+    return experiment.figure(name if name in OF_PROFILE else f"{name}-{experiment.encoder}")
+
+
+def features(e):
+    return figures.features(_read(e, "cosines"), e.encoder)
+
+
+def pictures(e):
+    rows = e.features().rows
+    return image_figures.images(rows, thumbnails.of(e, "objects", rows))
+
+
+def alignment(e):
+    table, ceiling = _read(e, "alignment"), e.noise_ceiling(f"{e.folds[0]}-test")
+    return figures.alignment(table, alignment_tables.means(table), ceiling, f"{e.encoder} · {e.observer}")
+
+
+def training(e):
+    return figures.training(_read(e, "history"), step(e))
+
+
+def human(e):
+    return figures.human(_read(e, "human"))
+
+
+def human_similarity(e):
+    return human_figures.human_similarity(_read(e, "human_similarity"))
+
+
+def few_shot(e):
+    return task_figures.few_shot(_read(e, "few_shot"), _read(e, "few_shot_gains"), accuracy(e))
+
+
+def few_shot_curves(e):
+    return task_figures.few_shot_curves(_read(e, "few_shot"), accuracy(e))
+
+
+def few_shot_classes(e):
+    return task_figures.few_shot_classes(_read(e, "few_shot_changes"))
+
+
+def anomaly(e):
+    return task_figures.anomaly(_read(e, "anomaly_summary"))
+
+
+def anomaly_classes(e):
+    return task_figures.anomaly_classes(anomaly_tables.by_class(_read(e, "anomaly"), ["naive", e.featured]))
+
+
+def anomaly_moved(e):
+    moved = _read(e, "anomaly_moved")
+    return image_figures.anomaly_moved(moved, thumbnails.of(e, moved["dataset"].iloc[0], moved))
+
+
+def structure(e):
+    return figures.structure(_read(e, "structure"))
+
+
+def similarity(e):
+    return figures.similarity(_read(e, "similarity"))
+
+
+def overview(e, folder=None, title: str = ""):
+    """The layout of this experiment beside the results of `folder`, default its own."""
+    layout, spec = _read(e, "layout"), next(iter(e.config["structure"]["sets"].values()))
+    images = thumbnails.of(e, spec["images"]["set"], layout[layout["transform"] == "original"])
+    return draw_overview(layout, images, tables.headline(folder or e.folder), title or e.observer)
+
+
+def teaser(e):
+    return overview(e, resolve(BESIDE), REAL)
+
+
+OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser)}
+FIGURES = OF_PROFILE | {
+    f.__name__: f
+    for f in (features, alignment, training, human, human_similarity, few_shot, few_shot_curves, few_shot_classes,
+              anomaly, anomaly_classes, anomaly_moved, structure, similarity)
+}  # fmt: skip
+
+
+def accuracy(experiment) -> str:
+    """What the few-shot accuracy is."""
+    return "balanced accuracy" if experiment.config["few_shot"]["balanced"] else "accuracy"
+
+
+def step(experiment) -> str:
+    """What an iteration of a fit is."""
+    return "epoch" if experiment.config["alignment"]["fit"]["recipe"] == "paper" else "L-BFGS iteration"
+
+
+def _read(experiment, name: str):
+    return tables.read(experiment.table(name))

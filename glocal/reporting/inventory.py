@@ -1,0 +1,34 @@
+"""Which figures a profile has, by name: what `draw` draws, and what Snakemake declares. Imports nothing that is slow to load."""
+
+from glocal.evaluation.frames import MOVED_MODES
+
+FIRST_LOOK = ["features"]  # drawn right after the extraction
+ALIGNMENT = ["alignment", "training", "human"]
+DOWNSTREAM = ["few_shot", "few_shot_curves", "few_shot_classes", "anomaly", "structure", "similarity"]
+
+
+def of_encoder(config: dict, encoder: str) -> list[str]:
+    """The names of an encoder's figures but those of the first look; the file is <name>-<encoder>.png."""
+    people = ["human_similarity"] if "human" in config else []
+    if not is_downstream(config, encoder):
+        return [*ALIGNMENT, *people]
+    sets = config["anomaly"]["sets"].values()
+    classes = ["anomaly_classes"] if any(set(spec["modes"]) - {"set"} for spec in sets) else []
+    moved = ["anomaly_moved"] if next(iter(sets))["modes"][0] in MOVED_MODES else []
+    return [*ALIGNMENT, *people, *DOWNSTREAM, *classes, *moved]
+
+
+def is_downstream(config: dict, encoder: str) -> bool:
+    """An encoder with sets of other images goes through the downstream steps; in the demo the objects themselves serve."""
+    return bool(config["encoders"][encoder].get("downstream")) or config["downstream"] == "folds"
+
+
+def of_profile(config: dict) -> list[str]:
+    """The names of the figures of a whole profile but those of the first look; the file is <name>.png."""
+    return ["overview", "teaser"] if config["source"] == "demo" else ["overview"]
+
+
+def first_look(config: dict, encoder: str) -> list[str]:
+    """The names of the figures that need nothing but features: of an encoder, and of the first one the demo's images."""
+    first = encoder == next(iter(config["encoders"]))
+    return [*FIRST_LOOK, *(["pictures"] if config["source"] == "demo" and first else [])]
