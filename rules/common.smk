@@ -62,8 +62,8 @@ TRANSFORMS = [
 TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
 # The outputs of a step for an encoder: its table of measurements and the tables derived from it (intervals, tests, classes).
 TABLES = {
-    "alignment": ["alignment"],
-    "human": ["human"] + (["human_similarity"] if "human" in config else []),
+    "alignment": ["alignment", "alignment_nested"],
+    "human": ["human", "human_differences"] + (["human_similarity"] if "human" in config else []),
     "few_shot": ["few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes"],
     "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
     "structure": ["structure"],

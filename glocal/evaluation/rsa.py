@@ -35,7 +35,13 @@ def rsa(a, b) -> float:
 
 
 def rsa_interval(a, b, draws: int = 200, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
-    """`rsa` of (n, n) similarity matrices and its bootstrap interval over objects: (value, low, high).
+    """`rsa` of (n, n) similarity matrices and its bootstrap interval over objects: (value, low, high)."""
+    drawn = resample(a, b, draws, seed)
+    return rsa(a, b), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+
+
+def resample(a, b, draws: int = 200, seed=42) -> np.ndarray:
+    """`rsa` of (n, n) similarity matrices under resampled objects: (draws,). One seed resamples the same objects for any a, b.
 
     A resampled object counts as often as it was drawn, a pair by the product of both; pairs of an object with its own
     copy are dropped. The ranks are those of the whole sample, so each draw is one weighted correlation.
@@ -43,11 +49,11 @@ def rsa_interval(a, b, draws: int = 200, level: float = 0.95, seed: int = 42) ->
     rng = np.random.default_rng(seed)
     r, c = np.triu_indices(len(a), k=1)
     x, y = rankdata(a[r, c]), rankdata(b[r, c])
-    drawn = []
-    for _ in range(draws):
+    drawn = np.empty(draws)
+    for draw in range(draws):
         times = np.bincount(rng.integers(len(a), size=len(a)), minlength=len(a))
-        drawn.append(weighted_correlations(x[None], y[None], times[r] * times[c])[0, 0])
-    return rsa(a, b), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+        drawn[draw] = weighted_correlations(x[None], y[None], times[r] * times[c])[0, 0]
+    return drawn
 
 
 def weighted_correlations(x, y, w=None) -> np.ndarray:

@@ -10,9 +10,11 @@ from glocal.system.files import replacing, sha256, verify, write_table
 TABLES = {
     "alignment": ["encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl",
                   "neighbour_overlap"],
+    "alignment_nested": ["encoder", "objective", "fold", "odd_one_out", "odd_one_out_not_nested", "same_setting"],
     "few_shot": ["encoder", "task", "shots", "repetition", "transform", "classifier", "accuracy"],
     "anomaly": ["encoder", "dataset", "mode", "normal_class", "transform", "auroc"],
     "human": ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "ceiling"],
+    "human_differences": ["encoder", "dataset", "metric", "transform", "versus", "difference", "ci_low", "ci_high"],
     "few_shot_gains": ["encoder", "task", "shots", "classifier", "transform", "versus", "difference", "ci_low", "ci_high"],
     "few_shot_tests": ["encoder", "shots", "transform", "versus", "tasks", "median_difference", "p", "p_holm"],
     "few_shot_classes": ["encoder", "task", "fold", "transform", "class", "correct", "images"],

@@ -43,6 +43,20 @@ def test_accuracy_is_that_of_the_folds_together(experiment):
     assert rsa[(HELD_OUT[0], "glocal")] > rsa[(HELD_OUT[0], "original")]
 
 
+def test_differences_are_paired(experiment):
+    """naive leaves features as they are: no difference by RSA; its intervals of accuracy are narrower than the accuracies'."""
+    tables = odd_one_out.evaluate(experiment)
+    assert list(tables) == list(odd_one_out.TABLES) and list(tables["human_differences"]) == TABLES["human_differences"]
+    human = tables["human"].set_index(["metric", "dataset", "transform"])
+    found = tables["human_differences"].set_index(["metric", "dataset", "transform", "versus"])
+    assert set(found.index.droplevel([0, 1])) == {("naive", "original"), ("glocal", "original"), ("glocal", "naive")}
+    row = found.loc[("RSA with the groups", HELD_OUT[0], "naive", "original")]
+    assert row[["difference", "ci_low", "ci_high"]].tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    row, a, b = (found.loc[("odd-one-out accuracy", HELD_OUT[0], "glocal", "original")],
+                 *(human.loc[("odd-one-out accuracy", HELD_OUT[0], t)] for t in ("glocal", "original")))  # fmt: skip
+    assert row["difference"] == pytest.approx(a["value"] - b["value"]) and row["ci_low"] < row["difference"]
+
+
 def test_answers_to_one_triplet_count_as_one(experiment):
     """Three people answered the first triplet, one the second: the mean is over the two triplets."""
     x, known = np.asarray(experiment.features().x), experiment.triplets()
@@ -50,7 +64,7 @@ def test_answers_to_one_triplet_count_as_one(experiment):
     (hit, *_), (miss, *_) = known["all"][right], known["all"][~right]
     np.savez(experiment.folder / "triplets.npz", **known, ceiling=np.array([hit, hit, hit, miss]))
     (row,) = [r for r in odd_one_out.noise_ceiling_triplets(experiment) if r["transform"] == "original"]
-    assert row["value"] == 0.5 and row["dataset"] == "noise-ceiling triplets"
+    assert row["sample"].interval()[0] == 0.5 and row["dataset"] == "noise-ceiling triplets"
 
 
 def test_references_are_named(experiment, monkeypatch):
