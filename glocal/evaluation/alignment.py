@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from glocal import losses, triplets
-from glocal.evaluation import baselines, geometry
+from glocal.evaluation import baselines, geometry, shared_objects
 from glocal.evaluation.frames import first_split
 from glocal.training import grid_search
 from glocal.training.grid_search import RULES
@@ -66,11 +66,17 @@ def _of_fold(experiment, fits: dict, fold: str, x, _train, _context, held_out):
     unchanged = measure(x, unit_norm(x), test, unseen, images, images, settings["kl_tau"])
     yield dict(encoder=experiment.encoder, objective="original", fold=fold, **unchanged)
     for objective in settings["objectives"]:
-        for point, t in fits[objective][fold]:
-            features = (x, t.transform(x), test, unseen, t.local(images), t.transform(images))
-            measured = measure(*features, settings["kl_tau"], point.get("tau"), rule=settings["choose"])
-            solver = dict(iterations=len(t.history_), converged=t.converged_)
-            yield dict(encoder=experiment.encoder, objective=objective, **point, fold=fold, **measured, **solver)
+        for row in of_settings(experiment, fits[objective][fold], x, test, unseen, images):
+            yield dict(encoder=experiment.encoder, objective=objective, fold=fold) | row
+
+
+def of_settings(experiment, trials: list, x, test, unseen, images):
+    """A row for each (setting, transform) of `trials`: the setting, and what it does to held-out objects and images."""
+    settings = experiment.config["alignment"]
+    for point, t in trials:
+        features = (x, t.transform(x), test, unseen, t.local(images), t.transform(images))
+        measured = measure(*features, settings["kl_tau"], point.get("tau"), rule=settings["choose"])
+        yield dict(point, **measured, iterations=len(t.history_), converged=t.converged_)
 
 
 def _of_baseline(experiment, name: str, fold: str, t, x, _train, _context, held_out) -> dict:
@@ -95,21 +101,29 @@ def measure(x, z, table, held_out, y, mapped, kl_tau: float, tau: float | None =
 
     x, z: (n, p) objects before and after, table: (m, 3) triplets among the held-out ones, held_out: (n,) bool;
     y, mapped: (q, p) held-out context images before and after. Odd-one-out by dot product, as in the paper.
-    tau: the setting's own temperature, for `monitored`: triplet loss + local KL at tau (or, by the rule's name, the whole
-    local loss, as the authors' code has it); without tau the triplet loss alone.
+    tau: the setting's own temperature, None without a local loss. `monitored`, what the rule compares, is the triplet loss,
+    plus, where there is a tau, what the rule names (`grid_search.RULES`).
     """
     z_, y_, mapped_ = (torch.as_tensor(np.asarray(a)).double() for a in (z, y, mapped))
     loss = losses.triplet_loss(z_, torch.as_tensor(table).long()).item()
+    accuracy, low, high = shared_objects.interval(triplets.score(z, table), table)
     return dict(
-        odd_one_out=triplets.accuracy(z, table),
+        odd_one_out=accuracy,
+        odd_one_out_low=low,
+        odd_one_out_high=high,
         triplet_loss=loss,
-        local_kl=max(losses.local_kl(y_, mapped_, kl_tau).item(), 0.0),
+        local_kl=_kl(y_, mapped_, kl_tau),
         neighbour_overlap=geometry.neighbour_overlap(x[held_out], z[held_out], k),
-        monitored=loss + (_local(y_, mapped_, tau, rule) if tau else 0.0),
+        monitored=loss + (_local(y_, mapped_, tau, kl_tau, rule) if tau else 0.0),
     )
 
 
-def _local(y, mapped, tau, rule) -> float:
-    if rule.endswith("local_loss"):
+def _local(y, mapped, tau: float, kl_tau: float, rule: str) -> float:
+    """What a rule adds to the triplet loss of a setting with a local loss at the temperature tau."""
+    if rule == "triplet_loss + local_loss":
         return losses.local_loss(y, mapped, tau).item()
+    return _kl(y, mapped, kl_tau if rule.endswith("at kl_tau") else tau)
+
+
+def _kl(y, mapped, tau: float) -> float:
     return max(losses.local_kl(y, mapped, tau).item(), 0.0)

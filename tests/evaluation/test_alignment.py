@@ -21,11 +21,26 @@ def test_measure_is_what_the_losses_say():
     loss = losses.triplet_loss(torch.tensor(z), v["triplets"]).item()
     kl = {tau: losses.local_kl(torch.tensor(y), torch.tensor(mapped), tau).item() for tau in (0.2, 0.5)}
     assert result["odd_one_out"] == triplets.accuracy(z, t)
+    assert result["odd_one_out_low"] < result["odd_one_out"] < result["odd_one_out_high"]
     assert result["triplet_loss"] == pytest.approx(loss) and result["local_kl"] == pytest.approx(kl[0.2])
-    assert result["monitored"] == pytest.approx(loss + kl[0.5])
+    rules = {rule: alignment.measure(x, z, t, held_out, y, mapped, 0.2, tau=0.5, k=3, rule=rule) for rule in grid_search.RULES}
+    assert rules["triplet_loss + local_kl at kl_tau"]["monitored"] == result["monitored"] == pytest.approx(loss + kl[0.2])
+    assert rules["triplet_loss + local_kl"]["monitored"] == pytest.approx(loss + kl[0.5])
     assert result["neighbour_overlap"] == geometry.neighbour_overlap(x[held_out], z[held_out], 3)
     assert alignment.measure(x, z, t, held_out, y, mapped, 0.2)["monitored"] == pytest.approx(loss)
     assert alignment.measure(x, x, t, held_out, y, 2 * y, 0.2)["local_kl"] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_kl_at_its_own_temperature_prefers_large_ones_and_at_one_does_not():
+    """One map, which does the same to the neighbours whatever tau it is said to have."""
+    v = world(0, n=30, m=50, q=20)
+    x, y, t = v["x"].numpy(), v["y"].numpy(), v["triplets"].numpy()
+    args = x, x @ v["w"].numpy(), t, np.ones(30, bool), y, y @ v["w"].numpy(), 0.2
+    own, fixed = (
+        [alignment.measure(*args, tau=tau, k=3, rule=rule)["monitored"] for tau in (0.1, 0.5, 1.0)]
+        for rule in ("triplet_loss + local_kl", "triplet_loss + local_kl at kl_tau")
+    )
+    assert own[0] > own[1] > own[2] and fixed[0] == fixed[1] == fixed[2]
 
 
 @pytest.fixture

@@ -1,0 +1,80 @@
+"""Choosing and reporting on different objects: inner folds choose a setting, the outer fold that they do not contain reports it.
+
+`grid_search.choose` takes the best mean over the folds whose accuracy is then reported, which flatters what it takes. Here the
+training objects of each fold are split again (config: alignment.nested, the number of inner folds), every setting of the grid is
+fitted and measured on those, the config's rule chooses, and the fold's own objects, which took no part, report the choice. Images
+that are measured beside the objects are the same throughout, unless the objects are the context.
+"""
+
+import numpy as np
+
+from glocal.evaluation import alignment
+from glocal.evaluation.frames import first_split
+from glocal.training import grid_search
+from glocal.triplets import split_objects, within
+
+COLUMNS = ["encoder", "objective", "fold", "lam", "alpha", "tau", "lr", "odd_one_out", "neighbour_overlap", "same_setting",
+           "odd_one_out_not_nested", "neighbour_overlap_not_nested"]  # fmt: skip
+
+
+def evaluate(experiment, table):
+    """One row per objective and fold of the first split: the setting that inner folds choose, as the outer fold measures it.
+
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+    table : DataFrame
+        Rows of alignment.csv with the column chosen: the outer fits are measured already.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`; *_not_nested are those of the choice over all folds. Without rows if the config has no `nested`.
+    """
+    import pandas as pd
+
+    settings, rows = experiment.config["alignment"], []
+    folds = list(first_split(table)["fold"].unique()) if settings.get("nested") else []
+    for fold in folds:
+        best = grid_search.choose(inner(experiment, fold, settings["nested"]), settings["choose"])
+        rows += [_reported(table[table["fold"] == fold], objective, point) for objective, point in best.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def inner(experiment, fold: str, number: int):
+    """Every setting on `number` inner folds of a fold's training objects: rows as in alignment.csv, a DataFrame."""
+    import pandas as pd
+
+    data, settings, rows = inner_data(experiment, fold, number), experiment.config["alignment"], []
+    for objective in settings["objectives"]:
+        kwargs = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / f"{experiment.encoder}-nested")
+        fits = grid_search.search(objective, settings["grid"][objective], experiment.fit_options, data, **kwargs)
+        for name, trials in fits.items():
+            x, _, _, (test, images) = data[name]
+            held_out = np.isin(np.arange(len(x)), test)
+            measured = alignment.of_settings(experiment, trials, x, test, held_out, images)
+            rows += [dict(objective=objective, fold=name) | row for row in measured]
+    return pd.DataFrame(rows)
+
+
+def inner_data(experiment, fold: str, number: int) -> dict:
+    """As `grid_search.fold_data`, for the inner folds of `fold`: no object or triplet of its held-out part is in it."""
+    x, table = np.asarray(experiment.features().x), experiment.triplets()[f"{fold}-train"]
+    objects, data = np.flatnonzero(~experiment.held_out(fold)), {}
+    for i, parts in enumerate(split_objects(len(objects), number, experiment.seed)):
+        shown, held_out = (objects[part] for part in parts)
+        of_objects = experiment.settings["context"]["set"] == "objects"
+        context, images = (x[shown], x[held_out]) if of_objects else experiment.context(fold)
+        train, test = (table[within(table, part, len(x))] for part in (shown, held_out))
+        data[f"{fold}-inner-{i}"] = (x, train, context, (test, images))
+    return data
+
+
+def _reported(rows, objective: str, point: dict) -> dict:
+    """The row of a setting in one outer fold, beside that of the choice over all folds. rows: of alignment.csv, one fold's."""
+    rows = rows[rows["objective"] == objective]
+    nested = rows[np.logical_and.reduce([rows[name] == value for name, value in point.items()])].iloc[0]
+    flat = rows[rows["chosen"]].iloc[0]
+    result = {name: nested[name] for name in COLUMNS if name in nested}
+    measures = {f"{name}_not_nested": flat[name] for name in ("odd_one_out", "neighbour_overlap")}
+    return result | measures | dict(same_setting=bool(nested["chosen"]))
