@@ -109,10 +109,10 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 @click.option("--lam", type=float, default=0.1, help="Weight of the regulariser.")
 @click.option("--alpha", type=float, default=0.1, help="Share of the local loss; glocal only.")
 @click.option("--tau", type=float, default=0.1, help="Temperature of the local loss; glocal only.")
-@click.option("--lr", type=float, default=1e-3, help="Learning rate; recipe paper only.")
+@click.option("--lr", type=float, default=1e-3, help="Learning rate; recipes paper and authors.")
 @click.option(
-    "--recipe", type=click.Choice(["converged", "paper"]), default="converged",
-    help="Full-batch L-BFGS until it converges, or the authors' schedule.",
+    "--recipe", type=click.Choice(["converged", "paper", "authors"]), default="converged",
+    help="Full-batch L-BFGS until it converges, the authors' schedule, or all that their code does.",
 )  # fmt: skip
 @click.option(
     "--held-out", metavar="FILE", show_default="none", help="Triplets to evaluate while fitting; the best weights are restored."

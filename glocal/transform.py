@@ -8,11 +8,13 @@ Where the authors' code differs from the paper, the default follows the paper, a
     recipe="paper"           their optimiser: batches, learning-rate warm-up, the last epoch and not the best
     statistics="all"         mean and std over all objects, held-out ones included
     monitor="loss"           early stopping monitors the whole local loss, not its KL part
-    squared=False            the regulariser is a norm, not a squared one
+    squared=False            the regulariser is a norm, not a squared one (their naive; their global and gLocal square it)
+    recipe="authors"         all of these at once, and a bias
 """
 
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -40,9 +42,10 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Share of the local loss, from 0 to 1; glocal only.
     tau : float
         Temperature of the local loss; glocal only.
-    recipe : {"converged", "paper"}
+    recipe : {"converged", "paper", "authors"}
         "converged": full-batch L-BFGS, without randomness (`training/lbfgs.py`). "paper": the authors' schedule
-        (`training/sgd.py`).
+        (`training/sgd.py`). "authors": the same, and every other switch as in the authors' code, whatever is given for it:
+        bias, local_features, statistics, monitor, restore_best, and squared (not for naive, but for the others).
     bias : bool
         Learn a bias, which is not regularised. On THINGS it lowers the training loss without helping held-out objects.
     squared : bool
@@ -54,12 +57,12 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     tol : float
         The fit stops after three iterations whose relative decrease is smaller; recipe converged.
     lr : float
-        Learning rate; recipe paper.
+        Learning rate; recipes paper and authors.
     schedule : dict, optional
-        Fields of `sgd.Schedule` to change; recipe paper.
+        Fields of `sgd.Schedule` to change; recipes paper and authors.
     restore_best : bool, optional
         Return the weights of the iteration that is best on held-out data, if the fit is given any, and not those of the last
-        iteration. None: True for recipe converged, False for paper.
+        iteration. None: True for recipe converged, False for the others.
     local_features : {"standardised", "raw"}
         Features that the local loss uses.
     statistics : {"training", "all"}
@@ -72,7 +75,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Device of the fit. "auto": that of x, if x is a tensor on a GPU; else the GPU, if there is one. Or "cpu", "cuda",
         "cuda:<number>".
     random_state : int, optional
-        Seed of recipe paper; None is 42, the authors'.
+        Seed of recipes paper and authors; None is 42, the authors'.
     verbose : bool
         Show a line of progress.
 
@@ -175,7 +178,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         GlocalError
             As `fit`.
         """
-        made = [clone(self).set_params(recipe="paper", **point) for point in points]
+        recipe = self.recipe if self.recipe in parameters.SGD else "paper"
+        made = [clone(self).set_params(recipe=recipe, **point) for point in points]
         for t in made:
             t._check_settings(context)
         x, triplets, y, held_out = self._data(x, triplets, context, held_out)
@@ -200,7 +204,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         triplets = triplet_tables.check(_numpy(triplets), len(x))
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
-        seen = x if self.statistics == "all" else x[np.unique(triplets)]
+        seen = x if self._how.statistics == "all" else x[np.unique(triplets)]
         self.mean_, self.std_ = scaling.fit_moments(seen)
         z = self._standardise(x, "features", device)
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
@@ -209,7 +213,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             table = torch.as_tensor(triplet_tables.check(_numpy(table), len(x), name="held-out triplets"), device=device)
             images = None if images is None else self._images(images, x, "held-out images", device)
             unseen = self._images(context, x, "context", device) if y is None and context is not None else None
-            held_out = validation.HeldOut(z, table, images, self.monitor, unseen) if len(table) else None
+            held_out = validation.HeldOut(z, table, images, self._how.monitor, unseen) if len(table) else None
         return z, torch.as_tensor(triplets, device=device), y, held_out
 
     def _images(self, images, x, name, device):
@@ -217,7 +221,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
         z = self._standardise(y, name, device)  # (q, p)
-        if self.local_features == "raw":
+        if self._how.local_features == "raw":
             scaling.refuse_float32(self.mean_, self.std_, 'local_features: "raw"')
             z = torch.as_tensor(y.astype(np.float32), device=device)
         return z
@@ -227,11 +231,12 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _train(self, x, triplets, settings, y, held_out, **options):
         seed = 42 if self.random_state is None else int(self.random_state)
-        options |= dict(squared=self.squared, bias=self.bias, seed=seed, restore_best=bool(self.restore_best), held_out=held_out)
+        how = self._how
+        options |= dict(squared=how.squared, bias=how.bias, seed=seed, restore_best=bool(how.restore_best), held_out=held_out)
         return sgd.train(self.objective, x, triplets, settings, y, schedule=sgd.Schedule(**self.schedule or {}), **options)
 
     def _solve(self, x, triplets, y, held_out, init, checkpoint, **options):
-        if self.recipe == "paper":
+        if self.recipe in parameters.SGD:
             return self._train(x, triplets, [self._settings()], y, held_out, checkpoint=checkpoint, **options)[0]
         start = self.start
         if init is not None:
@@ -339,7 +344,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self, "weights_")
         arrays = dict(weights=self.weights_, mean=np.asarray(self.mean_), std=np.asarray(self.std_))
-        arrays |= {"bias": self.bias_} if self.bias or np.any(self.bias_) else {}
+        arrays |= {"bias": self.bias_} if self._how.bias or np.any(self.bias_) else {}
         transform_io.write(Path(path), arrays)
         return Path(path)
 
@@ -399,6 +404,11 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _n_features_out(self):
         return len(self.weights_)
 
+    @property
+    def _how(self) -> SimpleNamespace:
+        """The parameters as a fit uses them: those of recipe authors are the authors'."""
+        return SimpleNamespace(**parameters.effective(self.get_params(deep=False)))
+
     def _check_settings(self, context):
         parameters.check(self.get_params(deep=False))
         if self.objective == "glocal" and context is None:
@@ -417,7 +427,9 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self, "weights_")
         images = _numpy(images)
-        return images.astype(np.float32) if self.local_features == "raw" else self._standardise(images, "images", "cpu").numpy()
+        return (
+            images.astype(np.float32) if self._how.local_features == "raw" else self._standardise(images, "images", "cpu").numpy()
+        )
 
     def _standardise(self, x, name, device) -> torch.Tensor:
         return torch.as_tensor(scaling.standardise_for_fit(x, self.mean_, self.std_, name), device=device)

@@ -7,8 +7,12 @@ from glocal.errors import GlocalError, did_you_mean
 from glocal.training import local_loss
 from glocal.training.sgd import Schedule
 
+SGD = ("paper", "authors")  # recipes of `sgd.py`
+# Recipe authors: all that the authors' code does otherwise, at once. `squared` is theirs by objective, see `effective`.
+AUTHORS = dict(bias=True, local_features="raw", statistics="all", monitor="loss", restore_best=False)
+
 CHOICES = dict(
-    objective=losses.OBJECTIVES, recipe=("converged", "paper"), local_features=("standardised", "raw"),
+    objective=losses.OBJECTIVES, recipe=("converged", *SGD), local_features=("standardised", "raw"),
     statistics=("training", "all"), monitor=("kl", "loss"), restore_best=(None, True, False), precision=local_loss.PRECISIONS,
 )  # fmt: skip
 # kind of number, smallest and largest: beyond these the objective or its gradient does not fit float32
@@ -21,6 +25,14 @@ SCHEDULE = dict(
     triplets=COUNT, images=COUNT, epochs=COUNT, clip=(Real, 1e-9, 1e9), start=(Real, 1e-6, 1e6), bias_start=(Real, -1e6, 1e6),
     warmup_factor=(Real, 0, 1), min_delta=(Real, 0, 1e9), min_epochs=(Integral, 0, 1e9), patience=(Integral, 0, 1e9),
 )  # fmt: skip
+
+
+def effective(params: dict) -> dict:
+    """A transform's parameters as a fit uses them: recipe authors sets what the authors' code does (`AUTHORS`), and there the
+    regulariser of naive is a norm, that of global and gLocal a squared one."""
+    if params["recipe"] != "authors":
+        return params
+    return params | AUTHORS | dict(squared=params["objective"] != "naive")
 
 
 def check(params: dict) -> None:

@@ -108,8 +108,8 @@ class _Stack:
 
     def epoch(self, seed):
         """One pass over the triplets; images come in separate shuffled passes; the last batch of each is smaller."""
-        warmup = self.schedule.warmup_factor
-        warmup += (1 - warmup) * min(self.epochs / max(self.schedule.epochs - 1, 1), 1)
+        warmup = self.schedule.warmup_factor  # torch's LinearLR(warmup_factor, total_iters=epochs), one step per epoch
+        warmup += (1 - warmup) * min(self.epochs / self.schedule.epochs, 1)
         self.rate.copy_(self.lr * warmup)
         rng = np.random.default_rng([seed, self.epochs])
         order = torch.as_tensor(rng.permutation(len(self.triplets)), device=self.x.device)

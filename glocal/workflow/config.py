@@ -110,7 +110,7 @@ def _references(config: dict):
     things = [name for name, spec in images.items() if spec["kind"] == "things"]
     for i, split in enumerate(config["alignment"]["splits"]):
         yield f"alignment.splits.{i}", split, splits
-    steps = ["lr"] if config["alignment"]["fit"]["recipe"] == "paper" else []  # a converged solver has no step size
+    steps = ["lr"] if config["alignment"]["fit"]["recipe"] != "converged" else []  # a converged solver has no step size
     settings = ["lam", "alpha", "tau", *steps]
     for objective, grid in config["alignment"]["grid"].items():
         yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)

@@ -192,7 +192,7 @@ class Experiment:
     @property
     def fit_options(self) -> dict:
         """The arguments of GLocalTransform that all fits of the profile share."""
-        return self.config["alignment"]["fit"] | {"device": self.device}
+        return {"random_state": self.seed} | self.config["alignment"]["fit"] | {"device": self.device}
 
     @property
     def folds(self) -> list[str]:

