@@ -152,7 +152,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             triplets, a parameter out of range, a missing context, and an objective that is not finite.
         """
         self._check_settings(context)
-        if checkpoint and self.recipe != "paper":
+        if checkpoint and self.recipe not in parameters.SGD:
             raise GlocalError("checkpoint: recipe converged takes seconds to minutes and keeps none; leave it out.")
         data = self._data(x, triplets, context, held_out)
         with _progress(self) as show:
