@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from glocal.evaluation import anomaly_scores, baselines, detection, oracle, statistics
+from glocal.evaluation import anomaly_scores, baselines, detection, independence, oracle, statistics
 from glocal.evaluation.frames import MOVED_MODES, first_split, to_original, with_split
 from glocal.system.devices import place
 from glocal.transform import aligners
@@ -40,19 +40,23 @@ def evaluate(experiment) -> dict:
         For a missing label or image set.
     """
     records = measurements(experiment)
-    summary = summarise(records)
-    derived = dict(anomaly_summary=summary, anomaly_tests=tests(summary), anomaly_oracle=oracle.evaluate(experiment))
+    summary = summarise(records, experiment.seed)
+    derived = dict(
+        anomaly_summary=summary,
+        anomaly_tests=tests(summary, experiment.config["anomaly"]["sets"]),
+        anomaly_oracle=oracle.evaluate(experiment),
+    )
     table = records[COLUMNS].assign(**anomaly_scores.options(experiment.config["anomaly"]))
     derived["anomaly_moved"] = moved(experiment, table)
     return dict(anomaly=table) | {name: part.assign(encoder=experiment.encoder) for name, part in derived.items()}
 
 
-def summarise(records):
+def summarise(records, seed: int = 42):
     """The table anomaly_summary of `measurements`: `statistics.over_classes` against the original and against baselines."""
     import pandas as pd
 
     parts = baselines.comparisons(records).items()
-    found = {versus: statistics.over_classes(rows, versus) for versus, rows in parts}
+    found = {versus: statistics.over_classes(rows, versus, seed) for versus, rows in parts}
     others = [part[part["transform"] != versus] for versus, part in found.items() if versus != "original"]
     return pd.concat([found["original"], *others], ignore_index=True)
 
@@ -78,7 +82,9 @@ def _of_set(experiment, fold: str, name: str):
         about = dict(encoder=experiment.encoder, dataset=name, transform=transform, fold=fold)
         train_x, test_x, other_x = (None if x is None else place(align(x), experiment.device) for x in (train, test, other))
         for mode in spec["modes"]:
-            results = anomaly_scores.measure(train_x, train_y, test_x, test_y, other_x, mode=mode, **options)
+            results = anomaly_scores.measure(
+                train_x, train_y, test_x, test_y, other_x, mode=mode, seed=experiment.seed, **options
+            )
             yield from (about | dict(mode=mode) | row for row in results)
         if text is not None and "one-vs-rest" in spec["modes"]:
             classes = np.unique(train_y)
@@ -86,14 +92,18 @@ def _of_set(experiment, fold: str, name: str):
             yield from (about | dict(mode="zero-shot") | row for row in anomaly_scores.rows(scores, classes, test_y))
 
 
-def tests(summary):
-    """Wilcoxon's test over the sets of each mode in the first split, each set counted once. summary: anomaly_summary."""
-    import pandas as pd
+def tests(summary, sets: dict):
+    """Wilcoxon's test over the sets of each mode in the first split, with Holm's correction for all modes.
 
+    Sets that test on the same images count once (`independence`). summary: anomaly_summary; sets: the config's anomaly.sets.
+    """
     rows = first_split(to_original(summary))
     means = rows.pivot_table(index=["mode", "dataset"], columns="transform", values="auroc", sort=False)
-    tables = [statistics.over_tasks(part).assign(mode=mode) for mode, part in means.groupby(level="mode", sort=False)]
-    return pd.concat(tables, ignore_index=True)
+    tables = []
+    for mode, part in means.groupby(level="mode", sort=False):
+        tested = {name: sets[name] for name in part.index.get_level_values("dataset")}
+        tables.append(statistics.over_tasks(part, independence.groups(tested)).assign(mode=mode))
+    return statistics.corrected(tables)
 
 
 def by_class(table, transforms: list[str]):

@@ -126,7 +126,7 @@ def rows(score, classes, test_y, *, mode="one-vs-rest") -> list[dict]:
     return results
 
 
-def against(train_x, test_x, other_x, *, k=5, distance="cosine") -> dict:
+def against(train_x, test_x, other_x, *, k=5, distance="cosine", seed: int = 42) -> dict:
     """One set against another: auroc, aupr, fpr95, normals and anomalies (test images), and their `resampled` values.
 
     train_x: (n, p), all of them normal; test_x: (t, p), of the same set; other_x: (o, p), the anomalies.
@@ -134,11 +134,11 @@ def against(train_x, test_x, other_x, *, k=5, distance="cosine") -> dict:
     normal, odd = (scores(train_x, None, x, mode="set", k=k, distance=distance)[0] for x in (test_x, other_x))
     score, anomalous = np.concatenate([normal, odd]), np.repeat([False, True], [len(normal), len(odd)])
     counts = dict(normals=len(normal), anomalies=len(odd))
-    return metrics(score, anomalous) | counts | dict(resampled=resampled(score, anomalous))
+    return metrics(score, anomalous) | counts | dict(resampled=resampled(score, anomalous, seed=seed))
 
 
-def measure(train_x, train_y, test_x, test_y, other_x=None, *, mode, k=5, distance="cosine") -> list[dict]:
+def measure(train_x, train_y, test_x, test_y, other_x=None, *, mode, k=5, distance="cosine", seed: int = 42) -> list[dict]:
     """`by_class`, or in mode `set` the one row of `against`, its normal_class "all"; other_x: (o, p), the anomalies."""
     if mode != "set":
         return by_class(train_x, train_y, test_x, test_y, mode=mode, k=k, distance=distance)
-    return [dict(normal_class="all") | against(train_x, test_x, other_x, k=k, distance=distance)]
+    return [dict(normal_class="all") | against(train_x, test_x, other_x, k=k, distance=distance, seed=seed)]

@@ -20,6 +20,7 @@ from scipy.stats import ortho_group
 from glocal import arrays
 from glocal.datasets import things
 from glocal.errors import GlocalError
+from glocal.evaluation import paired
 from glocal.training import scaling
 from glocal.transform import GLocalTransform
 
@@ -41,11 +42,16 @@ def similarity(transform: str) -> str:
 def comparisons(table) -> dict:
     """{versus: the rows of `versus` and of the transforms that are compared with it}. table: DataFrame, column transform.
 
-    Everything is compared with the original; what reads judgments with the baselines that need none, too.
+    Everything is compared with the original; what reads judgments with the baselines that need none, too; and the objectives
+    with each other (`paired.PAIRS`).
     """
-    read = ~table["transform"].isin(["original", *WITHOUT_JUDGMENTS])
-    others = [name for name in COMPARED if name in set(table["transform"])]
-    return {"original": table} | {name: table[read | (table["transform"] == name)] for name in others}
+    there, read = set(table["transform"]), ~table["transform"].isin(["original", *WITHOUT_JUDGMENTS])
+    found = {"original": table} | {n: table[read | (table["transform"] == n)] for n in COMPARED if n in there}
+    for versus in ("global", "naive"):
+        names = [t for t, other in paired.PAIRS if other == versus and t in there]
+        if names and versus in there:
+            found[versus] = table[table["transform"].isin([versus, *names])]
+    return found
 
 
 def fit(experiment, final: dict) -> dict:

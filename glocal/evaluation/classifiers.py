@@ -21,7 +21,7 @@ from glocal.evaluation.logistic_path import Images
 LOGISTIC, MEAN, NEAREST, TIP = CLASSIFIERS = ("logistic regression", "nearest class mean", "1-NN", "tip-adapter")
 
 
-def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
+def choose_c(images: Images, values, folds: int, seed: int = 0) -> tuple[float, object]:
     """The C in `values` with the best mean accuracy over stratified folds of the drawn images; the smaller one on a tie.
 
     Also returns the mean weights of the folds' fits at this C, a start for the fit to all images (None without folds).
@@ -36,7 +36,7 @@ def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
     if folds < 2 or len(values) == 1:
         return values[len(values) // 2], None
     fold = np.empty(len(y), int)
-    for i, (_, test) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y)):
+    for i, (_, test) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y)):
         fold[test] = i
     accuracy, best, start = [], np.zeros(len(y), bool), None
     for correct, tested, weights in images.folds_path(values, fold):
@@ -54,10 +54,10 @@ def choose_c(images: Images, values, folds: int) -> tuple[float, object]:
     return values[int(np.argmax(accuracy))], start
 
 
-def logistic_regression(x, y, test_x, values, folds, device="cpu") -> tuple[np.ndarray, float]:
+def logistic_regression(x, y, test_x, values, folds, device="cpu", seed: int = 0) -> tuple[np.ndarray, float]:
     """Predicted classes of test_x (t, p) and the chosen C, from x (n, p) and labels y (n,)."""
     images = Images(x, y, device)
-    c, start = choose_c(images, values, folds)
+    c, start = choose_c(images, values, folds, seed)
     *_, weights = images.fit_path([v for v in sorted(values) if v <= c] if start is None else [c], start)
     return images.predict(weights, images.project(test_x)), c
 
@@ -74,10 +74,10 @@ def tip_adapter(x, y, test_x, text, alpha: float = 1.0, beta: float = 5.5) -> np
     return classes[(100 * test_x @ text.T + alpha * near @ np.eye(len(classes), dtype=x.dtype)[labels]).argmax(1)]
 
 
-def predict(classifier: str, x, y, test_x, *, values, folds, text=None, device="cpu") -> tuple[np.ndarray, float]:
+def predict(classifier: str, x, y, test_x, *, values, folds, text=None, device="cpu", seed: int = 0) -> tuple[np.ndarray, float]:
     """Predicted classes of test_x (t, p), and C (nan where there is none)."""
     if classifier == LOGISTIC:
-        return logistic_regression(x, y, test_x, values, folds, device)
+        return logistic_regression(x, y, test_x, values, folds, device, seed)
     if classifier == TIP:
         return tip_adapter(x, y, test_x, text), np.nan
     model = NearestCentroid() if classifier == MEAN else KNeighborsClassifier(1)

@@ -13,7 +13,7 @@ from glocal.evaluation import few_shot_tables
 from glocal.evaluation.classifiers import LOGISTIC
 from glocal.evaluation.frames import with_split
 from glocal.evaluation.repetition import repetition
-from glocal.evaluation.shots import usable_shots
+from glocal.evaluation.shots import task_shots, usable_shots
 from glocal.system.parallel import parallel
 from glocal.transform import aligners
 
@@ -42,10 +42,10 @@ def evaluate(experiment) -> dict:
     """
     settings = experiment.config["few_shot"]
     records = repetitions(experiment)
-    own = [task for task, spec in settings["tasks"].items() if "per" not in spec] or list(settings["tasks"])
+    own = {task: spec for task, spec in settings["tasks"].items() if "per" not in spec} or settings["tasks"]
     tables = dict(
         few_shot=records[few_shot_tables.COLUMNS],
-        few_shot_gains=few_shot_tables.gains(records, settings["balanced"]),
+        few_shot_gains=few_shot_tables.gains(records, settings["balanced"], experiment.seed),
         few_shot_tests=few_shot_tables.tests(records, own),
         few_shot_classes=few_shot_tables.classes(records),
         few_shot_changes=few_shot_tables.changes(records, experiment.featured),
@@ -77,6 +77,7 @@ def transforms(experiment) -> list[str]:
 def _work(experiment):
     """(description, args, kwargs) of every call of `repetition`."""
     settings, kwargs, names = experiment.config["few_shot"], _kwargs(experiment), transforms(experiment)
+    at = _reported_shots(experiment)
     for fold in experiment.downstream_folds:
         aligned = aligners({name: path for name, path in experiment.transform_paths(fold).items() if name in names})
         for task in settings["tasks"]:
@@ -85,7 +86,19 @@ def _work(experiment):
             for transform, align in aligned.items():
                 args, own = _aligned(data, align)
                 for number in range(settings["repetitions"]):
-                    yield about | dict(transform=transform), args, kwargs | own | dict(number=number)
+                    draw = dict(number=number)
+                    if number >= settings.get("curve_repetitions", settings["repetitions"]):
+                        draw["at"] = [at[task]]
+                    yield about | dict(transform=transform), args, kwargs | own | draw
+
+
+def _reported_shots(experiment) -> dict[str, int]:
+    """{task: the number of shots that it is reported at}, which has more draws than the others (`shots.task_shots`)."""
+    import pandas as pd
+
+    tasks, folds = experiment.config["few_shot"]["tasks"], experiment.downstream_folds
+    usable = [(task, fold, n) for task in tasks for fold in folds for n in _data(experiment, fold, task)["shots"]]
+    return task_shots(pd.DataFrame(usable, columns=["task", "fold", "shots"]))
 
 
 def _kwargs(experiment) -> dict:

@@ -4,7 +4,7 @@
 `linear`, `main`, `reported` and `by_shots` also accept the table few_shot.csv.
 """
 
-from glocal.evaluation import baselines, statistics
+from glocal.evaluation import baselines, independence, statistics
 from glocal.evaluation.classifiers import LOGISTIC
 from glocal.evaluation.frames import first_split
 from glocal.evaluation.shots import at_shots, task_shots
@@ -31,26 +31,26 @@ def reported(table, rows=None):
     return at_shots(table if rows is None else rows, task_shots(linear(table)))
 
 
-def gains(records, balanced: bool):
-    """Differences of every transform to the original, and of aligned features to the baselines without judgments.
+def gains(records, balanced: bool, seed: int = 42):
+    """Differences of every transform to the original, and of aligned features to baselines and to each other.
 
     With intervals (`statistics.gains`); the column versus names what is subtracted.
     """
     import pandas as pd
 
-    parts = [statistics.gains(rows, versus, balanced) for versus, rows in baselines.comparisons(records).items()]
+    parts = [statistics.gains(rows, versus, balanced, seed) for versus, rows in baselines.comparisons(records).items()]
     return pd.concat(parts, ignore_index=True)
 
 
-def tests(records, tasks: list[str]):
-    """Wilcoxon's test over `tasks` for each number of shots: each task counted once, by its mean accuracy."""
-    import pandas as pd
-
+def tests(records, tasks: dict):
+    """Wilcoxon's test over `tasks` {name: entry in the config} by mean accuracy, for each number of shots, with Holm's correction
+    for all numbers of shots; tasks that test on the same images count once (`independence`)."""
     rows = main(records)
     rows = rows[rows["task"].isin(tasks)]
     means = rows.pivot_table(index=["shots", "task"], columns="transform", values="accuracy", sort=False)
-    tables = [statistics.over_tasks(part).assign(shots=shots) for shots, part in means.groupby(level="shots")]
-    return pd.concat(tables, ignore_index=True)
+    group_of = independence.groups(tasks)
+    tables = [statistics.over_tasks(part, group_of).assign(shots=shots) for shots, part in means.groupby(level="shots")]
+    return statistics.corrected(tables)
 
 
 def classes(records):

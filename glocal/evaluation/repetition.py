@@ -24,7 +24,7 @@ def accuracy(correct, images, balanced: bool) -> float:
 
 
 def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=(LOGISTIC,), per=None, text=None,
-               balanced=False, seed=42, device="cpu") -> list[dict]:  # fmt: skip
+               balanced=False, seed=42, device="cpu", at=None) -> list[dict]:  # fmt: skip
     """Draw the shots once, classify the test images and count the correct answers (paper, section 4.2).
 
     Parameters
@@ -41,6 +41,8 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
         Groups to draw `shots` images from, if not the labels: subclasses, for example.
     balanced, device : bool, str
         Whether accuracy is the mean over classes; where logistic regression runs.
+    at : list of int, optional
+        Those of `shots` that are measured; by default all. The images are drawn as for all of them.
 
     Returns
     -------
@@ -62,10 +64,10 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
     if len(foreign := np.setdiff1d(test_y, classes)):
         raise GlocalError(f"few-shot test: class {foreign[0]} is not in the pool; select the same classes in pool and test.")
     records = []
-    for s in shots:
+    for s in [s for s in shots if at is None or s in at]:
         train = draw(per, s, np.random.default_rng([seed, number]))
         for name in (c for c in classifiers if c != TIP or text is not None):
-            kwargs = dict(values=values, folds=max(2, min(s, folds)), text=text, device=device)  # n_shot folds
+            kwargs = dict(values=values, folds=max(2, min(s, folds)), text=text, device=device, seed=seed)  # n_shot folds
             predicted, c = predict(name, x[train], y[train], test_x, **kwargs)
             correct, images = hits(predicted, test_y, classes)
             record = dict(shots=s, repetition=number, classifier=name, accuracy=accuracy(correct, images, balanced), c=c)

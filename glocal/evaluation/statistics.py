@@ -7,6 +7,8 @@ classes of the same kind; a test over tasks asks whether a transform helps on si
 import numpy as np
 from scipy.stats import wilcoxon
 
+from glocal.evaluation import independence, paired
+
 
 def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
     """Mean of `values` (m,) and its percentile bootstrap interval: (mean, low, high).
@@ -55,24 +57,42 @@ def signed_rank(differences) -> float:
     return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
 
 
-def over_tasks(means, pairs=(("naive", "original"), ("global", "original"), ("glocal", "original"), ("glocal", "naive"),
-                             ("glocal", "global"))):  # fmt: skip
-    """One row per pair (transform, versus): tasks, median_difference, better (tasks), p, p_holm. means: tasks x transforms.
+def over_tasks(means, group_of: dict | None = None):
+    """Wilcoxon's test over independent groups of tasks, one row per pair (transform, versus) of `paired.pairs`.
 
-    With n tasks the smallest possible p is 2 / 2^n: .0078 for 8, .5 for 2, which cannot be significant.
+    Parameters
+    ----------
+    means : DataFrame
+        tasks x transforms; the last level of the index names the tasks.
+    group_of : dict, optional
+        {task: its group} of `independence.groups`; by default each task is one of its own.
+
+    Returns
+    -------
+    DataFrame
+        transform, versus, tasks, better (of the tasks), independent (number of groups), median_difference (over groups, each by
+        the mean of its tasks), p. With n groups the smallest possible p is 2 / 2^n: .0078 for 8, .0625 for 5, .5 for 2.
     """
     import pandas as pd
 
-    rows = []
-    for transform, versus in (p for p in pairs if set(p) <= set(means)):
-        d = (means[transform] - means[versus]).to_numpy()
-        rows.append(dict(transform=transform, versus=versus, tasks=len(d), median_difference=np.median(d),
-                         better=int((d > 0).sum()), p=signed_rank(d)))  # fmt: skip
-    table = pd.DataFrame(rows)
+    rows, tasks = [], means.index.get_level_values(-1)
+    for transform, versus in paired.pairs(means):
+        d = means[transform] - means[versus]
+        of_group = independence.by_group(d, group_of or dict(zip(tasks, tasks, strict=True)))
+        rows.append(dict(transform=transform, versus=versus, tasks=len(d), better=int((d > 0).sum()),
+                         independent=len(of_group), median_difference=of_group.median(), p=signed_rank(of_group)))  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def corrected(tables):
+    """Tests below one another, with Holm's correction for all of them: every row that a reader looks at (column p_holm)."""
+    import pandas as pd
+
+    table = pd.concat(tables, ignore_index=True)
     return table.assign(p_holm=holm(table["p"])) if len(table) else table
 
 
-def gains(table, versus: str = "original", balanced: bool = False):
+def gains(table, versus: str = "original", balanced: bool = False, seed: int = 42):
     """Differences of every transform to `versus`, with bootstrap intervals over repetitions and classes: a DataFrame.
 
     table: DataFrame of the records of `few_shot.repetition`, with the additional columns split, fold, task, transform; the
@@ -88,7 +108,7 @@ def gains(table, versus: str = "original", balanced: bool = False):
             correct, images = (np.hstack([np.stack(f[c]) for _, f in group.groupby("fold")]) for c in ("correct", "images"))
             share[transform] = correct / np.maximum(images, 1)  # (R, K)
         for transform in (t for t in share if t != versus):
-            interval = paired_interval(share[transform] - share[versus], images > 0 if balanced else images)
+            interval = paired_interval(share[transform] - share[versus], images > 0 if balanced else images, seed=seed)
             named = zip(("difference", "ci_low", "ci_high"), interval, strict=True)
             rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | dict(named))
     return pd.DataFrame(rows)
@@ -106,7 +126,7 @@ def by_class(table, names: dict):
     return pd.DataFrame(rows)
 
 
-def over_classes(table, versus: str = "original"):
+def over_classes(table, versus: str = "original", seed: int = 42):
     """Means over classes with bootstrap intervals, and paired differences of every transform to `versus`: a DataFrame.
 
     table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and, for one set
@@ -125,18 +145,18 @@ def over_classes(table, versus: str = "original"):
             for name in ("auroc", "aupr", "fpr95", "difference"):
                 measure, base = (name, None) if name != "difference" else ("auroc", groups[versus])
                 ends = "ci" if base is not None else name
-                row[name], row[f"{ends}_low"], row[f"{ends}_high"] = interval(group, measure, base)
+                row[name], row[f"{ends}_low"], row[f"{ends}_high"] = interval(group, measure, base, seed)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _over_classes(group, measure, base):
+def _over_classes(group, measure, base, seed: int):
     """Mean of a measure over classes (and folds), minus that of base if there is one, and the ends of its interval."""
-    return bootstrap_mean(group[measure] if base is None else group[measure] - base[measure])
+    return bootstrap_mean(group[measure] if base is None else group[measure] - base[measure], seed=seed)
 
 
-def _over_images(group, measure, base, level: float = 0.95):
-    """The same, over the test images of one set against another; folds are averaged."""
+def _over_images(group, measure, base, _seed, level: float = 0.95):
+    """The same, over the test images of one set against another, resampled already; folds are averaged."""
     value, drawn = group[measure].mean(), np.mean([d[measure] for d in group["resampled"]], 0)
     if base is not None:
         value, drawn = value - base[measure].mean(), drawn - np.mean([d[measure] for d in base["resampled"]], 0)

@@ -5,7 +5,7 @@ import pytest
 
 from glocal.errors import GlocalError
 from glocal.evaluation import few_shot, few_shot_tables
-from glocal.evaluation.frames import first_split, with_split
+from glocal.evaluation.frames import first_split, to_original, with_split
 from glocal.reporting.tables import TABLES
 
 FOLDS = ("subgroup-0", "subgroup-1", "picture-0", "picture-1")
@@ -27,7 +27,7 @@ def test_the_tables_have_their_columns_and_a_row_a_measurement(tiny):
 
 def test_an_unchanged_transform_changes_nothing_and_a_good_one_helps(tiny):
     tables = few_shot.evaluate(tiny(few_shot={"repetitions": 6}))
-    gains = tables["few_shot_gains"].set_index("transform")
+    gains = to_original(tables["few_shot_gains"]).set_index("transform")
     assert (gains.loc["naive", ["difference", "ci_low", "ci_high"]] == 0).all(axis=None)
     nearest = gains[(gains["classifier"] == "1-NN") & (gains["shots"] == 1)].loc["glocal", "difference"]
     assert (nearest > 0.02).all()  # two of six directions are noise
@@ -38,7 +38,10 @@ def test_an_unchanged_transform_changes_nothing_and_a_good_one_helps(tiny):
 def test_changes_by_class_are_those_of_the_accuracies(tiny):
     """Folds and classes of one size: the mean change over classes is the gain of the balanced accuracy."""
     tables = few_shot.evaluate(tiny())
-    gains, changes = few_shot_tables.main(tables["few_shot_gains"]).set_index(["transform", "shots"]), tables["few_shot_changes"]
+    gains, changes = (
+        few_shot_tables.main(to_original(tables["few_shot_gains"])).set_index(["transform", "shots"]),
+        tables["few_shot_changes"],
+    )
     assert set(changes["transform"]) == {"glocal"} and set(changes["shots"]) == {2}
     assert changes["mean"].mean() == pytest.approx(gains.loc[("glocal", 2), "difference"])
 
@@ -69,3 +72,22 @@ def test_a_wrong_task_is_named(tiny, task, words):
     experiment = tiny(few_shot={"tasks": {"groups": task | {"pool": {"set": "objects"}}}})
     with pytest.raises(GlocalError, match=words):
         few_shot.evaluate(experiment)
+
+
+def test_more_draws_at_the_reported_number_of_shots(tiny):
+    """Two shots are reported: five draws there, two at one shot, and of the same images as without the option."""
+    few = few_shot.evaluate(tiny(few_shot={"repetitions": 5, "curve_repetitions": 2}))
+    all_ = few_shot.evaluate(tiny(few_shot={"repetitions": 5}))["few_shot"]
+    table = few["few_shot"]
+    assert table.groupby("shots")["repetition"].nunique().to_dict() == {1: 2, 2: 5}
+    keys = ["fold", "transform", "classifier", "shots", "repetition"]
+    both = table.merge(all_, on=keys, suffixes=("", "_all"))
+    assert len(both) == len(table) < len(all_) and (both["accuracy"] == both["accuracy_all"]).all()
+
+
+def test_transforms_are_compared_with_each_other(tiny):
+    tables = few_shot.evaluate(tiny())
+    pairs = set(tables["few_shot_gains"][["transform", "versus"]].itertuples(index=False, name=None))
+    assert pairs == {("naive", "original"), ("glocal", "original"), ("glocal", "naive")}
+    tests = tables["few_shot_tests"]
+    assert set(tests["independent"]) == {1} and set(tests["versus"]) == {"original", "naive"}

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocal.evaluation import statistics
+from glocal.evaluation import independence, statistics
+from glocal.workflow.config import load_config
 
 
 def test_the_mean_is_weighted_by_test_images():
@@ -70,11 +71,66 @@ def test_over_tasks_counts_each_task_once():
     means = pd.DataFrame(
         {"original": original, "naive": original - 0.1, "glocal": original + [0.03, 0.02, 0.01, 0.05, 0.04, -0.001]}
     )
-    table = statistics.over_tasks(means).set_index(["transform", "versus"])
+    table = statistics.corrected([statistics.over_tasks(means)]).set_index(["transform", "versus"])
     assert list(table.index) == [("naive", "original"), ("glocal", "original"), ("glocal", "naive")]
     assert table.loc[("glocal", "original"), "better"] == 5 and (table["tasks"] == 6).all()
     assert table.loc[("glocal", "original"), "median_difference"] == pytest.approx(0.025)
     assert table.loc[("naive", "original"), "p_holm"] == pytest.approx(3 * 2 / 2**6)
+
+
+def test_tasks_on_the_same_images_count_once():
+    """Four tasks of one image set and two others: three observations, the first of which is a mean."""
+    gain = [0.01, 0.02, 0.03, 0.06, 0.01, -0.005]
+    means = pd.DataFrame({"original": 0.5, "glocal": 0.5 + np.array(gain)}, index=list("abcdef"))
+    specs = {t: {"pool": {"set": "p"}, "test": {"set": "images" if t in "abcd" else t}} for t in "abcdef"}
+    (row,) = statistics.over_tasks(means, independence.groups(specs)).to_dict("records")
+    assert (row["tasks"], row["independent"], row["better"]) == (6, 3, 5)
+    assert row["median_difference"] == pytest.approx(0.01) and row["p"] == statistics.signed_rank([0.03, 0.01, -0.005]) == 0.5
+    (alone,) = statistics.over_tasks(means).to_dict("records")
+    assert alone["independent"] == 6 and alone["p"] < 0.1
+
+
+def test_groups_of_tasks():
+    """By test images, or pool where there is no test; by what stands against; through a third task; by the config's word."""
+    part = lambda name: {"set": name}  # noqa: E731
+    specs = dict(
+        a={"pool": part("x"), "test": part("u")}, b={"pool": part("x"), "test": part("v")}, c={"pool": part("v")},
+        d={"train": part("w"), "test": part("s"), "against": part("t")}, e={"train": part("t"), "test": part("t")},
+        f={"pool": part("y"), "group": "mine"}, g={"pool": part("z"), "group": "mine"}, h={"images": part("q")},
+    )  # fmt: skip
+    assert independence.groups(specs) == dict(a="a", b="b", c="b", d="d", e="d", f="f", g="f", h="h")
+    chain = {"a": {"pool": part("x")}, "b": {"pool": part("y")}, "c": {"test": part("x"), "against": part("y")}}
+    assert set(independence.groups(chain).values()) == {"a"}
+
+
+def test_the_breeds_tasks_are_one():
+    config = load_config("config/clip-b32.yaml")
+    own = {task: spec for task, spec in config["few_shot"]["tasks"].items() if "per" not in spec}
+    assert len(own) == 8 and len(set(independence.groups(own).values())) == 5
+    shift = {name: spec for name, spec in config["anomaly"]["sets"].items() if "shift" in spec["modes"]}
+    assert len(shift) == 4 and len(set(independence.groups(shift).values())) == 1
+
+
+def test_holm_is_for_all_rows_that_are_read():
+    tables = [pd.DataFrame({"p": [0.01, 0.5]}), pd.DataFrame({"p": [0.02, 0.03]})]
+    assert statistics.corrected(tables)["p_holm"].tolist() == pytest.approx([0.04, 0.5, 0.06, 0.06])
+
+
+def covered(repetitions, samples=300):
+    """How often `paired_interval` covers a mean effect, with class effects and draws as few-shot tasks have them."""
+    rng, inside = np.random.default_rng(0), 0
+    for i in range(samples):
+        draws, classes = 0.03 * rng.normal(size=(repetitions, 1)), 0.02 * rng.normal(size=(1, 30))
+        difference = 0.01 + draws + classes + 0.05 * rng.normal(size=(repetitions, 30))
+        _, low, high = statistics.paired_interval(difference, np.ones((repetitions, 30)), draws=300, seed=i)
+        inside += low <= 0.01 <= high
+    return inside / samples
+
+
+def test_twenty_draws_cover_what_five_do_not():
+    """At five repetitions the bootstrap has too little to resample; at 20, the config's number, it covers nearly as it says."""
+    five, twenty = covered(5), covered(20)
+    assert five < 0.9 < twenty and twenty > five + 0.03
 
 
 def records():

@@ -1,0 +1,33 @@
+"""Which tasks are independent? Tasks that test on the same images are not: what is particular to those images is in all of them.
+
+entity13, entity30, living17 and nonliving26 test on the same ImageNet images under other labels; a test over tasks that counted
+each of them would take one observation for four. A group is all tasks that share a set of test images, or a name in the config
+(`group`), directly or through other tasks, and it counts once, by the mean of its tasks.
+"""
+
+import pandas as pd
+
+
+def groups(specs: dict) -> dict[str, str]:
+    """{task: the first task of its group}. specs: {task: its entry in the config}, of few_shot.tasks or anomaly.sets."""
+    found: list[tuple[list, set]] = []  # (tasks, what they share)
+    for task, spec in specs.items():
+        tasks, shared = [task], _tested(spec)
+        joined = [group for group in found if group[1] & shared]  # a task may connect several
+        found = [group for group in found if group not in joined]
+        tasks, shared = sum((g[0] for g in joined), []) + tasks, shared.union(*(g[1] for g in joined))
+        found.append((tasks, shared))
+    first = {task: tasks[0] for tasks, _ in found for task in tasks}
+    return {task: first[task] for task in specs}
+
+
+def _tested(spec: dict) -> set:
+    """The names of the image sets that a task tests on, and of the group that the config puts it in."""
+    own = spec.get("test") or spec.get("pool") or spec.get("train") or spec["images"]
+    sets = {("set", part["set"]) for part in (own, spec.get("against")) if part}
+    return sets | ({("group", spec["group"])} if "group" in spec else set())
+
+
+def by_group(values: pd.Series, group_of: dict) -> pd.Series:
+    """Mean over the tasks of each group. values: one a task, the index (its last level) names tasks."""
+    return values.groupby([group_of[task] for task in values.index.get_level_values(-1)], sort=False).mean()
