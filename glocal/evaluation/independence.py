@@ -15,7 +15,7 @@ def groups(specs: dict) -> dict[str, str]:
         tasks, shared = [task], _tested(spec)
         joined = [group for group in found if group[1] & shared]  # a task may connect several
         found = [group for group in found if group not in joined]
-        tasks, shared = sum((g[0] for g in joined), []) + tasks, shared.union(*(g[1] for g in joined))
+        tasks, shared = [*(t for g in joined for t in g[0]), *tasks], shared.union(*(g[1] for g in joined))
         found.append((tasks, shared))
     first = {task: tasks[0] for tasks, _ in found for task in tasks}
     return {task: first[task] for task in specs}

@@ -116,18 +116,22 @@ def run(experiment) -> dict:
 def final_fits(experiment, fits: dict, chosen: dict) -> dict:
     """The transforms of the chosen settings: {(fold, objective): transform}, and with fold "all" the one for other images.
 
-    fits: of `run`, chosen: of `choose`. The latter is fitted on all objects, or, with `final_fit: last fold`, is the last
-    fold's, as in the authors' code. The folds of `Experiment.human_folds` are fitted with the chosen settings alone.
+    fits: of `run`, chosen: of `choose`. Each goes on from the fit of the search under the options of `alignment.final`, if the
+    config has them: the search stops early, where settings can be compared, and what is exported shall be the optimum. The
+    one for other images is fitted on all objects, or, with `final_fit: last fold`, is the last fold's, as in the authors' code.
+    The folds of `Experiment.human_folds` are fitted with the chosen settings alone.
     """
-    settings, final = experiment.config["alignment"], {}
+    settings, folds, final = experiment.config["alignment"], fold_data(experiment), {}
+    refit, options = experiment.cached(fit), experiment.fit_options | settings.get("final", {})
     for objective, point in chosen.items():
         for fold, trials in fits[objective].items():
-            final[fold, objective] = next(t for setting, t in trials if setting == point)
+            t = next(t for setting, t in trials if setting == point)
+            final[fold, objective] = refit(objective, point | options, *folds[fold], init=t) if "final" in settings else t
         final["all", objective] = final[experiment.folds[-1], objective]
         more = {"all": "all"} if settings["final_fit"] == "all objects" else {}
         for fold, table in (more | {fold: f"{fold}-train" for fold in experiment.human_folds}).items():
             data = (np.asarray(experiment.features().x), experiment.triplets()[table], experiment.context(fold)[0])
-            final[fold, objective] = experiment.cached(fit)(objective, point | experiment.fit_options, *data)
+            final[fold, objective] = refit(objective, point | options, *data)
     return final
 
 

@@ -92,7 +92,10 @@ def test_tasks_on_the_same_images_count_once():
 
 def test_groups_of_tasks():
     """By test images, or pool where there is no test; by what stands against; through a third task; by the config's word."""
-    part = lambda name: {"set": name}  # noqa: E731
+
+    def part(name):
+        return {"set": name}
+
     specs = dict(
         a={"pool": part("x"), "test": part("u")}, b={"pool": part("x"), "test": part("v")}, c={"pool": part("v")},
         d={"train": part("w"), "test": part("s"), "against": part("t")}, e={"train": part("t"), "test": part("t")},

@@ -172,6 +172,19 @@ def test_final_fits_have_the_chosen_settings(aligned, final_fit):
     assert (final["all", "naive"] is final["picture-1", "naive"]) == (final_fit == "last fold")
 
 
+def test_final_fits_converge_further_than_the_search(aligned):
+    """They go on from the fits of the search, and end at an objective that is lower."""
+    experiment, fits = aligned(final={"max_iter": 300, "tol": 1e-7})
+    chosen = {"naive": {"lam": 0.1}, "glocal": {"lam": 1.0, "alpha": 0.1, "tau": 0.25}}
+    final = grid_search.final_fits(experiment, fits, chosen)
+    for objective in GRID:
+        searched = next(t for point, t in fits[objective]["picture-0"] if point == chosen[objective])
+        t = final["picture-0", objective]
+        assert t.converged_ and t.tol == 1e-7 and not searched.converged_
+        assert t.history_[-1]["objective"] < searched.history_[-1]["objective"]
+        assert final["all", objective].converged_ and final["all", objective].tol == 1e-7
+
+
 def test_learning_curves_are_of_the_first_fold(aligned):
     experiment, _ = aligned()
     chosen = {"naive": {"lam": 0.1}, "glocal": {"lam": 1.0, "alpha": 0.1, "tau": 0.5}}
