@@ -456,21 +456,23 @@ def _progress(t: GLocalTransform):
         yield show
 
 
-def aligners(paths: dict) -> dict:
-    """Functions that align features. All return unit-norm features, so that one range of C suits all of them.
+def aligners(paths: dict, unit: bool = True) -> dict:
+    """Functions that align features.
 
     Parameters
     ----------
     paths : dict
         File of a transform by its name.
+    unit : bool
+        Return unit-norm features, so that one range of C suits all of them; False: as they come, as in the authors' code.
 
     Returns
     -------
     dict
-        By name, a function from raw features (k, p) to aligned ones (k, p); first "original", which only normalises.
+        By name, a function from raw features (k, p) to aligned ones (k, p); first "original", which at most normalises.
     """
-    loaded = {name: GLocalTransform.load(path) for name, path in paths.items()}
-    return {"original": unit_norm} | {name: lambda x, t=t: unit_norm(t.transform(x)) for name, t in loaded.items()}
+    loaded, norm = {name: GLocalTransform.load(path) for name, path in paths.items()}, unit_norm if unit else np.asarray
+    return {"original": norm} | {name: lambda x, t=t: norm(t.transform(x)) for name, t in loaded.items()}
 
 
 def unit_norm(x) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
+from glocal.arrays import unit_rows
 from glocal.errors import GlocalError
 from glocal.evaluation.logistic_path import Images
 
@@ -70,6 +71,7 @@ def tip_adapter(x, y, test_x, text, alpha: float = 1.0, beta: float = 5.5) -> np
     classes, labels = np.unique(y, return_inverse=True)
     if len(text) != len(classes):
         raise GlocalError(f"tip-adapter: {len(text)} text weights for {len(classes)} classes; extract its text again.")
+    x, test_x, text = (unit_rows(a, np.float32) for a in (x, test_x, text))
     near = np.exp(-beta * (1 - test_x @ x.T))  # (t, n)
     return classes[(100 * test_x @ text.T + alpha * near @ np.eye(len(classes), dtype=x.dtype)[labels]).argmax(1)]
 

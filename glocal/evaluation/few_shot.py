@@ -79,7 +79,8 @@ def _work(experiment):
     settings, kwargs, names = experiment.config["few_shot"], _kwargs(experiment), transforms(experiment)
     at = _reported_shots(experiment)
     for fold in experiment.downstream_folds:
-        aligned = aligners({name: path for name, path in experiment.transform_paths(fold).items() if name in names})
+        paths = {name: path for name, path in experiment.transform_paths(fold).items() if name in names}
+        aligned = aligners(paths, settings.get("unit_norm", True))
         for task in settings["tasks"]:
             data = _data(experiment, fold, task)
             about = dict(encoder=experiment.encoder, task=task, fold=fold, names=np.unique(data["labels"]))

@@ -91,3 +91,12 @@ def test_transforms_are_compared_with_each_other(tiny):
     assert pairs == {("naive", "original"), ("glocal", "original"), ("glocal", "naive")}
     tests = tables["few_shot_tests"]
     assert set(tests["independent"]) == {1} and set(tests["versus"]) == {"original", "naive"}
+
+
+def test_features_of_unit_norm_or_as_they_come(tiny):
+    for unit in (True, False):
+        experiment = tiny(few_shot={"unit_norm": unit, "repetitions": 1})
+        work = [args[0] for _, args, _ in few_shot._work(experiment)]
+        norms = np.linalg.norm(np.vstack(work), axis=1)
+        assert np.allclose(norms, 1, atol=1e-5) == unit
+    np.testing.assert_allclose(work[0], experiment.select({"set": "objects"}, "subgroup-0").x, rtol=1e-6)  # the original
