@@ -38,7 +38,8 @@ def standard_error(values, table) -> float:
     n, (i, j, k) = len(used), table.reshape(m, 3).T
     deviation = values - values.mean()
     once = _squared_sums(deviation, [i, j, k], n)  # pairs of triplets that share s objects are in it s times
-    twice = _squared_sums(deviation, [i * n + j, i * n + k, j * n + k], n * n)  # 0, 0, 1 and 3 times
+    pairs = np.unique(np.concatenate([i * n + j, i * n + k, j * n + k]), return_inverse=True)[1].reshape(3, m)
+    twice = _squared_sums(deviation, pairs, 3 * m)  # 0, 0, 1 and 3 times
     same = _squared_sums(deviation, [np.unique((i * n + j) * n + k, return_inverse=True)[1]], m)  # 0, 0, 0 and once
     correction = n / max(n - 1, 1)  # for the mean, which is estimated from the same objects
     return float(np.sqrt(max(correction * (once - twice + same), same)) / m)
@@ -101,8 +102,8 @@ def coverage(n: int = 600, m: int = 18_000, share: float = 0.05, samples: int = 
     rng, ends, covered = np.random.default_rng(seed), [(1 - level) / 2, (1 + level) / 2], {}
     for sample in range(samples):
         hits, table = simulate(n, m, share, rng)
-        apart = np.arange(3 * m).reshape(m, 3)  # as if no two triplets shared an object
-        found = dict(independent=interval(hits, apart, level)[1:], objects=interval(hits, table, level)[1:])
+        half = NormalDist().inv_cdf(ends[1]) * hits.std() / np.sqrt(m)
+        found = dict(independent=(hits.mean() - half, hits.mean() + half), objects=interval(hits, table, level)[1:])
         found |= dict(bootstrap=np.quantile(resample(hits, table, draws, sample), ends)) if draws else {}
         for name, (low, high) in found.items():
             covered[name] = covered.get(name, 0) + int(low <= 0.5 <= high)

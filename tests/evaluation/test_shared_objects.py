@@ -82,6 +82,13 @@ def test_half_a_million_triplets_take_no_time():
     assert time.perf_counter() - began < 10
 
 
+def test_many_objects_take_no_table_of_their_pairs():
+    """Half a million objects: the memory of a pass over the triplets, not of all pairs of objects."""
+    values = np.random.default_rng(0).normal(size=150_000)
+    usual = values.std() / np.sqrt(len(values))
+    assert shared_objects.standard_error(values, np.arange(450_000).reshape(-1, 3)) == pytest.approx(usual, rel=1e-4)
+
+
 def test_paired_differences_are_narrower():
     """Two maps that err on the same triplets, one of them a little less often."""
     hits, table = shared_objects.simulate(150, 3000, 0.05, np.random.default_rng(0))
