@@ -14,7 +14,7 @@ what must be downloaded by hand. Superclasses and the halves of shift tasks are 
 from dataclasses import replace
 from pathlib import Path
 
-from glocal.datasets import loaders, samples
+from glocal.datasets import loaders, repositories, samples
 from glocal.datasets.images import SUFFIXES, find_broken
 from glocal.datasets.loaders import ImageSet, superclasses
 from glocal.datasets.registry import image_registry
@@ -90,6 +90,9 @@ def on_disk(source: str, images: dict) -> ImageSet:
     """
     spec = images.get(source) or _registered(source)
     offline = {"download": False} if spec["kind"] == "torchvision" else {}
+    missing = [name for name in samples.repositories_of(spec) if not repositories.on_disk(name)]
+    if missing and not spec.get("folder"):
+        raise GlocalError(f"{source}: {missing[0]} of data/repositories.csv is neither below GLOCAL_MIRROR nor below data/.")
     return image_set({**spec, "skip_broken": False, **offline}, source)
 
 

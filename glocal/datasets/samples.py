@@ -102,6 +102,12 @@ def caltech101_set(name, part) -> ImageSet:
     return ImageSet(rows[["picture", "class"]], [top / p for p in rows["picture"]], read_image, about)
 
 
+def repositories_of(spec: dict) -> tuple[str, ...]:
+    """The entries of data/repositories.csv that an image set's spec reads."""
+    own = spec.get("repository") or spec.get("options", {}).get("repository")
+    return (own,) if own else REPOSITORIES.get(spec["kind"], ())
+
+
 def few_per_class(found: ImageSet, per_class: int, seed: int = 42) -> ImageSet:
     """At most `per_class` images of each class of a set, drawn by `seed`, in the set's order: the same for every encoder."""
     from dataclasses import replace

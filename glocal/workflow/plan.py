@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glocal.datasets import repositories
 from glocal.datasets.registry import embeddings, image_registry, on_disk, registry
-from glocal.datasets.samples import REPOSITORIES
+from glocal.datasets.samples import repositories_of
 from glocal.system import files
 from glocal.system.paths import located
 
@@ -68,15 +68,10 @@ def _images(config: dict):
         there = located(folder).exists() and (located(folder).is_file() or any(located(folder).glob("[!.]*")))
         images, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
         by_library = "download" if (own or {}).get("kind") in ("torchvision", "huggingface") else "by hand"
-        get = "at hand" if (there and folder) or _repositories_on_disk(spec) else row.get("get", by_library)
+        public = repositories_of(spec)
+        at_hand = (there and folder) or (public and all(map(repositories.on_disk, public)))
+        get = "at hand" if at_hand else row.get("get", by_library)
         yield name, images, gb, get, row.get("put") or folder, row.get("source", "its owner")
-
-
-def _repositories_on_disk(spec: dict) -> bool:
-    """Does an image set come from public repositories all of which are at hand?"""
-    named = spec.get("repository") or spec.get("options", {}).get("repository")
-    names = [named] if named else REPOSITORIES.get(spec["kind"], ())
-    return bool(names) and all(repositories.on_disk(name) for name in names)
 
 
 def _sets_used(config: dict) -> list[str]:

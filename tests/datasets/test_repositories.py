@@ -161,7 +161,7 @@ def test_a_folder_that_is_there_is_read_in_place(house, server, tmp_path, monkey
     named = {"named clone": top, "named folder": top / "images"}.get(layout)
     monkeypatch.setenv("GLOCAL_MIRROR", "mirror") if named is None else None
     assert repositories.fetch_repository("toy", named) == top / "images"
-    assert server.asked == [] and repositories.at_hand("toy") == (named is None)
+    assert server.asked == [] and repositories.on_disk("toy") == (named is None)
     (top / "images/ant/0.jpg").write_bytes(b"damaged")
     (top / "images/bee/5.jpg").unlink()
     before = files_in(top)
