@@ -20,6 +20,7 @@ from glocal.datasets.loaders import ImageSet, superclasses
 from glocal.datasets.registry import image_registry
 from glocal.datasets.samples import few_per_class
 from glocal.errors import GlocalError, did_you_mean
+from glocal.system.paths import located
 
 KINDS = loaders.KINDS | samples.KINDS
 
@@ -91,7 +92,7 @@ def on_disk(source: str, images: dict) -> ImageSet:
     spec = images.get(source) or _registered(source)
     offline = {"download": False} if spec["kind"] == "torchvision" else {}
     missing = [name for name in samples.repositories_of(spec) if not repositories.on_disk(name)]
-    if missing and not spec.get("folder"):
+    if missing and not (spec.get("folder") and located(spec["folder"]).exists()):
         raise GlocalError(f"{source}: {missing[0]} of data/repositories.csv is neither below GLOCAL_MIRROR nor below data/.")
     return image_set({**spec, "skip_broken": False, **offline}, source)
 
