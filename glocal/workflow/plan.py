@@ -67,8 +67,8 @@ def _images(config: dict):
         folder = spec.get("folder") or spec.get("file", "")
         there = located(folder).exists() and (located(folder).is_file() or any(located(folder).glob("[!.]*")))
         images, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
-        by_library = "download" if (own or {}).get("kind") in ("torchvision", "huggingface") else "by hand"
         public = repositories_of(spec)
+        by_library = "download" if public or spec["kind"] in ("torchvision", "huggingface") else "by hand"
         at_hand = (there and folder) or (public and all(map(repositories.on_disk, public)))
         get = "at hand" if at_hand else row.get("get", by_library)
         yield name, images, gb, get, row.get("put") or folder, row.get("source", "its owner")

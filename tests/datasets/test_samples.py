@@ -169,3 +169,18 @@ def test_the_sets_of_config_imagenet_are_whole():
     assert not every["picture"].duplicated().any() and every["class"].nunique() == 100
     digest = hashlib.sha256("\n".join(image_set(config["images"]["cifar10-train-100"]).rows["picture"]).encode()).hexdigest()
     assert digest.startswith("d62635c6")  # the same subset on every machine
+
+
+def test_nothing_is_downloaded_for_a_figure_or_a_plan(tmp_path, monkeypatch):
+    from glocal.datasets.image_sets import on_disk
+    from glocal.workflow.plan import needs as plan
+
+    monkeypatch.setenv("GLOCAL_MIRROR", str(tmp_path))
+    monkeypatch.setattr(repositories, "_download", lambda row: pytest.fail("a download"))
+    monkeypatch.setattr(repositories, "_downloaded", lambda row: tmp_path / "data" / row["path"])
+    config = load_config("config/imagenet.yaml")
+    for name in ("cifar10-test-200", "imagenet-samples", "caltech101-test"):
+        with pytest.raises(GlocalError, match=r"data/repositories\.csv is neither below GLOCAL_MIRROR"):
+            on_disk(name, config["images"])
+    table = plan(config).set_index("what")
+    assert (table.loc[["things-sample", "imagenet-samples", "caltech101-test", "cifar10-test-200"], "get"] == "download").all()
