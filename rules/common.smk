@@ -11,6 +11,7 @@ from snakemake.utils import update_config
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
+from glocal.datasets.registry import embeddings
 from glocal.features.class_names import has_text
 from glocal.features.class_names import task_labels
 from glocal.errors import GlocalError

@@ -17,6 +17,7 @@ rule triplets:
         folds=config["alignment"]["folds"],
         human_folds=human_folds(config),
         seed=config["seed"],
+        objects=sorted({settings["objects"] for settings in config["encoders"].values()} - set(embeddings())),
     message:
         "Odd-one-out triplets -> {output.table}"
     shell:

@@ -1,8 +1,11 @@
-"""The official archives of image sets, unpacked once: one process at a time, and complete or not at all."""
+"""Archives of image sets, unpacked once: one process at a time, and each file complete or not at all."""
 
 import os
 import shutil
+import tarfile
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from glocal.errors import GlocalError
@@ -51,3 +54,40 @@ def unzip_things(archive: Path) -> Path:
         if partial.is_dir():
             os.replace(partial, out)
     return out
+
+
+def stream(url: str, top: Path, wanted: Callable[[str], bool], name: str) -> None:
+    """Unpack those files of a .tar.gz at `url` that are `wanted`, below `top` and without the archive's own first folder.
+
+    A file gets its name when it is whole; one that is there with the same bytes is kept, so that a repeated call writes only
+    what is missing or damaged. Raises GlocalError for a download that fails or ends early.
+    """
+    import requests
+    import urllib3
+
+    try:
+        with requests.get(url, stream=True, timeout=60) as answer:
+            answer.raise_for_status()
+            with tarfile.open(fileobj=answer.raw, mode="r|gz") as members:
+                for member in members:
+                    path = member.name.partition("/")[2]
+                    if member.isfile() and wanted(path):
+                        _put(top, path, members.extractfile(member).read())
+    except (OSError, EOFError, tarfile.TarError, zlib.error, urllib3.exceptions.HTTPError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise GlocalError(
+            f"{name}: {url} not downloaded whole ({reason}); run again to resume, or set GLOCAL_MIRROR to a folder that has it."
+        ) from None
+
+
+def _put(top: Path, path: str, data: bytes) -> None:
+    """Write `data` to `top`/`path` in one step, unless it is there. A path that leads out of `top` is refused."""
+    target = top / path
+    if not target.resolve().is_relative_to(top.resolve()):
+        raise GlocalError(f"{path}: leads out of {top}; the archive is not the one that was asked for.")
+    if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{os.getpid()}-{target.name}")
+    draft.write_bytes(data)
+    os.replace(draft, target)

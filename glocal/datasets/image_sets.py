@@ -5,18 +5,24 @@
     s[3]                                                            # an RGB PIL image
 
 kinds      folder · list (a csv with a column `picture`) · things (1,854 object images, a folder or the official zip) ·
-           imagenet (folder of WordNet numbers, or the official tars) · flickr30k · torchvision · huggingface
-`image_registry()` has the paper's sets by name (data/image_sets.csv): their sources, numbers of images and classes, and
+           imagenet (folder of WordNet numbers, or the official tars) · flickr30k · torchvision · huggingface · repository ·
+           things-sample · imagenet-samples · caltech101 (the last four: from public repositories, see samples.py)
+`image_registry()` has the named sets (data/image_sets.csv): their sources, numbers of images and classes, and
 what must be downloaded by hand. Superclasses and the halves of shift tasks are in data/superclasses.csv.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
+from glocal.datasets import loaders, repositories, samples
 from glocal.datasets.images import SUFFIXES, find_broken
-from glocal.datasets.loaders import KINDS, ImageSet, superclasses
+from glocal.datasets.loaders import ImageSet, superclasses
 from glocal.datasets.registry import image_registry
+from glocal.datasets.samples import few_per_class
 from glocal.errors import GlocalError, did_you_mean
+from glocal.system.paths import located
+
+KINDS = loaders.KINDS | samples.KINDS
 
 
 def image_set(spec: str | dict, name: str = "images") -> ImageSet:
@@ -46,7 +52,7 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
     kind = spec.get("kind")
     if kind not in KINDS:
         raise GlocalError(f'{name}: kind "{kind}" is not known.{did_you_mean(kind, KINDS)}')
-    arguments = {k: v for k, v in spec.items() if k not in ("kind", "skip_broken", "superclasses")}
+    arguments = {k: v for k, v in spec.items() if k not in ("kind", "skip_broken", "superclasses", "per_class")}
     try:
         images = KINDS[kind](name, **arguments)
     except TypeError as error:
@@ -55,9 +61,10 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
         raise GlocalError(f"{name}: {spec.get('folder', kind)} holds no images ({', '.join(SUFFIXES)}).")
     if expected and len(images) != expected:
         raise GlocalError(
-            f"{name}: {spec.get('folder')} holds {len(images)} images, the set has {expected}; add the missing ones."
+            f"{name}: {spec.get('folder', kind)} holds {len(images)} images, the set has {expected}; add the missing ones."
         )
     images = _with_superclasses(images, spec.get("superclasses"), name)
+    images = few_per_class(images, spec["per_class"]) if spec.get("per_class") else images
     return _without_broken(images) if spec.get("skip_broken") else images
 
 
@@ -84,6 +91,9 @@ def on_disk(source: str, images: dict) -> ImageSet:
     """
     spec = images.get(source) or _registered(source)
     offline = {"download": False} if spec["kind"] == "torchvision" else {}
+    missing = [name for name in samples.repositories_of(spec) if not repositories.on_disk(name)]
+    if missing and not (spec.get("folder") and located(spec["folder"]).exists()):
+        raise GlocalError(f"{source}: {missing[0]} of data/repositories.csv is neither below GLOCAL_MIRROR nor below data/.")
     return image_set({**spec, "skip_broken": False, **offline}, source)
 
 

@@ -52,12 +52,13 @@ def ceiling_answers() -> np.ndarray:
     return check(from_choices(ids_to_corrected(table[:, :3] - 1), table[:, 3] - 1), N_OBJECTS, "noise-ceiling-1")
 
 
-def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
+def tables(names, folds: int = 3, seed: int = 42, without=()) -> tuple[dict, dict]:
     """The human triplets by fold: {name: (m, 3)}, and metadata (counts, noise_ceiling).
 
     "all": every training row. "object-<fold>-train", "-test": those whose three objects are all in that part of the fold.
     "things48-train", "-test" (human_similarity.FOLDS): the same for the objects of THINGS-48, which are the held-out ones.
     "ceiling": the answers to the repeated triplets of noise-ceiling set 1, one row an answer, held out of all others.
+    without: numbers of objects whose triplets are left out of every table (the noise ceiling is that of all answers).
     """
     human, answers = human_triplets(), ceiling_answers()
     triplets = {"all": human.train, "ceiling": answers}
@@ -68,7 +69,11 @@ def tables(names, folds: int = 3, seed: int = 42) -> tuple[dict, dict]:
         held = human_similarity.held_out(fold)
         triplets[f"{fold}-train"] = human.train[within(human.train, ~held, N_OBJECTS)]
         triplets[f"{fold}-test"] = human.train[within(human.train, held, N_OBJECTS)]
-    return triplets, {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
+    metadata = {"observer": "human", "counts": human.counts, "noise_ceiling": {"all": noise_ceiling(answers)}}
+    if not len(without):
+        return triplets, metadata
+    triplets = {name: table[~np.isin(table, without).any(1)] for name, table in triplets.items()}
+    return triplets, metadata | {"without": list(map(int, without)), "left_out": len(human.train) - len(triplets["all"])}
 
 
 def _things_file(name: str) -> np.ndarray:

@@ -23,4 +23,4 @@ def to_baselines(table):
 def first_split(table):
     """The rows of the table's first split, the one that figures show. table: with the column split, or fold."""
     table = table if "split" in table else with_split(table)
-    return table[table["split"] == table["split"].iloc[0]]
+    return table[table["split"] == table["split"].iloc[0]] if len(table) else table

@@ -1,6 +1,6 @@
 """Sources of encoders. Each builds, from a spec of the config, a network and the preprocessing of its weights.
 
-efficientnet-lite0                        the demo's encoder, from a package of the Python index; no download
+efficientnet-lite0, -lite1, -lite2        the demo's encoder and two larger ones, from packages of the Python index; no download
 open_clip    model, weights               any of its names with a pretrained tag, or a file and `options: {like: tag}`, the tag
                                           whose preprocessing it has; hf-hub:... and local-dir:... include both
 timm         model, weights               pretrained (default), or a checkpoint file; options: img_size, crop_pct, interpolation
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import torch
 
 from glocal.errors import GlocalError, did_you_mean
-from glocal.features import lite0
+from glocal.features import lite
 from glocal.system.paths import located, root
 
 WITH_WEIGHTS = ("hf-hub:", "hf_hub:", "local-dir:")  # model names that say where the weights are
@@ -44,12 +44,12 @@ class Built(NamedTuple):
 def build(spec: dict) -> Built:
     """The network of a spec. Raises GlocalError for an unknown source; libraries' own errors pass through."""
     source = spec["source"]
-    if source == "efficientnet-lite0":
-        return Built(source, *lite0.build(), "pooled features after the convolutional head")
+    if source in lite.SIZES:
+        return Built(source, *lite.build(source), "pooled features after the convolutional head")
     if ":" in _custom_path(spec):
         return _custom(spec)
     if source not in SOURCES:
-        raise GlocalError(f'encoder source "{source}" is not known.{did_you_mean(source, ["efficientnet-lite0", *SOURCES])}')
+        raise GlocalError(f'encoder source "{source}" is not known.{did_you_mean(source, [*lite.SIZES, *SOURCES])}')
     if not spec.get("model"):
         raise GlocalError(f"encoder {source}: lacks the field model; add the name of a network.")
     net, transform, ends_at = SOURCES[source](spec["model"], spec.get("weights"), **spec.get("options", {}))

@@ -16,6 +16,8 @@ def intervals(table, index: list[str], columns=("difference", "ci_low", "ci_high
     text: a format with a place for each of `columns`; a number that is not there (nan) leaves the cell empty.
     """
     numbers = scale * table[list(columns)].to_numpy()
+    if not len(table):  # a profile without baselines has no differences to them
+        return table
     cells = [text.format(*row) if (row == row).all() else "" for row in numbers]
     return _in_order(table.assign(text=cells).set_index([*index, "transform"])["text"].unstack(sort=False))
 

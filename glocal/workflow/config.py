@@ -107,7 +107,7 @@ def _references(config: dict):
     demo = config["source"] == "demo"
     splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
     images = image_registry() | config.get("images", {})
-    things = [name for name, spec in images.items() if spec["kind"] == "things"]
+    things = [name for name, spec in images.items() if spec["kind"] in ("things", "things-sample")]
     for i, split in enumerate(config["alignment"]["splits"]):
         yield f"alignment.splits.{i}", split, splits
     steps = ["lr"] if config["alignment"]["fit"]["recipe"] != "converged" else []  # a converged solver has no step size

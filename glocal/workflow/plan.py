@@ -7,7 +7,9 @@ No connection is opened: sizes are in data/registry.csv, data/image_sets.csv and
 
 from pathlib import Path
 
+from glocal.datasets import repositories
 from glocal.datasets.registry import embeddings, image_registry, on_disk, registry
+from glocal.datasets.samples import repositories_of
 from glocal.system import files
 from glocal.system.paths import located
 
@@ -61,11 +63,14 @@ def _images(config: dict):
     for name in _sets_used(config):
         own = config.get("images", {}).get(name)
         row = known.get(name, {}) if own is None else {}
-        folder = (own or row).get("folder") or (own or row).get("file", "")
+        spec = own or row
+        folder = spec.get("folder") or spec.get("file", "")
         there = located(folder).exists() and (located(folder).is_file() or any(located(folder).glob("[!.]*")))
         images, gb = (int(row["images"]), float(row["gb"])) if row else (None, None)
-        by_library = "download" if (own or {}).get("kind") in ("torchvision", "huggingface") else "by hand"
-        get = "at hand" if there and folder else row.get("get", by_library)
+        public = repositories_of(spec)
+        by_library = "download" if public or spec["kind"] in ("torchvision", "huggingface") else "by hand"
+        at_hand = (there and folder) or (public and all(map(repositories.on_disk, public)))
+        get = "at hand" if at_hand else row.get("get", by_library)
         yield name, images, gb, get, row.get("put") or folder, row.get("source", "its owner")
 
 

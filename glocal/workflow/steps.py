@@ -18,6 +18,7 @@ def triplets(config, out):
     """The triplet tables of a config: all, and each fold's."""
     import numpy as np
 
+    from glocal.datasets.samples import absent_objects
     from glocal.system.files import replacing, seal, write_text
     from glocal.workflow.config import human_folds, load_config
 
@@ -26,9 +27,10 @@ def triplets(config, out):
         from glocal.datasets import observer as source
     else:
         from glocal.datasets import judgments as source
-    tables, about = source.tables(
-        [*config["alignment"]["splits"], *human_folds(config)], config["alignment"]["folds"], config["seed"]
-    )
+    splits = [*config["alignment"]["splits"], *human_folds(config)]
+    without = absent_objects(config) if config["source"] != "demo" else []
+    arguments = splits, config["alignment"]["folds"], config["seed"]
+    tables, about = source.tables(*arguments, **({"without": without} if without else {}))
     write_text(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
     seal(out.with_suffix(".json"))
     with replacing(out) as draft:

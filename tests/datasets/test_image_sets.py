@@ -15,12 +15,12 @@ from helpers import needs_data
 from PIL import Image
 
 from glocal.datasets import image_sets, imagenet, things
-from glocal.datasets.image_sets import image_set
-from glocal.datasets.loaders import KINDS, superclasses
+from glocal.datasets.image_sets import KINDS, image_set
+from glocal.datasets.loaders import superclasses
 from glocal.datasets.registry import image_registry
 from glocal.errors import GlocalError
 from glocal.features import jobs, store
-from glocal.features.lite0 import to_224
+from glocal.features.lite import to_square
 from glocal.system.paths import resolve
 from glocal.workflow.config import load_config
 
@@ -140,7 +140,7 @@ class Toy:
     name, layer, seen = "toy", "first pixels", 0
 
     def prepare(self, image):
-        return to_224(image)
+        return to_square(image)
 
     def encode(self, batch):
         Toy.seen += len(batch)

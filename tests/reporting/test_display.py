@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from glocal.evaluation.frames import first_split, to_baselines
 from glocal.reporting import display
 
 
@@ -29,3 +30,9 @@ def test_intervals(table):
 def test_sentence(table, n, words):
     rows = table.head(n).assign(task=list("abc")[:n])
     assert display.sentence(rows, ["task"], ["accuracy"], "{:.1f}", scale=1) == words
+
+
+def test_a_profile_without_baselines_shows_an_empty_table():
+    table = pd.DataFrame({"versus": ["original"], "fold": ["all"], "difference": [0.1], "ci_low": [0.0], "ci_high": [0.2]})
+    assert len(first_split(to_baselines(table))) == 0
+    assert len(display.intervals(first_split(to_baselines(table)), ["split", "versus"])) == 0

