@@ -51,13 +51,16 @@ def chance(ax, levels):
 
 
 def legend(fig, transforms, extra=(), dots: bool = True, columns: int = 6, loc: str = "outside upper center", **kwargs):
-    """One legend above the whole figure: the transforms, and `extra`, pairs of a line style and what it means."""
+    """One legend above the whole figure: the transforms, and `extra`, pairs of a line style and what it means, row by row."""
     from matplotlib.lines import Line2D
 
     looks = {t: dict(linestyle="none", marker=MARKERS[t], markersize=5) if dots else {} for t in style.order(transforms)}
     handles = [Line2D([], [], color=COLOURS[t], **look) for t, look in looks.items()]
     handles += [Line2D([], [], color=INK, linestyle=kind) for kind, _ in extra]
     names = [NAMES[t] for t in looks] + [name for _, name in extra]
+    columns = -(-len(names) // -(-len(names) // columns)) if names else 1  # no row much shorter than another
+    by_row = [i for column in range(columns) for i in range(column, len(names), columns)]  # matplotlib fills column by column
+    handles, names = ([entries[i] for i in by_row] for entries in (handles, names))
     fig.legend(handles, names, loc=loc, ncols=columns, columnspacing=1.2, handletextpad=0.5, **kwargs)
 
 

@@ -36,12 +36,13 @@ class Thumbnails:
 def of(experiment, name: str, rows) -> Thumbnails | None:
     """The images of `rows`, rows of the feature set `name` of an experiment, in order.
 
-    None if the set has features only, or if its images are not where they were: then a sentence is printed.
+    None if the set has features only, if the config forbids it (thumbnails: false), or if its images are not where they were:
+    then a sentence is printed.
     """
     if experiment.config["source"] == "demo":
         return Thumbnails(list(rows["picture"]), openmoji.rasterise, openmoji.ATTRIBUTION)
     source = _source(experiment.settings, name)
-    if source is None:
+    if source is None or not experiment.config.get("thumbnails", True):
         return None
     try:
         images = image_sets.on_disk(source, experiment.config.get("images", {}))

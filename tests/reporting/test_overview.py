@@ -69,5 +69,7 @@ def test_overview_grows_with_the_number_of_transforms():
     few, many = (overview(layout(), None, headline({"a": 5}, kinds), "human") for kinds in (["original"], list(LOOKS)))
     assert many.get_figheight() > few.get_figheight()
     many.canvas.draw()
-    assert [t.get_text() for t in many.legends[0].get_texts()] == [look.name for look in LOOKS.values()]
+    legend = many.legends[0].get_texts()
+    by_row = sorted(legend, key=lambda text: (-round(text.get_window_extent().y0), text.get_window_extent().x0))
+    assert [text.get_text() for text in by_row] == [look.name for look in LOOKS.values()]
     plt.close("all")

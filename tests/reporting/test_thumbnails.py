@@ -56,6 +56,14 @@ def test_the_demo_draws_its_own_and_names_whose_they_are():
     assert len(found) == 2 and "OpenMoji" in found.credit
 
 
+def test_a_config_may_forbid_them(folder, capsys):
+    """Photographs whose rights do not allow it must not stand in a figure that is published."""
+    forbidden = experiment(folder)
+    forbidden.config["thumbnails"] = False
+    assert thumbnails.of(forbidden, "mine", pd.DataFrame({"picture": ["cat/1.png"]})) is None
+    assert capsys.readouterr().out == ""
+
+
 def test_features_alone_have_none(folder, capsys):
     rows = pd.DataFrame({"picture": ["cat/0.png"]})  # a column of that name proves nothing
     settings = {"objects": "things-clip-b32", "sets": {"mine": {"cache": "dtd", "part": "val"}}}

@@ -160,8 +160,10 @@ def test_files_that_are_no_config(tmp_path, content, words):
 
 
 def test_baselines_that_follow_an_objective_are_left_out_with_it(demo):
-    assert config.baselines(demo) == ["centred", "whitened", "rotated", "global_centred", "glocal_centred"]
-    narrow = config.check_config(changed(demo, "alignment/objectives", ["naive", "glocal"]))
+    names = ["centred", "whitened", "rotated", "global_centred", "glocal_centred"]
+    whole = config.check_config(changed(demo, "baselines", names))
+    assert config.baselines(whole) == names
+    narrow = config.check_config(changed(whole, "alignment/objectives", ["naive", "glocal"]))
     assert config.baselines(narrow) == ["centred", "whitened", "rotated", "glocal_centred"]
     assert config.baselines({"alignment": {"objectives": ["naive"]}}) == []
 
