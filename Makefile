@@ -16,8 +16,9 @@ demo: env  ## the paper's experiments on embedded images, no download
 clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then 35 minutes on two cores
 	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
 
-test: env  ## every test: units, properties, notebooks, pipeline
-	pytest -q
+test: env  ## every test: units, properties, pipeline, notebooks
+	pytest -q -n auto -m "not slow"
+	pytest -q -m slow
 	pytest -q --nbval-lax --nbval-current-env notebooks
 
 lint: env  ## the linters
