@@ -75,7 +75,7 @@ def search(
             continue
         fitted, last = {}, None
         for point in path(values, objective):
-            last = cached(fit)(objective, point | options, x, table, context, held_out, init=last)
+            last = cached(fit)(objective, options | point, x, table, context, held_out, init=last)
             fitted[tuple(point.values())] = last
             progress(1)
         results[name] = [(point, fitted[tuple(point.values())]) for point in points]
@@ -126,12 +126,12 @@ def final_fits(experiment, fits: dict, chosen: dict) -> dict:
     for objective, point in chosen.items():
         for fold, trials in fits[objective].items():
             t = next(t for setting, t in trials if setting == point)
-            final[fold, objective] = refit(objective, point | options, *folds[fold], init=t) if "final" in settings else t
+            final[fold, objective] = refit(objective, options | point, *folds[fold], init=t) if "final" in settings else t
         final["all", objective] = final[experiment.folds[-1], objective]
         more = {"all": "all"} if settings["final_fit"] == "all objects" else {}
         for fold, table in (more | {fold: f"{fold}-train" for fold in experiment.human_folds}).items():
             data = (np.asarray(experiment.features().x), experiment.triplets()[table], experiment.context(fold)[0])
-            final[fold, objective] = refit(objective, point | options, *data)
+            final[fold, objective] = refit(objective, options | point, *data)
     return final
 
 
@@ -151,7 +151,7 @@ def learning_curves(experiment, chosen: dict):
     options, data = experiment.fit_options, fold_data(experiment)[experiment.folds[0]]
     tau, curves = {"tau": curve_tau(experiment, chosen)}, []
     for objective, point in chosen.items():
-        history = experiment.cached(fit)(objective, tau | point | options, *data, init=None).history_
+        history = experiment.cached(fit)(objective, options | tau | point, *data, init=None).history_
         curve = pd.DataFrame(history).rename(columns={"objective": "loss", "held_out_objective": "held_out_loss"})
         curves.append(curve.assign(encoder=experiment.encoder, objective=objective))
     return pd.concat(curves, ignore_index=True)

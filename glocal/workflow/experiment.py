@@ -191,8 +191,9 @@ class Experiment:
 
     @property
     def fit_options(self) -> dict:
-        """The arguments of GLocalTransform that all fits of the profile share."""
-        return {"random_state": self.seed} | self.config["alignment"]["fit"] | {"device": self.device}
+        """The arguments of GLocalTransform that all fits of the profile share; tau: at which naive and global are watched."""
+        settings = self.config["alignment"]
+        return {"random_state": self.seed, "tau": settings["kl_tau"]} | settings["fit"] | {"device": self.device}
 
     @property
     def folds(self) -> list[str]:
