@@ -38,6 +38,7 @@ localrules:
 rule all:
     default_target: True
     input:
+        rules.extract.input,
         rules.figures.input,
         rules.tables.input,
     message:
