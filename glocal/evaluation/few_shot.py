@@ -69,9 +69,12 @@ def repetitions(experiment):
 
 
 def transforms(experiment) -> list[str]:
-    """The transforms that are evaluated beside the original: the config's `few_shot.transforms`, else all but `rotated`, under
-    which every classifier here answers as under the original."""
-    return experiment.config["few_shot"].get("transforms", [name for name in experiment.transforms if name != "rotated"])
+    """The transforms that are evaluated beside the original: those of the config's `few_shot.transforms` that are fitted.
+
+    Default: all but `rotated`, under which every classifier here answers as under the original.
+    """
+    wanted = experiment.config["few_shot"].get("transforms", [name for name in experiment.transforms if name != "rotated"])
+    return [name for name in wanted if name in experiment.transforms]
 
 
 def _work(experiment):

@@ -132,8 +132,8 @@ def _references(config: dict):
 
 
 def _transforms(config: dict):
-    """(field, name, what it may be) for each baseline, and each transform of a section."""
-    objectives, names = config["alignment"]["objectives"], config.get("baselines", [])
+    """(field, name, what it may be) for each baseline, and each transform of a section: an override may leave objectives out."""
+    objectives, names = ("naive", "global", "glocal"), config.get("baselines", [])
     possible = [name for name in BASELINES if name != "spose_ridge" or config["source"] == "public"]  # needs people's judgments
     yield from ((f"baselines.{i}", name, possible) for i, name in enumerate(names))
     evaluated = config["few_shot"].get("transforms", [])
