@@ -9,6 +9,11 @@ import numpy as np
 from glocal.errors import GlocalError
 
 
+def central(drawn, level: float = 0.95, axis: int = 0) -> np.ndarray:
+    """(2, ...): the two ends of the central interval that holds `level` of the values `drawn` along an axis."""
+    return np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=axis)
+
+
 def leading_power(x):
     """The largest power of two that is not above the largest |x| of the last axis, (..., 1); 1 where that is 0 or not finite.
 

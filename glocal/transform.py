@@ -204,7 +204,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         triplets = triplet_tables.check(_numpy(triplets), len(x))
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
-        seen = x if self._how.statistics == "all" else x[np.unique(triplets)]
+        seen = x if self._effective.statistics == "all" else x[np.unique(triplets)]
         self.mean_, self.std_ = scaling.fit_moments(seen)
         z = self._standardise(x, "features", device)
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
@@ -213,7 +213,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             table = torch.as_tensor(triplet_tables.check(_numpy(table), len(x), name="held-out triplets"), device=device)
             images = None if images is None else self._images(images, x, "held-out images", device)
             unseen = self._images(context, x, "context", device) if y is None and context is not None else None
-            held_out = validation.HeldOut(z, table, images, self._how.monitor, unseen) if len(table) else None
+            held_out = validation.HeldOut(z, table, images, self._effective.monitor, unseen) if len(table) else None
         return z, torch.as_tensor(triplets, device=device), y, held_out
 
     def _images(self, images, x, name, device):
@@ -221,7 +221,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
         z = self._standardise(y, name, device)  # (q, p)
-        if self._how.local_features == "raw":
+        if self._effective.local_features == "raw":
             scaling.refuse_float32(self.mean_, self.std_, 'local_features: "raw"')
             z = torch.as_tensor(y.astype(np.float32), device=device)
         return z
@@ -231,8 +231,9 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _train(self, x, triplets, settings, y, held_out, **options):
         seed = 42 if self.random_state is None else int(self.random_state)
-        how = self._how
-        options |= dict(squared=how.squared, bias=how.bias, seed=seed, restore_best=bool(how.restore_best), held_out=held_out)
+        fitted = self._effective
+        switches = dict(squared=fitted.squared, bias=fitted.bias, restore_best=bool(fitted.restore_best))
+        options |= switches | dict(seed=seed, held_out=held_out)
         return sgd.train(self.objective, x, triplets, settings, y, schedule=sgd.Schedule(**self.schedule or {}), **options)
 
     def _solve(self, x, triplets, y, held_out, init, checkpoint, **options):
@@ -344,7 +345,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self, "weights_")
         arrays = dict(weights=self.weights_, mean=np.asarray(self.mean_), std=np.asarray(self.std_))
-        arrays |= {"bias": self.bias_} if self._how.bias or np.any(self.bias_) else {}
+        arrays |= {"bias": self.bias_} if self._effective.bias or np.any(self.bias_) else {}
         transform_io.write(Path(path), arrays)
         return Path(path)
 
@@ -405,7 +406,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return len(self.weights_)
 
     @property
-    def _how(self) -> SimpleNamespace:
+    def _effective(self) -> SimpleNamespace:
         """The parameters as a fit uses them: those of recipe authors are the authors'."""
         return SimpleNamespace(**parameters.effective(self.get_params(deep=False)))
 
@@ -427,9 +428,9 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self, "weights_")
         images = _numpy(images)
-        return (
-            images.astype(np.float32) if self._how.local_features == "raw" else self._standardise(images, "images", "cpu").numpy()
-        )
+        if self._effective.local_features == "raw":
+            return images.astype(np.float32)
+        return self._standardise(images, "images", "cpu").numpy()
 
     def _standardise(self, x, name, device) -> torch.Tensor:
         return torch.as_tensor(scaling.standardise_for_fit(x, self.mean_, self.std_, name), device=device)

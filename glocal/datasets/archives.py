@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from glocal.errors import GlocalError
+from glocal.system.files import replacing
 
 
 def unpack_imagenet(top: Path, split: str, name: str) -> None:
@@ -87,7 +88,5 @@ def _put(top: Path, path: str, data: bytes) -> None:
         raise GlocalError(f"{path}: leads out of {top}; the archive is not the one that was asked for.")
     if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{os.getpid()}-{target.name}")
-    draft.write_bytes(data)
-    os.replace(draft, target)
+    with replacing(target) as draft:
+        draft.write_bytes(data)

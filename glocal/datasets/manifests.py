@@ -54,11 +54,11 @@ def _difference(row: dict, place: Path, manifest: dict, known: dict | None) -> s
 
 def files_below(place: Path) -> list[str]:
     """Paths of the files below a folder, hidden ones (of a clone) left out."""
-    found = []
+    paths = []
     for folder, folders, files in os.walk(place):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [(Path(folder) / name).relative_to(place).as_posix() for name in files if not name.startswith(".")]
-    return found
+        paths += [(Path(folder) / name).relative_to(place).as_posix() for name in files if not name.startswith(".")]
+    return paths
 
 
 def _state(place: Path, paths: list[str]) -> str:

@@ -61,7 +61,7 @@ def absent_objects(config: dict) -> list[int]:
     from glocal.datasets.registry import image_registry
 
     known = image_registry() | config.get("images", {})
-    kinds = {known[its["objects"]]["kind"] for its in config["encoders"].values() if its["objects"] in known}
+    kinds = {known[e["objects"]]["kind"] for e in config["encoders"].values() if e["objects"] in known}
     if "things-sample" not in kinds:
         return []
     return np.flatnonzero(things.things_objects()["object"].isin(ABSENT)).tolist()
@@ -108,14 +108,14 @@ def repositories_of(spec: dict) -> tuple[str, ...]:
     return (own,) if own else REPOSITORIES.get(spec["kind"], ())
 
 
-def few_per_class(found: ImageSet, per_class: int, seed: int = 42) -> ImageSet:
+def few_per_class(images: ImageSet, per_class: int, seed: int = 42) -> ImageSet:
     """At most `per_class` images of each class of a set, drawn by `seed`, in the set's order: the same for every encoder."""
     from dataclasses import replace
 
-    order = np.random.default_rng(seed).permutation(len(found))
-    rank = found.rows.iloc[order].groupby("class").cumcount()  # (n,) place of an image within its class, in drawn order
+    order = np.random.default_rng(seed).permutation(len(images))
+    rank = images.rows.iloc[order].groupby("class").cumcount()  # (n,) place of an image within its class, in drawn order
     keep = np.sort(rank.index[rank < per_class].to_numpy())
-    return replace(found, rows=found.rows.iloc[keep].reset_index(drop=True), items=[found.items[i] for i in keep])
+    return replace(images, rows=images.rows.iloc[keep].reset_index(drop=True), items=[images.items[i] for i in keep])
 
 
 REPOSITORIES = {  # what each kind reads; the kind `repository` names its own

@@ -45,8 +45,8 @@ def evaluate(experiment, fits: dict) -> dict:
     rows = [row for fold, data in folds.items() for row in _of_fold(experiment, fits, fold, *data)]
     best = grid_search.choose(pd.DataFrame(rows, columns=grid_search.COLUMNS), settings["choose"])
     if experiment.baselines:
-        found = baselines.fit(experiment, grid_search.final_fits(experiment, fits, best))
-        rows += [_of_baseline(experiment, name, fold, t, *folds[fold]) for (fold, name), t in found.items() if fold in folds]
+        fitted = baselines.fit(experiment, grid_search.final_fits(experiment, fits, best))
+        rows += [_of_baseline(experiment, name, fold, t, *folds[fold]) for (fold, name), t in fitted.items() if fold in folds]
     table = pd.DataFrame(rows, columns=grid_search.COLUMNS)
     return dict(alignment=table.assign(chosen=grid_search.is_chosen(table, best)))
 

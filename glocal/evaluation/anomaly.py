@@ -56,9 +56,9 @@ def summarise(records, seed: int = 42):
     import pandas as pd
 
     parts = baselines.comparisons(records).items()
-    found = {versus: statistics.over_classes(rows, versus, seed) for versus, rows in parts}
-    others = [part[part["transform"] != versus] for versus, part in found.items() if versus != "original"]
-    return pd.concat([found["original"], *others], ignore_index=True)
+    summaries = {versus: statistics.over_classes(rows, versus, seed) for versus, rows in parts}
+    others = [part[part["transform"] != versus] for versus, part in summaries.items() if versus != "original"]
+    return pd.concat([summaries["original"], *others], ignore_index=True)
 
 
 def measurements(experiment):

@@ -46,12 +46,12 @@ def comparisons(table) -> dict:
     with each other (`paired.PAIRS`).
     """
     there, read = set(table["transform"]), ~table["transform"].isin(["original", *WITHOUT_JUDGMENTS])
-    found = {"original": table} | {n: table[read | (table["transform"] == n)] for n in COMPARED if n in there}
+    parts = {"original": table} | {n: table[read | (table["transform"] == n)] for n in COMPARED if n in there}
     for versus in ("global", "naive"):
         names = [t for t, other in paired.PAIRS if other == versus and t in there]
         if names and versus in there:
-            found[versus] = table[table["transform"].isin([versus, *names])]
-    return found
+            parts[versus] = table[table["transform"].isin([versus, *names])]
+    return parts
 
 
 def fit(experiment, final: dict) -> dict:
@@ -69,13 +69,13 @@ def fit(experiment, final: dict) -> dict:
     GlocalError
         For a context without an inverse covariance (`whitened`), and objects that are not those of THINGS (`spose_ridge`).
     """
-    names, found = experiment.baselines, {}
+    names, fitted = experiment.baselines, {}
     for fold in dict.fromkeys(fold for fold, _ in final) if names else ():
         trained = experiment.trained_on(fold)
         context = experiment.context(trained)[0]
         for name in names:
-            found[fold, name] = _fit(experiment, name, trained, context, {o: t for (f, o), t in final.items() if f == fold})
-    return found
+            fitted[fold, name] = _fit(experiment, name, trained, context, {o: t for (f, o), t in final.items() if f == fold})
+    return fitted
 
 
 def _fit(experiment, name: str, fold: str, context, transforms: dict) -> GLocalTransform:

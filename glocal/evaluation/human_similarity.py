@@ -16,6 +16,7 @@ from itertools import product
 import numpy as np
 from scipy.stats import rankdata
 
+from glocal.arrays import central
 from glocal.datasets import human_similarity, things
 from glocal.evaluation import rsa
 from glocal.transform import GLocalTransform
@@ -82,9 +83,7 @@ def agreement(similarities, dissimilarity, metric="Spearman", judgments=EACH, dr
     correlate = _with_each(x, people, metric) if judgments == EACH else _with_mean(x, people, metric)
     values = correlate(np.ones(x.shape[1]), np.ones(len(people)))
     drawn = _resampled(correlate, np.shape(dissimilarity)[-1], len(people), draws, seed)  # (draws, M)
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    paired = drawn - drawn[:, :1]
-    return values, np.quantile(drawn, ends, axis=0).T, values - values[0], np.quantile(paired, ends, axis=0).T
+    return values, central(drawn, level).T, values - values[0], central(drawn - drawn[:, :1], level).T
 
 
 def noise_ceiling(dissimilarity, metric: str = "Spearman") -> tuple[float, float]:

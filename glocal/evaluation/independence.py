@@ -10,14 +10,14 @@ import pandas as pd
 
 def groups(specs: dict) -> dict[str, str]:
     """{task: the first task of its group}. specs: {task: its entry in the config}, of few_shot.tasks or anomaly.sets."""
-    found: list[tuple[list, set]] = []  # (tasks, what they share)
+    merged: list[tuple[list, set]] = []  # (tasks, what they share)
     for task, spec in specs.items():
         tasks, shared = [task], _tested(spec)
-        joined = [group for group in found if group[1] & shared]  # a task may connect several
-        found = [group for group in found if group not in joined]
+        joined = [group for group in merged if group[1] & shared]  # a task may connect several
+        merged = [group for group in merged if group not in joined]
         tasks, shared = [*(t for g in joined for t in g[0]), *tasks], shared.union(*(g[1] for g in joined))
-        found.append((tasks, shared))
-    first = {task: tasks[0] for tasks, _ in found for task in tasks}
+        merged.append((tasks, shared))
+    first = {task: tasks[0] for tasks, _ in merged for task in tasks}
     return {task: first[task] for task in specs}
 
 

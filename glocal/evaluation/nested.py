@@ -45,10 +45,8 @@ def inner(experiment, fold: str, number: int):
     """Every setting on `number` inner folds of a fold's training objects: rows as in alignment.csv, a DataFrame."""
     import pandas as pd
 
-    data, settings, rows = inner_data(experiment, fold, number), experiment.config["alignment"], []
-    for objective in settings["objectives"]:
-        kwargs = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / f"{experiment.encoder}-nested")
-        fits = grid_search.search(objective, settings["grid"][objective], experiment.fit_options, data, **kwargs)
+    data, rows = inner_data(experiment, fold, number), []
+    for objective, fits in grid_search.search_experiment(experiment, data, "-nested").items():
         for name, trials in fits.items():
             x, _, _, (test, images) = data[name]
             held_out = np.isin(np.arange(len(x)), test)

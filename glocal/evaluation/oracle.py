@@ -68,13 +68,10 @@ def candidates(experiment) -> list[dict]:
     import pandas as pd
 
     settings, fold = experiment.config["alignment"], experiment.folds[0]
-    tables, (context, images) = experiment.triplets(), experiment.context(fold)
-    data = (np.asarray(experiment.features().x), tables[f"{fold}-train"], context, (tables[f"{fold}-test"], images))
-    kwargs = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / experiment.encoder)
+    fits = grid_search.search_experiment(experiment, grid_search.fold_data(experiment, [fold]))
     best, results = grid_search.choose(pd.read_csv(experiment.table("alignment")), settings["choose"]), []
     for objective in settings["objectives"]:
-        fits = grid_search.search(objective, settings["grid"][objective], experiment.fit_options, {fold: data}, **kwargs)[fold]
-        for point, t in fits:
+        for point, t in fits[objective][fold]:
             chosen = all(best[objective].get(s) == v for s, v in point.items())
             results.append(dict(objective=objective, setting=point, chosen=chosen, align=_align(t)))
     return results

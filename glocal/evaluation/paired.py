@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from glocal.arrays import central
 from glocal.evaluation import shared_objects
 
 # What is compared beyond each transform with the original: (transform, versus), where both are evaluated.
@@ -37,7 +38,7 @@ class Correlation(NamedTuple):
         value, drawn = np.mean(self.values), np.mean(self.drawn, axis=1)
         if other is not None:
             value, drawn = value - np.mean(other.values), drawn - np.mean(other.drawn, axis=1)
-        return float(value), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+        return float(value), *map(float, central(drawn, level))
 
 
 def pairs(names, versus: str = "original") -> list[tuple[str, str]]:

@@ -50,25 +50,25 @@ def evaluate(classifiers=CLASSIFIERS, device: str = "cpu"):
     import pandas as pd
 
     (x, rows), (test_x, test) = cache(DATASET, "train", keep_repeats=True), cache(DATASET, "val")
-    y, test_y, found = rows["class"].to_numpy(), test["class"].to_numpy(), {}
+    y, test_y, measured = rows["class"].to_numpy(), test["class"].to_numpy(), {}
     for name, align in transforms(x).items():
-        found[name] = _by_class(align(x), y, align(test_x), test_y, classifiers, device)
-    table = [_row(name, measure, *found[name][measure], found) for measure in found["original"] for name in found]
+        measured[name] = _by_class(align(x), y, align(test_x), test_y, classifiers, device)
+    table = [_row(name, measure, *measured[name][measure], measured) for measure in measured["original"] for name in measured]
     return pd.DataFrame(table)
 
 
 def _by_class(x, y, test_x, test_y, classifiers, device) -> dict:
     """{measure: (values (K,), weights (K,))} by class: shares of correct answers and images, or AUROC and ones."""
     shots = int(np.bincount(y).min())
-    how = dict(number=0, shots=[shots], values=C, folds=shots, classifiers=classifiers, device=device)
-    records = repetition(x, y, test_x, test_y, **how)
+    kwargs = dict(number=0, shots=[shots], values=C, folds=shots, classifiers=classifiers, device=device)
+    records = repetition(x, y, test_x, test_y, **kwargs)
     shares = [(record["correct"] / np.maximum(record["images"], 1), record["images"]) for record in records]
     names = [f"{shots}-shot accuracy, {record['classifier']}" for record in records]
     auroc = np.array([row["auroc"] for row in anomaly_scores.by_class(x, y, test_x, test_y)])
     return dict(zip(names, shares, strict=True)) | {AUROC: (auroc, np.ones(len(auroc)))}
 
 
-def _row(name: str, measure: str, values, weights, found: dict) -> dict:
-    difference = statistics.paired_interval((values - found["original"][measure][0])[None], weights[None])
+def _row(name: str, measure: str, values, weights, measured: dict) -> dict:
+    difference = statistics.paired_interval((values - measured["original"][measure][0])[None], weights[None])
     about = dict(dataset=DATASET, transform=name, measure=measure, value=float((values * weights).sum() / weights.sum()))
     return about | dict(versus="original") | dict(zip(("difference", "ci_low", "ci_high"), difference, strict=True))

@@ -1,4 +1,4 @@
-"""Representational similarity analysis (RSA): agreement of two similarity matrices, with confidence intervals."""
+"""Representational similarity analysis (RSA): agreement of two similarity matrices, and under resampled objects."""
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
@@ -32,12 +32,6 @@ def rsa(a, b) -> float:
     """
     upper = np.triu_indices(len(a), k=1)
     return float(spearmanr(a[upper], b[upper]).statistic)
-
-
-def rsa_interval(a, b, draws: int = 200, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
-    """`rsa` of (n, n) similarity matrices and its bootstrap interval over objects: (value, low, high)."""
-    drawn = resample(a, b, draws, seed)
-    return rsa(a, b), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
 
 
 def resample(a, b, draws: int = 200, seed=42) -> np.ndarray:

@@ -80,7 +80,7 @@ def resample(values, table, draws: int = 1000, seed: int = 42) -> np.ndarray:
 def simulate(n: int, m: int, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Hits (m,) on random triplets (m, 3) of n objects, whose chance of a hit is .5 plus what its three objects add.
 
-    share: standard deviation of what an object adds, drawn anew for each data set, so that the true mean is .5 exactly.
+    share: standard deviation of what an object adds, drawn again for each data set, so that the true mean is .5 exactly.
     """
     table = np.argsort(rng.random((m, n)), axis=1)[:, :3] if n < 100 else _distinct(n, m, rng)
     chance = 0.5 + rng.uniform(-1, 1, n)[table].sum(1) * share * np.sqrt(3)
@@ -103,8 +103,8 @@ def coverage(n: int = 600, m: int = 18_000, share: float = 0.05, samples: int = 
     for sample in range(samples):
         hits, table = simulate(n, m, share, rng)
         half = NormalDist().inv_cdf(ends[1]) * hits.std() / np.sqrt(m)
-        found = dict(independent=(hits.mean() - half, hits.mean() + half), objects=interval(hits, table, level)[1:])
-        found |= dict(bootstrap=np.quantile(resample(hits, table, draws, sample), ends)) if draws else {}
-        for name, (low, high) in found.items():
+        intervals = dict(independent=(hits.mean() - half, hits.mean() + half), objects=interval(hits, table, level)[1:])
+        intervals |= dict(bootstrap=np.quantile(resample(hits, table, draws, sample), ends)) if draws else {}
+        for name, (low, high) in intervals.items():
             covered[name] = covered.get(name, 0) + int(low <= 0.5 <= high)
     return {name: count / samples for name, count in covered.items()}

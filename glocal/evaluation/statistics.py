@@ -7,6 +7,7 @@ classes of the same kind; a test over tasks asks whether a transform helps on si
 import numpy as np
 from scipy.stats import wilcoxon
 
+from glocal.arrays import central
 from glocal.evaluation import independence, paired
 
 
@@ -24,7 +25,7 @@ def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 4
         means = rng.binomial(len(values), values.mean(), size=draws) / len(values)
     else:
         means = values[rng.integers(len(values), size=(draws, len(values)))].mean(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = central(means, level)
     return float(values.mean()), float(low), float(high)
 
 
@@ -40,7 +41,7 @@ def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, 
     rows = rng.multinomial(len(d), np.full(len(d), 1 / len(d)), draws)  # (draws, R) times drawn
     columns = rng.multinomial(d.shape[1], np.full(d.shape[1], 1 / d.shape[1]), draws)  # (draws, K)
     means = ((rows @ (d * w)) * columns).sum(1) / np.maximum(((rows @ w) * columns).sum(1), 1e-12)
-    return float((d * w).sum() / w.sum()), *map(float, np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
+    return float((d * w).sum() / w.sum()), *map(float, central(means, level))
 
 
 def holm(p) -> np.ndarray:
@@ -160,4 +161,4 @@ def _over_images(group, measure, base, _seed, level: float = 0.95):
     value, drawn = group[measure].mean(), np.mean([d[measure] for d in group["resampled"]], 0)
     if base is not None:
         value, drawn = value - base[measure].mean(), drawn - np.mean([d[measure] for d in base["resampled"]], 0)
-    return float(value), *map(float, np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+    return float(value), *map(float, central(drawn, level))

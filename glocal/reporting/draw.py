@@ -10,9 +10,11 @@ from glocal.evaluation import anomaly as anomaly_tables
 from glocal.reporting import figures, human_figures, image_figures, style, tables, task_figures, thumbnails
 from glocal.reporting.overview import overview as draw_overview
 from glocal.system.paths import resolve
+from glocal.training.parameters import SGD
 
 BESIDE = "figures/clip-b32/tables"  # the committed tables of a real run, shown next to the demo's images in the README's figure
 REAL = "CLIP ViT-B/32, human judgments"  # what they are of
+STORY = ("original", "centred", "naive", "global", "glocal")  # the columns of the README's table
 UNNAMED = ("features", "pictures", "overview", "teaser")  # figures without the observer's name below: they need none, or have it
 
 
@@ -87,15 +89,16 @@ def similarity(e):
     return figures.similarity(_read(e, "similarity"))
 
 
-def overview(e, folder=None, title: str = ""):
-    """The layout of this experiment beside the results of `folder`, default its own."""
+def overview(e, headline=None, title: str = ""):
+    """The layout of this experiment beside a headline table, default its own."""
     layout, spec = _read(e, "layout"), next(iter(e.config["structure"]["sets"].values()))
     images = thumbnails.of(e, spec["images"]["set"], layout[layout["transform"] == "original"])
-    return draw_overview(layout, images, tables.headline(folder or e.folder), title or e.observer)
+    return draw_overview(layout, images, tables.headline(e.folder) if headline is None else headline, title or e.observer)
 
 
 def teaser(e):
-    return overview(e, resolve(BESIDE), REAL)
+    headline = tables.headline(resolve(BESIDE))
+    return overview(e, headline[headline["transform"].isin(STORY)], REAL)
 
 
 OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser)}
@@ -113,7 +116,7 @@ def accuracy(experiment) -> str:
 
 def step(experiment) -> str:
     """What an iteration of a fit is."""
-    return "epoch" if experiment.config["alignment"]["fit"]["recipe"] == "paper" else "L-BFGS iteration"
+    return "epoch" if experiment.config["alignment"]["fit"]["recipe"] in SGD else "L-BFGS iteration"
 
 
 def _read(experiment, name: str):

@@ -82,16 +82,26 @@ def search(
     return results
 
 
-def fold_data(experiment) -> dict:
+def search_experiment(experiment, folds: dict, name: str = "", progress=lambda n: None) -> dict:
+    """`search` of every objective of an experiment, with its cache: {objective: {fold: [(setting, transform)]}}.
+
+    folds: as for `search`. name: tells the checkpoints of long stacks apart from those of another search of the encoder.
+    """
+    settings, file = experiment.config["alignment"], experiment.folder / "cache" / f"{experiment.encoder}{name}"
+    kwargs = dict(cached=experiment.cached, checkpoint=file, progress=progress)
+    return {o: search(o, settings["grid"][o], experiment.fit_options, folds, **kwargs) for o in settings["objectives"]}
+
+
+def fold_data(experiment, folds=None) -> dict:
     """What `search` fits and measures on: {fold: (objects, training triplets, context, (test triplets, held-out context))}.
 
-    A fold's training triplets use only its training objects, its test triplets only the held-out ones.
+    A fold's training triplets use only its training objects, its test triplets only the held-out ones. folds: default all.
     """
-    x, tables, folds = np.asarray(experiment.features().x), experiment.triplets(), {}
-    for fold in experiment.folds:
+    x, tables, data = np.asarray(experiment.features().x), experiment.triplets(), {}
+    for fold in folds or experiment.folds:
         context, held_out = experiment.context(fold)
-        folds[fold] = (x, tables[f"{fold}-train"], context, (tables[f"{fold}-test"], held_out))
-    return folds
+        data[fold] = (x, tables[f"{fold}-train"], context, (tables[f"{fold}-test"], held_out))
+    return data
 
 
 def run(experiment) -> dict:
@@ -104,13 +114,7 @@ def run(experiment) -> dict:
     settings, folds = experiment.config["alignment"], fold_data(experiment)
     total = len(folds) * sum(len(grid(settings["grid"][objective])) for objective in settings["objectives"])
     with tqdm(total=total, desc=f"align {experiment.encoder}") as line:
-        kwargs = dict(cached=experiment.cached, checkpoint=experiment.folder / "cache" / experiment.encoder)
-        return {
-            objective: search(
-                objective, settings["grid"][objective], experiment.fit_options, folds, progress=line.update, **kwargs
-            )
-            for objective in settings["objectives"]
-        }
+        return search_experiment(experiment, folds, progress=line.update)
 
 
 def final_fits(experiment, fits: dict, chosen: dict) -> dict:

@@ -81,7 +81,7 @@ def human_folds(config: dict) -> list[str]:
 
 def _require_images_of_human_sets(config: dict, name: str) -> None:
     """Raises GlocalError for a set of other people's judgments whose images no encoder has features of."""
-    known = {part for its in config["encoders"].values() for part in its.get("sets", {})}
+    known = {part for spec in config["encoders"].values() for part in spec.get("sets", {})}
     for human in config.get("human", {}).get("sets", []):
         if human not in FOLDS and human not in known:
             raise GlocalError(

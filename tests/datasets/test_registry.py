@@ -2,18 +2,17 @@
 
 import csv
 import hashlib
-import http.server
 import os
 import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 import requests
+from web import Quiet, serving
 
 from glocal.datasets import registry
 from glocal.errors import GlocalError
@@ -24,15 +23,12 @@ WRONG = hashlib.sha256(b"damaged").hexdigest()
 COLUMNS = ["name", "url", "archive", "sha256", "bytes", "licence", "citation", "file", "order"]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(Quiet):
     """/good the right bytes, /slow the same in two halves, /bad other bytes, /short one that ends early, else 404."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
         body = {"/good": BYTES, "/slow": BYTES, "/short": BYTES, "/bad": b"damaged"}.get(self.path)
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.end_headers()
+        self.start(body)
         half = len(body or b"") // 2
         self.wfile.write((body or b"")[:half])
         if self.path == "/slow":
@@ -40,20 +36,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path != "/short":
             self.wfile.write((body or b"")[half:])
 
-    def log_message(self, *args):
-        pass
-
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.asked = []
-    httpd.url = f"http://127.0.0.1:{httpd.server_port}"
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield httpd
-    httpd.shutdown()
-    httpd.server_close()
+    with serving(Handler, monkeypatch) as httpd:
+        yield httpd
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Folders of repositories: one archive from a small web server in this process, or a folder that is there; all verified."""
 
 import csv
-import http.server
 import io
 import os
 import re
@@ -9,11 +8,11 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from web import Quiet, serving
 
 from glocal.datasets import manifests, repositories
 from glocal.errors import GlocalError
@@ -34,39 +33,27 @@ def archive(files: dict, top: str = "repo-0123456") -> bytes:
     return out.getvalue()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(Quiet):
     """/good the archive, /short its first half, /slow the archive in pieces, /other with one other file; else 404."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
         body = self.server.bodies.get(self.path)
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.end_headers()
+        self.start(body)
         end = len(body or b"") // 2 if self.path == "/short" else len(body or b"")
         for i in range(0, end, 512):
             self.wfile.write(body[i : min(i + 512, end)])
             time.sleep(0.05 if self.path == "/slow" else 0)
 
-    def log_message(self, *args):
-        pass
-
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     random = {path: os.urandom(20_000) for path in FILES}  # a size that gzip does not shrink
-    httpd.files, httpd.asked = random, []
     good = archive(random | EXTRA)
     other = archive(random | EXTRA | {"images/ant/3.jpg": b"other"})
     out = archive(random | EXTRA | {"images/../../../../out.jpg": b"x"})
-    httpd.bodies = {"/good": good, "/short": good, "/slow": good, "/other": other, "/out": out}
-    httpd.url = f"http://127.0.0.1:{httpd.server_port}"
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield httpd
-    httpd.shutdown()
-    httpd.server_close()
+    with serving(Handler, monkeypatch) as httpd:
+        httpd.files, httpd.bodies = random, {"/good": good, "/short": good, "/slow": good, "/other": other, "/out": out}
+        yield httpd
 
 
 @pytest.fixture

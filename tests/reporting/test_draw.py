@@ -69,6 +69,7 @@ def test_names_of_images_that_look_like_numbers_stay_text(tiny):
 
 
 @pytest.mark.parametrize("balanced, recipe, words", [(True, "paper", ("balanced accuracy", "epoch")),
+                                                     (True, "authors", ("balanced accuracy", "epoch")),
                                                      (False, "converged", ("accuracy", "L-BFGS iteration"))])  # fmt: skip
 def test_what_accuracies_and_iterations_are(tiny, balanced, recipe, words):
     experiment = tiny(few_shot={"balanced": balanced}, alignment={"fit": {"recipe": recipe}})

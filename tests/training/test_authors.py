@@ -117,7 +117,7 @@ def test_a_stack_of_settings_is_the_fits_one_by_one(data):
 def test_the_parameters_stay_as_given():
     """scikit-learn's contract: a clone has what the constructor was given; the recipe is applied in the fit."""
     t = GLocalTransform(recipe="authors", bias=False)
-    assert clone(t).bias is False and t._how.bias is True and t._how.squared is True
-    assert GLocalTransform("naive", recipe="authors")._how.squared is False
+    assert clone(t).bias is False and t._effective.bias is True and t._effective.squared is True
+    assert GLocalTransform("naive", recipe="authors")._effective.squared is False
     with pytest.raises(GlocalError, match="recipe"):
         GLocalTransform(recipe="author").fit(np.eye(4), np.array([[0, 1, 2]]))
