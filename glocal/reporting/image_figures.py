@@ -60,7 +60,8 @@ def _moved_histogram(moved):
     look = dict(palette={"normal": "#0072B2", "anomaly": INK}, element="step", stat="density", common_norm=False, alpha=0.25)
     sns.histplot(rows, x="change", hue="image", ax=ax, **look)
     ax.axvline(0, color=INK, linewidth=0.8)
-    ax.set(xlabel="move to the correct side (percentiles)", title=f"normal: {moved['normal_class'].iloc[0]}")
+    dataset, normal = moved[["dataset", "normal_class"]].iloc[0]
+    ax.set(xlabel="move to the correct side (percentiles)", title=f"{dataset}, normal: {normal}")
     ax.get_legend().set_title("")
     return fig
 

@@ -33,11 +33,11 @@ def few_shot(table, gains, measure: str):
 def few_shot_curves(table, measure: str):
     """Accuracy over the number of shots, a panel a task; bands: standard deviation; dotted: chance. table: few_shot."""
     import seaborn as sns
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     rows = few_shot_tables.by_shots(table)
     shots, tasks = sorted(rows["shots"].unique()), rows["task"].unique()
     columns = min(4, len(tasks))
-    ticks = shots if len(shots) < 5 else [s for s in shots if s == 1 or s % 4 == 0]
     lines = -(-len(tasks) // columns)
     fig, axes = style.figure(columns, lines, height=0.5 + 2.0 * lines)
     for ax, task in zip(axes, tasks, strict=False):
@@ -45,7 +45,8 @@ def few_shot_curves(table, measure: str):
         band = dict(errorbar="sd", err_kws={"alpha": 0.12, "linewidth": 0}, markersize=5, markeredgewidth=0)
         sns.lineplot(**style.hues(part, lines=True), x="shots", y="accuracy", dashes=False, ax=ax, **band)
         ax.axhline(part["chance"].iloc[0], color=INK, linestyle=":", linewidth=1)
-        ax.set(title=task, xlabel="shots per class", ylabel=measure, xticks=ticks, ylim=(0, None))
+        ax.set(title=task, xlabel="shots per class", ylabel=measure, ylim=(0, None))
+        ax.xaxis.set_major_locator(FixedLocator(shots) if len(shots) < 5 else MaxNLocator(4, integer=True))
         ax.grid(axis="y")
     for ax in axes[len(tasks) :]:
         ax.axis("off")

@@ -48,8 +48,9 @@ def test_anomaly_moved_of_many_and_few(n, shown):
 
 def test_what_moved_without_images_is_a_histogram():
     moved = pd.DataFrame({"normal_class": "ant", "change": np.arange(-5, 5), "normal": [True] * 4 + [False] * 6})
+    moved = moved.assign(dataset="insects")
     (ax,) = drawn(image_figures.anomaly_moved(moved))
-    assert ax.get_title() == "normal: ant"
+    assert ax.get_title() == "insects, normal: ant"
     assert {t.get_text() for t in ax.get_legend().get_texts()} == {"normal", "anomaly"}
 
 
