@@ -33,6 +33,7 @@ localrules:
     tables,
     figures,
     publish,
+    encoders,
 
 
 rule all:

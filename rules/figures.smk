@@ -87,3 +87,22 @@ rule publish:
         f"Publish figures and tables -> {PUBLISHED}"
     shell:
         f"(python -m glocal publish {RESULTS} {PUBLISHED} && {PAGE}) 2>&1 | tee {{log:q}}"
+
+
+rule encoders:
+    """The table and figure over the encoders of all profiles in figures/; nothing is run for it."""
+    input:
+        sorted(Path("figures").glob("*/tables/*.csv")),
+        modules=files_of("reporting.encoder_figure"),
+    output:
+        "figures/encoders.csv",
+        report("figures/encoders.png", category="Figures", caption="../figures/captions/encoders.rst"),
+    log:
+        f"{RESULTS}/logs/encoders.log",
+    localrule: True
+    conda:
+        "../environment.yml"
+    message:
+        "Table and figure over all encoders -> figures/encoders.png"
+    shell:
+        "python -m glocal encoders 2>&1 | tee {log:q}"

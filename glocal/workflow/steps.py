@@ -129,7 +129,37 @@ def published(out):
     print(table.to_string(index=False, float_format="{:.4f}".format))
 
 
-STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, published)}
+@click.command("encoders")
+@click.argument("folder", default="figures")
+@click.option("--out", metavar="STEM", default="figures/encoders", help="Where to write: STEM.csv and STEM.png.")
+def encoders(folder, out):
+    """The table and figure over the encoders of all published profiles.
+
+    FOLDER: has a folder of each profile, with its tables. A profile counts if config/<profile>.yaml says that people judged.
+    """
+    import matplotlib
+
+    from glocal.errors import GlocalError
+    from glocal.reporting import encoder_figure, style
+    from glocal.reporting import encoders as of_encoders
+    from glocal.system.files import replacing
+    from glocal.system.paths import located
+    from glocal.workflow.config import load_config
+
+    matplotlib.use("Agg")
+    found = {path: f"config/{path.parent.name}.yaml" for path in sorted(Path(folder).glob("*/tables"))}
+    configs = {path: load_config(config) for path, config in found.items() if located(config).is_file()}
+    profiles = {path: config for path, config in configs.items() if config["observer"] == "human"}
+    if not profiles:
+        raise GlocalError(f"{folder}: no published tables of human judgments; run `snakemake publish` with their config.")
+    table = of_encoders.table(profiles)
+    with replacing(Path(f"{out}.csv")) as draft:
+        table.to_csv(draft, index=False, lineterminator="\n")
+    style.save(encoder_figure.encoders(table), f"{out}.png")
+    print(f"{out}.csv, .png: {', '.join(path.parent.name for path in profiles)}")
+
+
+STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, published, encoders)}
 
 
 def value_of(text: str):
