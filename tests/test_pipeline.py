@@ -1,6 +1,7 @@
 """The whole line as a user runs it: `snakemake`, its promises about reruns, kills and bad configs, and the numbers it reaches."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -290,6 +291,14 @@ def test_the_papers_profile_is_planned_without_network():
     code, text = run("--configfile", "config/paper.yaml", "--dry-run")
     assert code == 0 and "Extract dinov2-vit-l14" in text
     assert "To be downloaded by the run:" in text and "weights of clip-rn50" in text
+
+
+def test_the_authors_schedule_is_one_override_of_the_papers_profile():
+    """The command in the comment of config/paper.yaml."""
+    lines = (ROOT / "config" / "paper.yaml").read_text().split("#     snakemake --configfile config/paper.yaml --config ")[1]
+    command = "".join(line.strip().removeprefix("#") for line in lines.split("\n\n")[0].splitlines())
+    code, text = run("--configfile", "config/paper.yaml", "--config", *shlex.split(command), "--dry-run", "--printshellcmds")
+    assert code == 0 and "results/paper-authors/transforms/dinov2-vit-l14" in text
 
 
 @needs_data
