@@ -6,6 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from glocal.evaluation import few_shot_tables
+from glocal.evaluation.frames import to_original
+from glocal.reporting.encoders import ALIGNMENT, AUROC, COMMON, FEW_SHOT, NAMES
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "results.md"]
 SPEED = ROOT / "docs" / "gpu-and-cluster.md"
@@ -14,6 +18,8 @@ STARTS = {  # the line before a table: which numbers it has
     "What each map adds": "gains",
     "Beside the paper": "beside",
     "The demo (": "demo",
+    "Encoders side by side": "encoders",
+    "Gains of encoders": "encoder gains",
     "#": None,
 }
 TRANSFORMS = {"original": "original", "centred": "centred", "naive": "naive", "global": "global", "glocal": "gLocal"}
@@ -94,6 +100,62 @@ def gains(label) -> str | None:
     return " | ".join(cells).replace("-0.0", "+0.0") or None
 
 
+def of_encoders(profile):
+    """(measure, encoder, shots or 0, transform) -> %: of the encoders of a profile that have other images."""
+    aligned, people, few, auroc = (table(profile, n) for n in ("alignment", "human_similarity", "few_shot", "anomaly_summary"))
+    aligned = aligned[aligned["chosen"]].rename(columns={"objective": "transform"})
+    few = few_shot_tables.reported(few_shot_tables.linear(few))
+    few = few[few["task"].isin(["entity13", "entity30", "caltech101", "cifar10"])]
+    people = people[(people["metric"] == "Spearman") & (people["kernel"] == "cosine")]
+    people = people[(people["judgments"] == "each person") | (people["people"] == 1)]
+    auroc = to_original(auroc)
+    shift, caltech = auroc[auroc["mode"] == "shift"], auroc[(auroc["dataset"] == "caltech101") & (auroc["mode"] != "shift")]
+    parts = [
+        aligned.assign(measure="odd-one-out accuracy, held-out objects", value=aligned["odd_one_out"]),
+        people.assign(measure=people["dataset"].map({"things-48": "THINGS-48", "mur-92": "Mur-92"}) + ", Spearman's correlation"),
+        aligned.assign(measure="10-NN overlap with the original", value=aligned["neighbour_overlap"]),
+        few.assign(measure="few-shot accuracy, " + few["task"], value=few["accuracy"]),
+        shift.assign(measure="anomaly AUROC, shift, mean of the four BREEDS tasks", value=shift["auroc"]),
+        caltech.assign(measure="anomaly AUROC, " + caltech["mode"] + ", caltech101", value=caltech["auroc"]),
+    ]
+    keys = ["measure", "encoder", "shots", "transform"]
+    rows = pd.concat(part.reindex(columns=[*keys, "value"]) for part in parts).fillna({"shots": 0})
+    return 100 * rows[rows["encoder"].isin(few["encoder"])].groupby(keys, sort=False)["value"].mean()
+
+
+def encoders() -> list[str]:
+    """The table of CLIP beside the networks trained on ImageNet's labels, as far as their tables are committed."""
+    profiles = [name for name in ("clip-b32", "imagenet") if (ROOT / "figures" / name / "tables").exists()]
+    wide = pd.concat([of_encoders(name) for name in profiles]).unstack(sort=False)[list(TRANSFORMS)]
+    lines = ["| | encoder | " + " | ".join(TRANSFORMS.values()) + " |", "| --- " * (2 + len(TRANSFORMS)) + "|"]
+    for measure in dict.fromkeys(wide.index.get_level_values("measure")):
+        for (encoder, shots), row in wide.loc[measure].iterrows():
+            name = NAMES[encoder] + (f", {shots:.0f} shots" if shots else "")
+            lines.append(f"| {measure} | {name} | " + " | ".join(row.map("{:.1f}".format)) + " |")
+    return lines
+
+
+def encoder_gains() -> list[str]:
+    """What each map adds, with its interval: of figures/encoders.csv, the means over the tasks that all encoders have."""
+    rows = pd.read_csv(ROOT / "figures" / "encoders.csv")
+    rows = rows[(rows["measure"] == ALIGNMENT) | (rows["task"] == COMMON)].set_index(["encoder", "transform", "measure"])
+    measures = {ALIGNMENT: "odd-one-out", FEW_SHOT: "few-shot accuracy", **{name: name for name in AUROC}}
+    lines = ["| | map | " + " | ".join(measures.values()) + " |", "| --- " * (2 + len(measures)) + "|"]
+    for encoder in dict.fromkeys(rows.index.get_level_values("encoder")):
+        for transform in list(TRANSFORMS)[1:]:
+            keys = [(encoder, transform, measure) for measure in measures]
+            cells = [_interval(100 * rows.loc[k, ["difference", "ci_low", "ci_high"]]) if k in rows.index else "" for k in keys]
+            lines.append(f"| {NAMES[encoder]} | {TRANSFORMS[transform]} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _interval(numbers) -> str:
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*numbers).replace("-0.0", "+0.0")
+
+
+WHOLE = {"encoders": encoders, "encoder gains": encoder_gains}  # tables whose rows are also written
+
+
 def numbers(kind, cells) -> str | None:
     """The measured cells of a table's row, or None if it has none."""
     if kind == "beside":
@@ -108,6 +170,9 @@ def written(page) -> str:
     for line in page.read_text(encoding="utf-8").splitlines():
         kind = next((name for start, name in STARTS.items() if line.startswith(start)), kind)
         cells = [c.strip() for c in line.strip("|").split("|")]
+        if kind in WHOLE and line.startswith("|"):
+            lines += WHOLE[kind]() if not lines[-1].startswith("|") else []
+            continue
         if kind in ("clip-b32", "demo", "gains") and line.startswith("| | "):
             line = "| | " + " | ".join(header(kind)) + " |"
         elif kind in ("clip-b32", "demo", "gains") and line.startswith("| --- "):
@@ -124,6 +189,23 @@ def test_the_numbers_of_the_tables_are_measured(page):
     text = page.read_text(encoding="utf-8")
     assert "CLIP ViT-B/32, real" in text  # a heading that is renamed must not switch the check off
     assert text == written(page)
+
+
+def test_networks_trained_on_imagenet_join_once_their_tables_are_committed(tmp_path, monkeypatch):
+    for name in ("alignment", "human_similarity", "few_shot", "anomaly_summary"):
+        rows = table("clip-b32", name)
+        other = rows[rows["encoder"] == "clip-b32"].assign(encoder="efficientnet-lite0")
+        if name == "few_shot":
+            other = other[(other["task"] != "entity30") | (other["shots"] < 5)]
+        for profile, part in (("clip-b32", rows), ("imagenet", other)):
+            (tmp_path / "figures" / profile / "tables").mkdir(parents=True, exist_ok=True)
+            part.to_csv(tmp_path / "figures" / profile / "tables" / f"{name}.csv", index=False)
+    alone = encoders()
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    both = encoders()
+    assert [line for line in both if "Lite0" not in line] == [line for line in alone if "Lite" not in line]
+    assert [line for line in both if line.startswith("| few-shot accuracy, entity30 | EfficientNet-Lite0, 4 shots | ")]
+    assert len(both) == 2 + 2 * (len([line for line in alone if "Lite" not in line]) - 2)
 
 
 FAST = {  # the start of a row: (a row of benchmarks/results, what the page says of it), ...
