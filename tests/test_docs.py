@@ -117,6 +117,15 @@ def test_messages_that_the_faq_quotes_are_in_the_code():
     assert [message for message in quoted if message not in code] == []
 
 
+def test_every_result_of_the_paper_is_made_or_says_what_is_missing():
+    rows = [line.split(" | ") for line in (ROOT / "docs" / "paper.md").read_text().splitlines() if line.startswith("| ")]
+    rows = [cells for cells in rows if cells[0] not in ("| Result", "| ---")]
+    assert len(rows) > 20 and all(len(cells) == 3 for cells in rows)
+    for _, known, here in rows:
+        assert set(re.findall(r"\b[A-Z]\b", known)) <= set("CNSR") and re.match(r"made |needs data: |not made: ", here), here
+        assert not here.startswith("made ") or "](../figures/" in here or "](../config/" in here, here  # whose links resolve
+
+
 def test_files_named_in_the_text_exist():
     paths = re.compile(r"`((?:glocal|config|benchmarks|rules|notebooks|profiles|figures)/[\w./-]+)`")
     named = {name for page in PAGES for name in paths.findall(prose(page))}
