@@ -133,9 +133,10 @@ def published(out):
 @click.argument("folder", default="figures")
 @click.option("--out", metavar="STEM", default="figures/encoders", help="Where to write: STEM.csv and STEM.png.")
 def encoders(folder, out):
-    """The table and figure over the encoders of all published profiles.
+    """Draw the encoders of all published profiles.
 
-    FOLDER: has a folder of each profile, with its tables. A profile counts if config/<profile>.yaml says that people judged.
+    A table and a figure: what maps gain in alignment, and downstream. FOLDER: has a folder of each profile, with its tables.
+    A profile counts if config/<profile>.yaml says that people judged.
     """
     import matplotlib
 
