@@ -108,8 +108,8 @@ def _dot(ax, x, y, shape: str, transform: str, **reach) -> None:
 
 
 def _reach(value, low, high) -> list:
-    """The ends of an interval as matplotlib takes them."""
-    return [[value - low], [high - value]]
+    """The ends of an interval as matplotlib takes them; one that rounding puts beyond the value is at the value."""
+    return [[max(0, value - low)], [max(0, high - value)]]
 
 
 def _look(transform: str) -> dict:
