@@ -1,12 +1,15 @@
 # Stages 3 to 6: human judgments, few-shot, anomaly detection, structure. Each is one notebook per encoder and its tidy tables.
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
+if "judgments" in config:
+    EVALUATIONS["judgments"] = "09_judgments"
 
 THREADS = {
     "human": 1,
     "few_shot": 4,
     "anomaly": 2,
     "structure": 1,
+    "judgments": 2,
 }  # what they make use of: the others run at the same time
 
 for name, number in EVALUATIONS.items():
@@ -20,6 +23,7 @@ for name, number in EVALUATIONS.items():
             notebook=f"notebooks/{number}.ipynb",
             triplets=TRIPLETS,
             features=features_of,
+            chosen=table_of("{encoder}", "alignment"),
         output:
             table_of("{encoder}", *TABLES[name], *EXTRA_TABLES[name]),
         log:
@@ -33,7 +37,8 @@ for name, number in EVALUATIONS.items():
             mem_mb=memory(6000),
             runtime=240,
         params:
-            settings=[config.get(name), config.get("references")],
+            settings=[config.get(name), config.get("references")]
+            + ([config["few_shot"]] if name == "judgments" else []),
             seed=config["seed"],
         message:
             f"Evaluate {{wildcards.encoder}}: {name}"
@@ -93,6 +98,16 @@ rule structure:
         results_of("structure"),
     message:
         f"Neighbours and superclasses of {config['profile']}"
+
+
+if "judgments" in config:
+
+    rule judgments:
+        """What the judgments are worth: how many of them, and whose."""
+        input:
+            results_of("judgments"),
+        message:
+            f"What the judgments are worth for {config['profile']}"
 
 
 # The authors' own weights on public features of their network; nothing of this profile's is read.

@@ -385,6 +385,9 @@ def test_real_judgments_real_clip(tmp_path):
     config["alignment"] |= {"grid": grid, "fit": {"recipe": "converged", "restore_best": False}}
     del config["alignment"]["final"], config["published_transforms"], config["human"]
     config["baselines"] = ["centred"]
+    config["judgments"] |= {"objectives": ["global"], "shares": [0.03, 1.0], "lam": [3.0, 0.3], "draws": 1,
+                            "spread": {"share": 0.03, "objects": [0.5]}, "controls": ["shuffled"], "tasks": ["entity13"],
+                            "repetitions": 1, "fit": {"max_iter": 30, "tol": 1.0e-3}}  # fmt: skip
     tasks = {t: config["few_shot"]["tasks"][t] for t in ("entity13", "entity30")}
     config["few_shot"] |= {"shots": [5], "repetitions": 5, "transforms": ["naive", "global", "glocal"], "tasks": tasks}
     config["anomaly"]["sets"] = {"entity13": config["anomaly"]["sets"]["entity13"]}
@@ -395,8 +398,14 @@ def test_real_judgments_real_clip(tmp_path):
         code, text = run("--configfile", path)
         assert code == 0, text[-3000:]
         headline, human = pd.read_csv(folder / "headline.csv"), pd.read_csv(folder / "human.csv")
+        efficiency, controls = (tables.read(folder / f"{name}.csv") for name in ("data_efficiency", "controls"))
+        drawn = {path.stem for path in (folder / "figures").glob("*.png")}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    gain = efficiency[efficiency["measure"] == "odd-one-out accuracy"].groupby(["part", "share"])["difference"].first()
+    assert 0.02 < gain["share of triplets", 0.03] < 0.06 < gain["share of triplets", 1.0]
+    lost = controls[controls["measure"] == "odd-one-out accuracy"].groupby("answers")["to_human"].first()
+    assert lost["human"] == 0 and lost["shuffled"] < -0.05 and {"data_efficiency-clip-b32", "controls-clip-b32"} <= drawn
     zero_shot = human[(human["dataset"] == "all triplets") & (human["transform"] == "original")]["value"].iloc[0]
     assert zero_shot == pytest.approx(0.486, abs=0.003)
     assert human["ceiling"].max() == pytest.approx(0.6722, abs=1e-4)

@@ -80,6 +80,15 @@ def things_objects():
     )
 
 
+def descriptions() -> list[str]:
+    """What a dictionary says of each object, in corrected order: name, WordNet's synonyms and category, and a definition."""
+    import pandas as pd
+
+    concepts = pd.read_csv(fetch("things-concepts"), sep="\t", keep_default_na=False)
+    said = ["Word", "WordNet Synonyms", "Top-down Category (WordNet)", "Definition (from WordNet, Google, or Wikipedia)"]
+    return concepts[said].agg(" ".join, axis=1).str.replace("_", " ").tolist()
+
+
 def with_folds(rows, folds: int = 3, seed: int = 42):
     """`rows` of objects with a column object_fold: the fold that holds the object out (KFold, shuffled; the paper's protocol)."""
     from glocal.triplets import split_objects

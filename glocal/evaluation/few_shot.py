@@ -77,6 +77,17 @@ def transforms(experiment) -> list[str]:
     return [name for name in wanted if name in experiment.transforms]
 
 
+def records(experiment, task: str, align, fold: str, *, shots: int, draws, classifiers) -> list[dict]:
+    """The records of `repetition` for one task under one map, at one number of shots; not cached.
+
+    align: function from raw features (k, p) to aligned ones; draws: numbers of the repetitions, so that equal ones draw the
+    same images. Raises GlocalError as `evaluate`.
+    """
+    args, own = _aligned(_data(experiment, fold, task), align)
+    kwargs = _kwargs(experiment) | own | dict(at=[shots], classifiers=classifiers)
+    return [record for number in draws for record in repetition(*args, number=number, **kwargs)]
+
+
 def _work(experiment):
     """(description, args, kwargs) of every call of `repetition`."""
     settings, kwargs, names = experiment.config["few_shot"], _kwargs(experiment), transforms(experiment)

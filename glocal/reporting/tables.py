@@ -28,6 +28,10 @@ TABLES = {
 OPTIONAL = {
     "human_similarity": ["encoder", "dataset", "transform", "judgments", "metric", "kernel", "value", "ci_low", "ci_high",
                          "ceiling_low", "ceiling_high", "difference", "diff_low", "diff_high"],
+    "data_efficiency": ["encoder", "transform", "part", "share", "triplets", "objects", "measure", "task", "value", "ci_low",
+                        "ci_high", "difference", "diff_low", "diff_high", "ceiling"],
+    "controls": ["encoder", "transform", "answers", "as_people", "measure", "task", "value", "ci_low", "ci_high", "difference",
+                 "diff_low", "diff_high", "to_human", "to_human_low", "to_human_high", "ceiling"],
 }  # fmt: skip
 
 TEXT = ("normal_class", "fold", "class", "label", "picture")  # columns whose values are text, also where they look like numbers

@@ -117,6 +117,7 @@ def _references(config: dict):
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
     yield from _transforms(config)
+    yield from _judgments(config)
     for i, name in enumerate(config.get("human", {}).get("sets", [])):
         yield f"human.sets.{i}", name, [] if demo else SETS
     for encoder, spec in config["encoders"].items():
@@ -138,6 +139,15 @@ def _transforms(config: dict):
     yield from ((f"baselines.{i}", name, possible) for i, name in enumerate(names))
     evaluated = config["few_shot"].get("transforms", [])
     yield from ((f"few_shot.transforms.{i}", name, [*objectives, *names]) for i, name in enumerate(evaluated))
+
+
+def _judgments(config: dict):
+    """(field, name, what it may be) of the section judgments, which needs people's judgments of THINGS."""
+    settings = config.get("judgments")
+    if settings:
+        yield "source, with the section judgments,", config["source"], ["public"]
+        for field, known in (("objectives", config["alignment"]["objectives"]), ("tasks", config["few_shot"]["tasks"])):
+            yield from ((f"judgments.{field}.{i}", name, known) for i, name in enumerate(settings[field]))
 
 
 def _kind_of_set(encoder: dict) -> str:

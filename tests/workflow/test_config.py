@@ -101,6 +101,9 @@ def test_faults_of_the_demo_are_named(demo, path, value, words):
         ("anomaly/sets/dtd/train/set", "dtd", ["anomaly.sets.dtd.train.set", "dtd-val"]),
         ("alignment/splits/0", "picture", ['alignment.splits.0 is "picture"', "Known: object."]),
         ("references/0", "spose", ["references.0", "spose-49"]),
+        ("judgments/tasks/0", "entity31", ["judgments.tasks.0", 'Did you mean "entity30"']),
+        ("judgments/objectives/0", "glocl", ["judgments.objectives.0", 'Did you mean "glocal"']),
+        ("judgments/shares/0", 1.5, ["judgments.shares.0 is 1.5"]),
     ],
 )
 def test_faults_of_a_public_profile_are_named(public, path, value, words):
