@@ -10,11 +10,12 @@ from glocal.reporting.style import COLOURS, INK, MARKERS
 NAMES = {"human": "people", "spose-66": "SPoSE-66", "text": "text of names", "itself": "the encoder itself",
          "shuffled": "at random", "adversarial": "least likely"}  # fmt: skip
 APART = {"triplets": 1.15, "objects": 1.025}  # transforms stand beside each other, by this factor
+DIFFERENCE = "difference to original (points)"
 LINES = {"original": "--", "centred": "-."}
 
 
 def data_efficiency(table):
-    """Every measure against the number of triplets, and against the objects that one number of them is about.
+    """What is gained in every measure, against the number of triplets, and against the objects that one number of them is about.
 
     table: data_efficiency, of one encoder. Few-shot accuracy is that of logistic regression. Lines: 95 % intervals.
     """
@@ -28,13 +29,17 @@ def data_efficiency(table):
             _levels(ax.axhline, of_measure)
             ax.set_title(_title(*key) if line == 0 else "")
             count = of_measure[of_measure["part"] == part]["triplets"].mean()
-            ax.set_xlabel("triplets" if part == SHARES else f"objects ({count:,.0f} triplets)")
+            ax.set_xlabel("triplets" if part == SHARES else f"objects\n({count:,.0f} triplets)")
+    fig.supylabel(DIFFERENCE, fontsize=9)
     panels.legend(fig, kinds, _legend(rows))
     return fig
 
 
 def controls(table):
-    """Every measure by who answered the triplets, a panel each. table: controls, of one encoder. Lines: 95 % intervals."""
+    """What is gained in every measure, a panel each, by who answered the triplets; lines: 95 % intervals.
+
+    table: controls, of one encoder.
+    """
     rows = _shown(table)
     answered = rows[rows["answers"].notna()].assign(answers=rows["answers"].map(NAMES))
     columns, kinds = list(rows.groupby(["measure", "task"], sort=False)), style.order(answered["transform"])
@@ -45,13 +50,25 @@ def controls(table):
         panels.dots(ax, part, "answers", "value", ("ci_low", "ci_high"), kinds)
         _levels(ax.axvline, of_measure)
         ax.set(title=_title(measure, task), xlabel="")
+    fig.supxlabel(DIFFERENCE, fontsize=9)
     panels.legend(fig, kinds, _legend(rows))
     return fig
 
 
 def _shown(table):
-    """Without nearest class means; a missing task is ""."""
-    return table[~table["measure"].str.endswith(MEAN)].fillna({"task": ""})
+    """Differences to the original features in points, and how far the ceiling is; without nearest class means.
+
+    Differences, since their intervals are paired: those of the levels are mostly of which objects and images there are.
+    """
+    rows = table[~table["measure"].str.endswith(MEAN)].fillna({"task": ""})
+    level = rows["value"] - rows["difference"]  # of the original features
+    shown = {
+        "value": rows["difference"],
+        "ci_low": rows["diff_low"],
+        "ci_high": rows["diff_high"],
+        "ceiling": rows["ceiling"] - level,
+    }
+    return rows.assign(**{name: 100 * column for name, column in shown.items()})
 
 
 def _title(measure: str, task: str) -> str:
@@ -67,6 +84,7 @@ def _curves(ax, rows, kinds, x: str) -> None:
         look = dict(color=COLOURS[kind], marker=MARKERS[kind], markersize=4, linewidth=1, elinewidth=1.2)
         ax.errorbar(beside, part["value"], error, **look)
     ax.set_xscale("log" if x == "triplets" else "linear")
+    ax.minorticks_off()
     ax.grid(axis="y")
 
 
