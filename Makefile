@@ -5,6 +5,8 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # the driver. The latter two are uv's --torch-backend, which asks PyTorch's own index (not tested against it yet); where that is not
 # reached, the wheels of the package index are installed. To choose again: make clean.
 TORCH ?=
+# The others are of experiments that the demo does not make: their defaults are config/clip-b32.yaml.
+DEMO_NOTEBOOKS := $(filter-out notebooks/08_%,$(wildcard notebooks/*.ipynb))
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -19,7 +21,7 @@ clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, th
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"
 	pytest -q -m slow
-	pytest -q --nbval-lax --nbval-current-env notebooks
+	pytest -q --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
 
 lint: env  ## the linters
 	ruff check . && ruff format --check .
@@ -27,7 +29,7 @@ lint: env  ## the linters
 	snakemake --lint
 
 notebooks: demo  ## run the notebooks on their defaults and store them with their outputs, which the tests compare
-	TQDM_DISABLE=1 jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	TQDM_DISABLE=1 jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False $(DEMO_NOTEBOOKS)
 
 bench: env  ## speed and memory against baselines: benchmarks/results; about an hour on two cores, most of it the baselines
 	snakemake --cores $(CORES) extract triplets --configfile config/clip-b32.yaml

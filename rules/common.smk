@@ -68,7 +68,7 @@ TABLES = {
     "few_shot": ["few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes"],
     "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
     "structure": ["structure"],
-}
+} | ({"trade_off": ["trade_off", "trade_off_differences"]} if "trade_off" in config else {})
 # What figures need besides, of each encoder alone.
 EXTRA_TABLES = {
     "extract": ["features", "cosines"],
@@ -77,6 +77,7 @@ EXTRA_TABLES = {
     "few_shot": ["few_shot_changes"],
     "anomaly": ["anomaly_moved"],
     "structure": ["layout", "similarity"],
+    "trade_off": [],
 }
 SHOWN = ("reporting",)  # what stage notebooks show and do not save: figures and tables for the eye
 RUN = f"python -m glocal run-notebook {{input.notebook:q}} {{log.notebook:q}} -p config {shlex.quote(EFFECTIVE)} --threads {{threads}}"

@@ -388,6 +388,14 @@ def test_real_judgments_real_clip(tmp_path):
     tasks = {t: config["few_shot"]["tasks"][t] for t in ("entity13", "entity30")}
     config["few_shot"] |= {"shots": [5], "repetitions": 5, "transforms": ["naive", "global", "glocal"], "tasks": tasks}
     config["anomaly"]["sets"] = {"entity13": config["anomaly"]["sets"]["entity13"]}
+    del config["alignment"]["nested"]
+    small = {
+        "global": {"lam": [1.0, 0.1]},
+        "glocal": [{"lam": [0.1], "alpha": [0.5], "tau": [0.5]}],
+        "contexts": [256],
+        "draws": 1,
+    }
+    config["trade_off"] |= small | {"at": config["trade_off"]["at"][:1], "switches": {}, "fit": {"tol": 1e-4}}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     folder = ROOT / "results" / "test-clip"
@@ -395,6 +403,8 @@ def test_real_judgments_real_clip(tmp_path):
         code, text = run("--configfile", path)
         assert code == 0, text[-3000:]
         headline, human = pd.read_csv(folder / "headline.csv"), pd.read_csv(folder / "human.csv")
+        trade_off, compared = tables.read(folder / "trade_off.csv"), tables.read(folder / "trade_off_differences.csv")
+        assert (folder / "figures" / "trade_off-clip-b32.png").exists()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     zero_shot = human[(human["dataset"] == "all triplets") & (human["transform"] == "original")]["value"].iloc[0]
@@ -408,6 +418,10 @@ def test_real_judgments_real_clip(tmp_path):
     )
     assert e13["glocal"] >= e13["original"] + 0.015 and e13["naive"] < e13["glocal"]
     assert e30["naive"] <= e30["original"] - 0.08
+    kept = trade_off[trade_off["measure"] == "neighbour_overlap"].groupby(["objective", "variation"])["value"].mean()
+    assert kept["global", "chosen"] == pytest.approx(mean(headline, "10-NN", "global"), abs=1e-3)
+    assert kept["glocal", "curve"] > kept["glocal", "no local loss"] + 0.01  # at one lam the local loss keeps neighbours
+    assert compared[compared["variation"] == "curve"]["difference"].notna().any()
     shift = [mean(headline, "anomaly AUROC, shift", t, "entity13") for t in ("original", "glocal")]
     assert shift[1] >= shift[0] + 0.03
     assert mean(headline, "anomaly AUROC, shift", "centred", "entity13") >= shift[1]  # and no judgment is needed for that

@@ -7,7 +7,7 @@ Apart from tables only thumbnails need the images themselves, and go without whe
 
 from glocal.evaluation import alignment as alignment_tables
 from glocal.evaluation import anomaly as anomaly_tables
-from glocal.reporting import figures, human_figures, image_figures, style, tables, task_figures, thumbnails
+from glocal.reporting import figures, human_figures, image_figures, style, tables, task_figures, thumbnails, trade_off_figures
 from glocal.reporting.overview import overview as draw_overview
 from glocal.system.paths import resolve
 from glocal.training.parameters import SGD
@@ -89,6 +89,10 @@ def similarity(e):
     return figures.similarity(_read(e, "similarity"))
 
 
+def trade_off(e):
+    return trade_off_figures.trade_off(_read(e, "trade_off"), _read(e, "trade_off_differences"))
+
+
 def overview(e, headline=None, title: str = ""):
     """The layout of this experiment beside a headline table, default its own."""
     layout, spec = _read(e, "layout"), next(iter(e.config["structure"]["sets"].values()))
@@ -105,7 +109,7 @@ OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser)}
 FIGURES = OF_PROFILE | {
     f.__name__: f
     for f in (features, alignment, training, human, human_similarity, few_shot, few_shot_curves, few_shot_classes,
-              anomaly, anomaly_classes, anomaly_moved, structure, similarity)
+              anomaly, anomaly_classes, anomaly_moved, structure, similarity, trade_off)
 }  # fmt: skip
 
 

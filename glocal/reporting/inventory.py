@@ -15,7 +15,8 @@ def of_encoder(config: dict, encoder: str) -> list[str]:
     sets = config["anomaly"]["sets"].values()
     classes = ["anomaly_classes"] if any(set(spec["modes"]) - {"set"} for spec in sets) else []
     moved = ["anomaly_moved"] if next(iter(sets))["modes"][0] in MOVED_MODES else []
-    return [*ALIGNMENT, *people, *DOWNSTREAM, *classes, *moved]
+    curves = ["trade_off"] if "trade_off" in config else []
+    return [*ALIGNMENT, *people, *DOWNSTREAM, *classes, *moved, *curves]
 
 
 def is_downstream(config: dict, encoder: str) -> bool:

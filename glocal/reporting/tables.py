@@ -28,6 +28,9 @@ TABLES = {
 OPTIONAL = {
     "human_similarity": ["encoder", "dataset", "transform", "judgments", "metric", "kernel", "value", "ci_low", "ci_high",
                          "ceiling_low", "ceiling_high", "difference", "diff_low", "diff_high"],
+    "trade_off": ["encoder", "objective", "lam", "alpha", "tau", "variation", "fold", "measure", "value"],
+    "trade_off_differences": ["encoder", "objective", "lam", "alpha", "tau", "variation", "measure", "overlap", "value",
+                              "difference", "ci_low", "ci_high", "folds"],
 }  # fmt: skip
 
 TEXT = ("normal_class", "fold", "class", "label", "picture")  # columns whose values are text, also where they look like numbers

@@ -117,6 +117,7 @@ def _references(config: dict):
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
     yield from _transforms(config)
+    yield from _trade_off(config)
     for i, name in enumerate(config.get("human", {}).get("sets", [])):
         yield f"human.sets.{i}", name, [] if demo else SETS
     for encoder, spec in config["encoders"].items():
@@ -138,6 +139,18 @@ def _transforms(config: dict):
     yield from ((f"baselines.{i}", name, possible) for i, name in enumerate(names))
     evaluated = config["few_shot"].get("transforms", [])
     yield from ((f"few_shot.transforms.{i}", name, [*objectives, *names]) for i, name in enumerate(evaluated))
+
+
+def _trade_off(config: dict):
+    """(field, name, what it may be) of the section trade_off, where an encoder has other images."""
+    encoders = [spec for spec in config["encoders"].values() if spec.get("downstream") or config["downstream"] == "folds"]
+    settings = config.get("trade_off", {}) if encoders else {}
+    for field, known in (("tasks", config["few_shot"]["tasks"]), ("shift", config["anomaly"]["sets"])):
+        yield from ((f"trade_off.{field}.{i}", name, known) for i, name in enumerate(settings.get(field, [])))
+    sets = {"all", "objects"}.union(*(spec.get("sets", {}) for spec in encoders))
+    for i, name in enumerate(settings.get("contexts", [])):
+        if isinstance(name, str):
+            yield f"trade_off.contexts.{i}", name, sets
 
 
 def _kind_of_set(encoder: dict) -> str:

@@ -46,9 +46,9 @@ def test_every_figure_of_a_profile_from_its_tables(tiny, monkeypatch):
 
 def test_which_figures_a_config_has(tiny):
     config = tiny().config
-    everything = inventory.of_encoder(config | {"human": {}}, "net")
+    everything = inventory.of_encoder(config | {"human": {}, "trade_off": {}}, "net")
     assert {*everything, "features"} == set(draw.FIGURES) - set(draw.OF_PROFILE)
-    assert set(everything) - set(inventory.of_encoder(config, "net")) == {"human_similarity"}
+    assert set(everything) - set(inventory.of_encoder(config, "net")) == {"human_similarity", "trade_off"}
     assert inventory.of_profile(config) == ["overview", "teaser"] and inventory.first_look(config, "net") == [
         "features",
         "pictures",

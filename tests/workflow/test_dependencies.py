@@ -60,7 +60,9 @@ def test_what_a_notebook_only_shows_is_left_out_with_what_it_alone_imports(noteb
     assert dependencies.modules_used(shown, exclude=("reporting",)) == [ERRORS]
 
 
-@pytest.mark.parametrize("stage", ["01_extract", "02_align", "03_human", "04_few_shot", "05_anomaly", "06_structure"])
+@pytest.mark.parametrize(
+    "stage", ["01_extract", "02_align", "03_human", "04_few_shot", "05_anomaly", "06_structure", "08_trade_off"]
+)
 def test_a_change_of_the_figures_reruns_no_stage(stage):
     stage = str(dependencies.PACKAGE.parent / "notebooks" / f"{stage}.ipynb")
     found = dependencies.modules_used(stage, exclude=("reporting",))
