@@ -26,8 +26,8 @@ def trade_off(table, differences):
     """
     few = next(m for m in table["measure"].unique() if ALL_TASKS in m and LOGISTIC in m)
     titles = {
-        "odd_one_out": "odd-one-out accuracy, held-out objects",
-        few: few.split(",")[0].replace(ALL_TASKS, "accuracy, mean of tasks"),
+        "odd_one_out": "odd-one-out accuracy",
+        few: few.split(",")[0].replace(ALL_TASKS, "accuracy (mean of tasks)"),
     }
     fig, axes = style.figure(2, 2, height=5.2, sharex=True, height_ratios=[3, 2])
     fitted, looks = frontier.over_folds(table), _looks(table)
@@ -35,7 +35,8 @@ def trade_off(table, differences):
         _frontiers(top, fitted, measure, looks)
         _compared(bottom, differences[differences["measure"] == measure], looks)
         top.set_ylabel(title)
-        bottom.set(xlabel="10-NN overlap with original, held-out objects", ylabel="gLocal - global at this overlap\n(points)")
+        bottom.set(xlabel="10-NN overlap with original, held-out objects", ylabel="gLocal - global (points)")
+        bottom.set_title("difference at equal overlap")
     handles, names = axes[0].get_legend_handles_labels()
     fig.legend(handles, names, loc="outside upper center", ncols=3, columnspacing=1.2, handletextpad=0.5)
     return fig
