@@ -82,7 +82,7 @@ def in_words(differences, measure: str) -> str:
         kept = f" (overlap {part['overlap'].min():.2f} to {part['overlap'].max():.2f})" if len(part) else ""
         parts.append(f"{name} at {len(part)}{kept}")
     ends = [_extreme(rows.loc[rows["difference"].agg(end)]) for end in ("idxmax", "idxmin")] if len(rows) else []
-    return f"{measure}: of {len(rows)} settings {' and '.join(parts)}{''.join(f'; {end}' for end in ends)}"
+    return f"{measure.replace('_', '-')}: of {len(rows)} settings {' and '.join(parts)}{''.join(f'; {end}' for end in ends)}"
 
 
 def _extreme(row) -> str:

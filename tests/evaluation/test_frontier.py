@@ -41,7 +41,7 @@ def test_differences_to_a_known_curve(table):
 
 def test_where_curves_part_in_words(table):
     text = frontier.in_words(frontier.differences(table), "odd_one_out")
-    assert text.startswith("odd_one_out: of 1 settings above at 0 and below at 0; +2.0 [-0.5, +4.5] points at lam 0.1")
+    assert text.startswith("odd-one-out: of 1 settings above at 0 and below at 0; +2.0 [-0.5, +4.5] points at lam 0.1")
     more = table["value"] + 0.1 * ((table["objective"] == "glocal") & (table["measure"] == "odd_one_out"))
     assert "above at 1 (overlap 0.75 to 0.75)" in frontier.in_words(frontier.differences(table.assign(value=more)), "odd_one_out")
 
