@@ -6,7 +6,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # reached, the wheels of the package index are installed. To choose again: make clean.
 TORCH ?=
 # The others are of experiments that the demo does not make: their defaults are config/clip-b32.yaml.
-DEMO_NOTEBOOKS := $(filter-out notebooks/09_%,$(wildcard notebooks/*.ipynb))
+DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebooks/*.ipynb))
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

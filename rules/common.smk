@@ -68,7 +68,11 @@ TABLES = {
     "few_shot": ["few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes"],
     "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
     "structure": ["structure"],
-} | ({"judgments": ["data_efficiency", "controls"]} if "judgments" in config else {})
+}
+if "trade_off" in config:
+    TABLES["trade_off"] = ["trade_off", "trade_off_differences"]
+if "judgments" in config:
+    TABLES["judgments"] = ["data_efficiency", "controls"]
 # What figures need besides, of each encoder alone.
 EXTRA_TABLES = {
     "extract": ["features", "cosines"],
@@ -77,6 +81,7 @@ EXTRA_TABLES = {
     "few_shot": ["few_shot_changes"],
     "anomaly": ["anomaly_moved"],
     "structure": ["layout", "similarity"],
+    "trade_off": [],
     "judgments": [],
 }
 SHOWN = ("reporting",)  # what stage notebooks show and do not save: figures and tables for the eye

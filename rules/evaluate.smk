@@ -1,8 +1,11 @@
-# Stages 3 to 6: human judgments, few-shot, anomaly detection, structure. Each is one notebook per encoder and its tidy tables.
+# Stages 3 to 6: human judgments, few-shot, anomaly detection, structure; and 8, gLocal against global, if the config has it.
+# Each is one notebook per encoder and its tidy tables.
 
 EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
 if "judgments" in config:
     EVALUATIONS["judgments"] = "09_judgments"
+if "trade_off" in config:
+    EVALUATIONS["trade_off"] = "08_trade_off"
 
 THREADS = {
     "human": 1,
@@ -10,6 +13,7 @@ THREADS = {
     "anomaly": 2,
     "structure": 1,
     "judgments": 2,
+    "trade_off": 4,
 }  # what they make use of: the others run at the same time
 
 for name, number in EVALUATIONS.items():
@@ -39,6 +43,8 @@ for name, number in EVALUATIONS.items():
         params:
             settings=[config.get(name), config.get("references")]
             + ([config["few_shot"]] if name == "judgments" else []),
+            # What the fits of a trade-off share with those of the alignment.
+            fit=config["alignment"]["fit"] if name == "trade_off" else None,
             seed=config["seed"],
         message:
             f"Evaluate {{wildcards.encoder}}: {name}"
@@ -108,6 +114,17 @@ if "judgments" in config:
             results_of("judgments"),
         message:
             f"What the judgments are worth for {config['profile']}"
+
+
+if "trade_off" in config:
+
+    rule trade_off:
+        """gLocal against global at equal neighbourhoods."""
+        input:
+            results_of("trade_off"),
+        localrule: True
+        message:
+            f"Trade-off of global and gLocal of {config['profile']}"
 
 
 # The authors' own weights on public features of their network; nothing of this profile's is read.

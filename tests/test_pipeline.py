@@ -391,6 +391,14 @@ def test_real_judgments_real_clip(tmp_path):
     tasks = {t: config["few_shot"]["tasks"][t] for t in ("entity13", "entity30")}
     config["few_shot"] |= {"shots": [5], "repetitions": 5, "transforms": ["naive", "global", "glocal"], "tasks": tasks}
     config["anomaly"]["sets"] = {"entity13": config["anomaly"]["sets"]["entity13"]}
+    del config["alignment"]["nested"]
+    small = {
+        "global": {"lam": [1.0, 0.1]},
+        "glocal": [{"lam": [0.1], "alpha": [0.5], "tau": [0.5]}],
+        "contexts": [256],
+        "draws": 1,
+    }
+    config["trade_off"] |= small | {"at": config["trade_off"]["at"][:1], "switches": {}, "fit": {"tol": 1e-4}}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     folder = ROOT / "results" / "test-clip"
@@ -400,6 +408,8 @@ def test_real_judgments_real_clip(tmp_path):
         headline, human = pd.read_csv(folder / "headline.csv"), pd.read_csv(folder / "human.csv")
         efficiency, controls = (tables.read(folder / f"{name}.csv") for name in ("data_efficiency", "controls"))
         drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+        trade_off, compared = tables.read(folder / "trade_off.csv"), tables.read(folder / "trade_off_differences.csv")
+        assert (folder / "figures" / "trade_off-clip-b32.png").exists()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     gain = efficiency[efficiency["measure"] == "odd-one-out accuracy"].groupby(["part", "share"])["difference"].first()
@@ -417,6 +427,10 @@ def test_real_judgments_real_clip(tmp_path):
     )
     assert e13["glocal"] >= e13["original"] + 0.015 and e13["naive"] < e13["glocal"]
     assert e30["naive"] <= e30["original"] - 0.08
+    kept = trade_off[trade_off["measure"] == "neighbour_overlap"].groupby(["objective", "variation"])["value"].mean()
+    assert kept["global", "chosen"] == pytest.approx(mean(headline, "10-NN", "global"), abs=1e-3)
+    assert kept["glocal", "curve"] > kept["glocal", "no local loss"] + 0.01  # at one lam the local loss keeps neighbours
+    assert compared[compared["variation"] == "curve"]["difference"].notna().any()
     shift = [mean(headline, "anomaly AUROC, shift", t, "entity13") for t in ("original", "glocal")]
     assert shift[1] >= shift[0] + 0.03
     assert mean(headline, "anomaly AUROC, shift", "centred", "entity13") >= shift[1]  # and no judgment is needed for that

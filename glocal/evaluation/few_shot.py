@@ -68,6 +68,18 @@ def repetitions(experiment):
     return with_split(pd.DataFrame(rows))
 
 
+def accuracies(experiment, task: str, align, fold: str, *, shots: int, draws, classifiers) -> dict[str, float]:
+    """{classifier: mean accuracy} of one task under one map, at one number of shots.
+
+    align: function from raw features (k, p) to aligned ones; draws: numbers of the repetitions, so that equal ones draw the
+    same images. Raises GlocalError as `evaluate`.
+    """
+    args, own = _aligned(_data(experiment, fold, task), align)
+    kwargs = _kwargs(experiment) | own | dict(shots=[shots], classifiers=classifiers)
+    records = [record for number in draws for record in repetition(*args, number=number, **kwargs)]  # faster than a cache's key
+    return {c: float(np.mean([r["accuracy"] for r in records if r["classifier"] == c])) for c in classifiers}
+
+
 def transforms(experiment) -> list[str]:
     """The transforms that are evaluated beside the original: those of the config's `few_shot.transforms` that are fitted.
 

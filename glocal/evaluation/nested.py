@@ -4,6 +4,9 @@
 training objects of each fold are split again (config: alignment.nested, the number of inner folds), every setting of the grid is
 fitted and measured on those, the config's rule chooses, and the fold's own objects, which took no part, report the choice. Images
 that are measured beside the objects are the same throughout, unless the objects are the context.
+
+That is as many fits as the grid has on all folds, times the inner folds. So the config names the `encoders` that are worth it
+(default: all), and a `fit` that stops earlier, since inner fits only rank settings: what is reported is the outer fit.
 """
 
 import numpy as np
@@ -29,16 +32,30 @@ def evaluate(experiment, table):
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`; *_not_nested are those of the choice over all folds. Without rows if the config has no `nested`.
+        Columns `COLUMNS`; *_not_nested are those of the choice over all folds. Without rows if the config has no `nested`, or
+        it does not name the encoder.
     """
     import pandas as pd
 
     settings, rows = experiment.config["alignment"], []
-    folds = list(first_split(table)["fold"].unique()) if settings.get("nested") else []
-    for fold in folds:
-        best = grid_search.choose(inner(experiment, fold, settings["nested"]), settings["choose"])
+    nested = settings.get("nested", {"encoders": []})
+    wanted = experiment.encoder in nested.get("encoders", [experiment.encoder])
+    for fold in first_split(table)["fold"].unique() if wanted else ():
+        best = grid_search.choose(inner(experiment, fold, nested["folds"]), settings["choose"])
         rows += [_reported(table[table["fold"] == fold], objective, point) for objective, point in best.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def means(table):
+    """Accuracy and overlap of each objective by the nested choice and by the one over all folds, and their difference.
+
+    table: of `evaluate`. A DataFrame, means over folds; same_setting: in how many folds both choose the same.
+    """
+    rows = table.groupby("objective", sort=False).agg(
+        folds=("fold", "size"), same_setting=("same_setting", "sum"),
+        **{name: (name, "mean") for name in COLUMNS if name.startswith(("odd_one_out", "neighbour"))},
+    )  # fmt: skip
+    return rows.assign(difference=rows["odd_one_out"] - rows["odd_one_out_not_nested"])
 
 
 def inner(experiment, fold: str, number: int):
@@ -46,7 +63,8 @@ def inner(experiment, fold: str, number: int):
     import pandas as pd
 
     data, rows = inner_data(experiment, fold, number), []
-    for objective, fits in grid_search.search_experiment(experiment, data, "-nested").items():
+    options = experiment.config["alignment"]["nested"].get("fit", {})
+    for objective, fits in grid_search.search_experiment(experiment, data, "-nested", **options).items():
         for name, trials in fits.items():
             x, _, _, (test, images) = data[name]
             held_out = np.isin(np.arange(len(x)), test)

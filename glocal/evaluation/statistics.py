@@ -5,6 +5,7 @@ classes of the same kind; a test over tasks asks whether a transform helps on si
 """
 
 import numpy as np
+from scipy import stats
 from scipy.stats import wilcoxon
 
 from glocal.arrays import central
@@ -26,6 +27,15 @@ def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 4
     else:
         means = values[rng.integers(len(values), size=(draws, len(values)))].mean(1)
     low, high = central(means, level)
+    return float(values.mean()), float(low), float(high)
+
+
+def t_interval(values, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of a few `values` (m,), such as folds, and its t interval: (mean, low, high); nan for the ends of one value."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return float(values.mean()), float("nan"), float("nan")
+    low, high = values.mean() + stats.sem(values) * stats.t.ppf([(1 - level) / 2, (1 + level) / 2], len(values) - 1)
     return float(values.mean()), float(low), float(high)
 
 

@@ -7,7 +7,17 @@ Apart from tables only thumbnails need the images themselves, and go without whe
 
 from glocal.evaluation import alignment as alignment_tables
 from glocal.evaluation import anomaly as anomaly_tables
-from glocal.reporting import figures, human_figures, image_figures, judgment_figures, style, tables, task_figures, thumbnails
+from glocal.reporting import (
+    figures,
+    human_figures,
+    image_figures,
+    judgment_figures,
+    style,
+    tables,
+    task_figures,
+    thumbnails,
+    trade_off_figures,
+)
 from glocal.reporting.overview import overview as draw_overview
 from glocal.system.paths import resolve
 from glocal.training.parameters import SGD
@@ -97,6 +107,10 @@ def controls(e):
     return judgment_figures.controls(_read(e, "controls"))
 
 
+def trade_off(e):
+    return trade_off_figures.trade_off(_read(e, "trade_off"), _read(e, "trade_off_differences"))
+
+
 def overview(e, headline=None, title: str = ""):
     """The layout of this experiment beside a headline table, default its own."""
     layout, spec = _read(e, "layout"), next(iter(e.config["structure"]["sets"].values()))
@@ -113,7 +127,7 @@ OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser)}
 FIGURES = OF_PROFILE | {
     f.__name__: f
     for f in (features, alignment, training, human, human_similarity, few_shot, few_shot_curves, few_shot_classes,
-              anomaly, anomaly_classes, anomaly_moved, structure, similarity, data_efficiency, controls)
+              anomaly, anomaly_classes, anomaly_moved, structure, similarity, data_efficiency, controls, trade_off)
 }  # fmt: skip
 
 

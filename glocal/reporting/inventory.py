@@ -16,7 +16,8 @@ def of_encoder(config: dict, encoder: str) -> list[str]:
     classes = ["anomaly_classes"] if any(set(spec["modes"]) - {"set"} for spec in sets) else []
     moved = ["anomaly_moved"] if next(iter(sets))["modes"][0] in MOVED_MODES else []
     worth = ["data_efficiency", "controls"] if "judgments" in config else []
-    return [*ALIGNMENT, *people, *DOWNSTREAM, *classes, *moved, *worth]
+    curves = ["trade_off"] if "trade_off" in config else []
+    return [*ALIGNMENT, *people, *DOWNSTREAM, *classes, *moved, *curves, *worth]
 
 
 def is_downstream(config: dict, encoder: str) -> bool:

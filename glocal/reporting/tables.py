@@ -32,6 +32,9 @@ OPTIONAL = {
                         "ci_high", "difference", "diff_low", "diff_high", "ceiling"],
     "controls": ["encoder", "transform", "answers", "as_people", "measure", "task", "value", "ci_low", "ci_high", "difference",
                  "diff_low", "diff_high", "to_human", "to_human_low", "to_human_high", "ceiling"],
+    "trade_off": ["encoder", "objective", "lam", "alpha", "tau", "variation", "fold", "measure", "value"],
+    "trade_off_differences": ["encoder", "objective", "lam", "alpha", "tau", "variation", "measure", "overlap", "value",
+                              "difference", "ci_low", "ci_high", "folds"],
 }  # fmt: skip
 
 TEXT = ("normal_class", "fold", "class", "label", "picture")  # columns whose values are text, also where they look like numbers

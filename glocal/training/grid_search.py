@@ -82,14 +82,16 @@ def search(
     return results
 
 
-def search_experiment(experiment, folds: dict, name: str = "", progress=lambda n: None) -> dict:
+def search_experiment(experiment, folds: dict, name: str = "", progress=lambda n: None, **options) -> dict:
     """`search` of every objective of an experiment, with its cache: {objective: {fold: [(setting, transform)]}}.
 
     folds: as for `search`. name: tells the checkpoints of long stacks apart from those of another search of the encoder.
+    options: arguments of GLocalTransform, in place of the experiment's.
     """
     settings, file = experiment.config["alignment"], experiment.folder / "cache" / f"{experiment.encoder}{name}"
     kwargs = dict(cached=experiment.cached, checkpoint=file, progress=progress)
-    return {o: search(o, settings["grid"][o], experiment.fit_options, folds, **kwargs) for o in settings["objectives"]}
+    options = experiment.fit_options | options
+    return {o: search(o, settings["grid"][o], options, folds, **kwargs) for o in settings["objectives"]}
 
 
 def fold_data(experiment, folds=None) -> dict:

@@ -117,6 +117,7 @@ def _references(config: dict):
     for i, reference in enumerate(config.get("references", [])):
         yield f"references.{i}", reference, embeddings()
     yield from _transforms(config)
+    yield from _trade_off(config)
     yield from _judgments(config)
     for i, name in enumerate(config.get("human", {}).get("sets", [])):
         yield f"human.sets.{i}", name, [] if demo else SETS
@@ -148,6 +149,18 @@ def _judgments(config: dict):
         yield "source, with the section judgments,", config["source"], ["public"]
         for field, known in (("objectives", config["alignment"]["objectives"]), ("tasks", config["few_shot"]["tasks"])):
             yield from ((f"judgments.{field}.{i}", name, known) for i, name in enumerate(settings[field]))
+
+
+def _trade_off(config: dict):
+    """(field, name, what it may be) of the section trade_off, where an encoder has other images."""
+    encoders = [spec for spec in config["encoders"].values() if spec.get("downstream") or config["downstream"] == "folds"]
+    settings = config.get("trade_off", {}) if encoders else {}
+    for field, known in (("tasks", config["few_shot"]["tasks"]), ("shift", config["anomaly"]["sets"])):
+        yield from ((f"trade_off.{field}.{i}", name, known) for i, name in enumerate(settings.get(field, [])))
+    sets = {"all", "objects"}.union(*(spec.get("sets", {}) for spec in encoders))
+    for i, name in enumerate(settings.get("contexts", [])):
+        if isinstance(name, str):
+            yield f"trade_off.contexts.{i}", name, sets
 
 
 def _kind_of_set(encoder: dict) -> str:

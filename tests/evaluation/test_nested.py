@@ -14,7 +14,7 @@ GRID = {"naive": {"lam": [1.0, 0.1]}, "glocal": {"lam": [1.0, 0.1], "alpha": [0.
 @pytest.fixture
 def experiment(tiny):
     fit = {"recipe": "converged", "max_iter": 5}
-    built = tiny(alignment={"grid": GRID, "splits": ["picture"], "nested": 3, "fit": fit})
+    built = tiny(alignment={"grid": GRID, "splits": ["picture"], "nested": {"folds": 3}, "fit": fit})
     write_triplets(built, clusters(2.0, N)[1], m=40_000)  # enough of them within a third of two thirds of the objects
     return built
 

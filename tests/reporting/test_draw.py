@@ -46,9 +46,10 @@ def test_every_figure_of_a_profile_from_its_tables(tiny, monkeypatch):
 
 def test_which_figures_a_config_has(tiny):
     config = tiny().config
-    everything = inventory.of_encoder(config | {"human": {}, "judgments": {}}, "net")
+    everything = inventory.of_encoder(config | {"human": {}, "trade_off": {}, "judgments": {}}, "net")
     assert {*everything, "features"} == set(draw.FIGURES) - set(draw.OF_PROFILE)
-    assert set(everything) - set(inventory.of_encoder(config, "net")) == {"human_similarity", "data_efficiency", "controls"}
+    more = set(everything) - set(inventory.of_encoder(config, "net"))
+    assert more == {"human_similarity", "trade_off", "data_efficiency", "controls"}
     assert inventory.of_profile(config) == ["overview", "teaser"] and inventory.first_look(config, "net") == [
         "features",
         "pictures",

@@ -28,7 +28,7 @@ CONFIG = DEMO | {
 
 def build(folder, **changes) -> Experiment:
     """The experiment in `folder`, which must be the repository root (GLOCAL_ROOT). changes: of the config, by section."""
-    config = CONFIG | {name: CONFIG[name] | change for name, change in changes.items()}
+    config = CONFIG | {name: CONFIG.get(name, {}) | change for name, change in changes.items()}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     experiment = Experiment("tiny.yaml")
     experiment.threads, experiment.cached = 1, lambda function: function

@@ -104,6 +104,11 @@ def test_faults_of_the_demo_are_named(demo, path, value, words):
         ("judgments/tasks/0", "entity31", ["judgments.tasks.0", 'Did you mean "entity30"']),
         ("judgments/objectives/0", "glocl", ["judgments.objectives.0", 'Did you mean "glocal"']),
         ("judgments/shares/0", 1.5, ["judgments.shares.0 is 1.5"]),
+        ("trade_off/tasks/0", "entity31", ["trade_off.tasks.0", 'Did you mean "entity30"']),
+        ("trade_off/shift/0", "entity31", ["trade_off.shift.0", 'Did you mean "entity30"']),
+        ("trade_off/contexts/3", "sun397", ["trade_off.contexts.3", 'Did you mean "sun397-']),
+        ("trade_off/glocal/0/tau", None, ['trade_off.glocal.0 lacks the field "tau"', "add it"]),
+        ("alignment/nested", 3, ["alignment.nested is 3", "type object"]),
     ],
 )
 def test_faults_of_a_public_profile_are_named(public, path, value, words):
@@ -187,7 +192,7 @@ def test_did_you_mean():
 
 
 def test_the_schema_knows_every_field_of_a_schedule():
-    fit = yaml.safe_load((paths.root() / "config" / "schema.yaml").read_text())["properties"]["alignment"]["properties"]["fit"]
+    fit = yaml.safe_load((paths.root() / "config" / "schema.yaml").read_text())["$defs"]["fit"]
     assert set(fit["properties"]["schedule"]["properties"]) == set(Schedule.__dataclass_fields__)
 
 

@@ -61,7 +61,8 @@ def test_what_a_notebook_only_shows_is_left_out_with_what_it_alone_imports(noteb
 
 
 @pytest.mark.parametrize(
-    "stage", ["01_extract", "02_align", "03_human", "04_few_shot", "05_anomaly", "06_structure", "09_judgments"]
+    "stage",
+    ["01_extract", "02_align", "03_human", "04_few_shot", "05_anomaly", "06_structure", "08_trade_off", "09_judgments"],
 )
 def test_a_change_of_the_figures_reruns_no_stage(stage):
     stage = str(dependencies.PACKAGE.parent / "notebooks" / f"{stage}.ipynb")
