@@ -28,6 +28,11 @@ TABLES = {
 OPTIONAL = {
     "human_similarity": ["encoder", "dataset", "transform", "judgments", "metric", "kernel", "value", "ci_low", "ci_high",
                          "ceiling_low", "ceiling_high", "difference", "diff_low", "diff_high"],
+    "human_calibration": ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "bound", "temperature"],
+    "human_groups": ["encoder", "grouping", "group", "transform", "triplets", "value", "difference", "diff_low", "diff_high",
+                     "p_holm"],
+    "human_dimensions": ["encoder", "dimension", "transform", "gain", "lowest", "highest"],
+    "text_retrieval": ["encoder", "transform", "sides", "metric", "value", "ci_low", "ci_high", "difference"],
 }  # fmt: skip
 
 TEXT = ("normal_class", "fold", "class", "label", "picture")  # columns whose values are text, also where they look like numbers
