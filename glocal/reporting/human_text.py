@@ -14,22 +14,26 @@ def _spread(table, name: str, featured: str) -> str:
     rows = table[table["dataset"] == ALL].set_index(["metric", "transform"])
     (before, after), (high, low) = (rows.loc[m, "value"][["original", featured]] for m in (CORRELATION, CROSS_ENTROPY))
     return (
-        f"The probabilities of {name} correlate with the shares of people's answers at {after:.2f}, those of the original features "
-        f"at {before:.2f}; its cross-entropy is {low:.3f} nats, {high:.3f} for the original, and people's entropy "
+        f"The probabilities of {name} correlate with the shares of people's answers at {after:.2f}, those of the original "
+        f"features at {before:.2f}; its cross-entropy is {low:.3f} nats, {high:.3f} for the original, and people's entropy "
         f"{rows.loc[CROSS_ENTROPY, 'bound'].iloc[0]:.3f}."
     )
 
 
 def _gains(table, name: str, featured: str) -> str:
     rows = table[table["transform"] == featured]
-    surer, sign = rows[rows["p_holm"] < 0.05], rows["difference"] > 0
-    most, least = (rows.loc[rows["difference"].agg(end)] for end in ("idxmax", "idxmin"))
-    return (
-        f"After Holm's correction {name} gains on {int((surer['difference'] > 0).sum())} of {len(rows)} groups and loses on "
-        f"{int((surer['difference'] < 0).sum())} ({int(sign.sum())} estimates are above 0): most by {100 * most['difference']:+.1f} "
-        f"points on {most['grouping']} {most['group']}, least by {100 * least['difference']:+.1f} on {least['grouping']} "
-        f"{least['group']}."
-    )
+    clear = rows[rows["p_holm"] < 0.05]
+    gained, lost = clear[clear["difference"] > 0], clear[clear["difference"] < 0]
+    shown = [f"{text} {_extremes(part)}" for text, part in (("the gains", gained), ("the losses", lost)) if len(part)]
+    sentence = f"After Holm's correction {name} gains on {len(gained)} of {len(rows)} groups and loses on {len(lost)}"
+    return f"{sentence}{': ' if shown else ''}{'; '.join(shown)}."
+
+
+def _extremes(rows) -> str:
+    """The smallest and the largest difference, in points, with the names of their groups."""
+    ends = [rows.loc[rows["difference"].abs().agg(end)] for end in ("idxmin", "idxmax")]
+    texts = [f"{100 * row['difference']:+.1f} points ({row['grouping']} {row['group']})" for row in ends]
+    return " to ".join(dict.fromkeys(texts))
 
 
 def _words(table, name: str, featured: str) -> str:

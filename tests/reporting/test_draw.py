@@ -46,9 +46,11 @@ def test_every_figure_of_a_profile_from_its_tables(tiny, monkeypatch):
 
 def test_which_figures_a_config_has(tiny):
     config = tiny().config
-    everything = inventory.of_encoder(config | {"human": {}}, "net")
+    everything = inventory.of_encoder(config | {"human": {"uncertainty": True, "groups": True}}, "net")
     assert {*everything, "features"} == set(draw.FIGURES) - set(draw.OF_PROFILE)
-    assert set(everything) - set(inventory.of_encoder(config, "net")) == {"human_similarity"}
+    assert set(everything) - set(inventory.of_encoder(config, "net")) == {"human_similarity", *inventory.HUMAN_FIGURES.values()}
+    assert inventory.human_tables(config) == [] and inventory.human_tables({"human": {}}) == ["human_similarity"]
+    assert inventory.of_profile(config | {"published_transforms": True})[-1] == "published_spectra"
     assert inventory.of_profile(config) == ["overview", "teaser"] and inventory.first_look(config, "net") == [
         "features",
         "pictures",
