@@ -64,7 +64,7 @@ TRIPLETS = [f"{RESULTS}/triplets.npz", f"{RESULTS}/triplets.json"]
 # The outputs of a step for an encoder: its table of measurements and the tables derived from it (intervals, tests, classes).
 TABLES = {
     "alignment": ["alignment", "alignment_nested"],
-    "human": ["human", "human_differences"] + (["human_similarity"] if "human" in config else []),
+    "human": ["human", "human_differences"] + inventory.human_tables(config),
     "few_shot": ["few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes"],
     "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
     "structure": ["structure"],
@@ -77,7 +77,7 @@ if "judgments" in config:
 EXTRA_TABLES = {
     "extract": ["features", "cosines"],
     "alignment": ["history"],
-    "human": [],
+    "human": ["human_calibration_curve"] if config.get("human", {}).get("uncertainty") else [],
     "few_shot": ["few_shot_changes"],
     "anomaly": ["anomaly_moved"],
     "structure": ["layout", "similarity"],

@@ -127,18 +127,26 @@ if "trade_off" in config:
             f"Trade-off of global and gLocal of {config['profile']}"
 
 
-# The authors' own weights on public features of their network; nothing of this profile's is read.
-PUBLISHED_TRANSFORMS = [f"{RESULTS}/published_transforms.csv"] if config.get("published_transforms") else []
+# The authors' own weights, beside c I and on public features of one network; nothing of this profile's is read.
+PUBLISHED_TRANSFORMS = (
+    {
+        option: f"{RESULTS}/published_{name}.csv"
+        for option, name in {"out": "transforms", "matrices": "matrices", "spectra": "spectra"}.items()
+    }
+    if config.get("published_transforms")
+    else {}
+)
 
 
 if PUBLISHED_TRANSFORMS:
 
     rule published_transforms:
-        """What a published transform changes: CLIP RN50 on Caltech-101."""
+        """What a published transform changes (CLIP RN50 on Caltech-101), and the spectra of all nine."""
         input:
             files_of("evaluation.published_transforms"),
+            files_of("evaluation.published_spectra"),
         output:
-            PUBLISHED_TRANSFORMS,
+            **PUBLISHED_TRANSFORMS,
         log:
             f"{RESULTS}/logs/published_transforms.log",
         conda:
@@ -146,13 +154,13 @@ if PUBLISHED_TRANSFORMS:
         message:
             "Published transforms -> {output}"
         shell:
-            "python -m glocal published --out {output:q} 2>&1 | tee {log:q}"
+            "python -m glocal published --out {output.out:q} --matrices {output.matrices:q} --spectra {output.spectra:q} 2>&1 | tee {log:q}"
 
 
 rule tables:
     """All tables of every step."""
     input:
         [results_of(name) for name in TABLES],
-        PUBLISHED_TRANSFORMS,
+        list(PUBLISHED_TRANSFORMS.values()),
     message:
         f"All tables of {config['profile']}"

@@ -383,7 +383,8 @@ def test_real_judgments_real_clip(tmp_path):
     config["encoders"] = {"clip-b32": config["encoders"]["clip-b32"]}
     grid = {"naive": {"lam": [0.03]}, "global": {"lam": [0.3]}, "glocal": {"lam": [0.3], "alpha": [0.1], "tau": [0.5]}}
     config["alignment"] |= {"grid": grid, "fit": {"recipe": "converged", "restore_best": False}}
-    del config["alignment"]["final"], config["published_transforms"], config["human"]
+    del config["alignment"]["final"], config["published_transforms"]
+    config["human"]["sets"] = []
     config["baselines"] = ["centred"]
     config["judgments"] |= {"objectives": ["global"], "shares": [0.03, 1.0], "lam": [3.0, 0.3], "draws": 1,
                             "spread": {"share": 0.03, "objects": [0.5]}, "controls": ["shuffled"], "tasks": ["entity13"],
@@ -410,6 +411,8 @@ def test_real_judgments_real_clip(tmp_path):
         drawn = {path.stem for path in (folder / "figures").glob("*.png")}
         trade_off, compared = tables.read(folder / "trade_off.csv"), tables.read(folder / "trade_off_differences.csv")
         assert (folder / "figures" / "trade_off-clip-b32.png").exists()
+        calibration, words = pd.read_csv(folder / "human_calibration.csv"), pd.read_csv(folder / "text_retrieval.csv")
+        groups = pd.read_csv(folder / "human_groups.csv")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     gain = efficiency[efficiency["measure"] == "odd-one-out accuracy"].groupby(["part", "share"])["difference"].first()
@@ -419,6 +422,12 @@ def test_real_judgments_real_clip(tmp_path):
     zero_shot = human[(human["dataset"] == "all triplets") & (human["transform"] == "original")]["value"].iloc[0]
     assert zero_shot == pytest.approx(0.486, abs=0.003)
     assert human["ceiling"].max() == pytest.approx(0.6722, abs=1e-4)
+    correlation = calibration[calibration["metric"] == "correlation"].groupby("transform")["value"].max()
+    assert correlation["original"] < correlation["centred"] < correlation["glocal"] - 0.1
+    found = words[words["metric"] == "R@5"].set_index(["transform", "sides"])["value"]
+    assert found["glocal", "images"] > 0.7 > found["naive", "images"] + 0.4
+    gains = groups[(groups["transform"] == "glocal") & (groups["grouping"] == "category")]
+    assert len(gains) == 27 and (gains["difference"] > 0).all()
     for transform in ("naive", "global", "glocal"):
         assert mean(headline, "odd-one-out", transform) >= 0.56
     assert mean(headline, "10-NN", "glocal") > mean(headline, "10-NN", "naive") + 0.2

@@ -25,7 +25,8 @@ from glocal.training.parameters import SGD
 BESIDE = "figures/clip-b32/tables"  # the committed tables of a real run, shown next to the demo's images in the README's figure
 REAL = "CLIP ViT-B/32, human judgments"  # what they are of
 STORY = ("original", "centred", "naive", "global", "glocal")  # the columns of the README's table
-UNNAMED = ("features", "pictures", "overview", "teaser")  # figures without the observer's name below: they need none, or have it
+# Figures without the observer's name below: they need none, or have it.
+UNNAMED = ("features", "pictures", "overview", "teaser", "published_spectra")
 
 
 def save(experiment, name: str):
@@ -64,6 +65,14 @@ def human(e):
 
 def human_similarity(e):
     return human_figures.human_similarity(_read(e, "human_similarity"))
+
+
+def human_calibration(e):
+    return human_figures.calibration(_read(e, "human_calibration"), _read(e, "human_calibration_curve"))
+
+
+def human_groups(e):
+    return human_figures.groups(_read(e, "human_groups"))
 
 
 def few_shot(e):
@@ -123,11 +132,17 @@ def teaser(e):
     return overview(e, headline[headline["transform"].isin(STORY)], REAL)
 
 
-OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser)}
+def published_spectra(e):
+    read = lambda name: tables.read(e.folder / f"{name}.csv")
+    return human_figures.published(read("published_matrices"), read("published_spectra"))
+
+
+OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser, published_spectra)}
 FIGURES = OF_PROFILE | {
     f.__name__: f
-    for f in (features, alignment, training, human, human_similarity, few_shot, few_shot_curves, few_shot_classes,
-              anomaly, anomaly_classes, anomaly_moved, structure, similarity, data_efficiency, controls, trade_off)
+    for f in (features, alignment, training, human, human_similarity, human_calibration, human_groups, few_shot,
+              few_shot_curves, few_shot_classes, anomaly, anomaly_classes, anomaly_moved, structure, similarity,
+              data_efficiency, controls, trade_off)
 }  # fmt: skip
 
 

@@ -1,11 +1,30 @@
-"""The figure of agreement with other people's similarity judgments: table in, figure out."""
+"""Figures of agreement with people: table in, figure out."""
 
 import numpy as np
 
+from glocal.evaluation.gains_by_group import CATEGORY, DIMENSION, SUPERCLASS
 from glocal.evaluation.human_similarity import EACH
+from glocal.evaluation.uncertainty import CORRELATION, CROSS_ENTROPY, ERROR
 from glocal.reporting import panels, style
 
 FILL = "#DDDDDD"
+TITLES = {
+    CATEGORY: "an object is of the category",
+    SUPERCLASS: "superclass",
+    DIMENSION: "SPoSE dimension of the choice",
+}
+BOUNDS = {CORRELATION: "best possible", CROSS_ENTROPY: "people's entropy", ERROR: "a calibrated model"}
+PUBLISHED = {  # as people write them
+    "OpenCLIP_ViT-L-14_laion2b_s32b_b82k": "OpenCLIP ViT-L/14, LAION-2B",
+    "OpenCLIP_ViT-L-14_laion400m_e32": "OpenCLIP ViT-L/14, LAION-400M",
+    "clip_RN50": "CLIP RN50",
+    "clip_ViT-L-14": "CLIP ViT-L/14",
+    "dino-vit-base-p16": "DINO ViT-B/16",
+    "dino-vit-base-p8": "DINO ViT-B/8",
+    "dinov2-vit-base-p14": "DINOv2 ViT-B/14",
+    "dinov2-vit-large-p14": "DINOv2 ViT-L/14",
+    "resnet18": "ResNet-18",
+}
 
 
 def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
@@ -50,3 +69,119 @@ def _bounds(ax, rows, every) -> None:
     references = every[(every["transform"] == "reference") & (every["kernel"] == "dot")]["value"]
     if len(references):
         panels.reference(ax, references.min(), "VICE, SPoSE", "-.")
+
+
+def calibration(table, curve):
+    """Probabilities of choices beside the shares of people's answers: calibration curve, correlation, cross-entropy.
+
+    Parameters
+    ----------
+    table, curve : DataFrame
+        human_calibration and human_calibration_curve of one encoder (evaluation/uncertainty.py).
+    """
+    import matplotlib.pyplot as plt
+
+    style.style()
+    kinds = style.order(table["transform"])
+    fig = plt.figure(figsize=(7, 4.6))
+    top, bottom = fig.subfigures(2, 1, height_ratios=[1, 1.35])
+    for ax, kind in zip(top.subplots(1, max(len(kinds), 1), sharey=True, squeeze=False)[0], kinds, strict=False):
+        _calibration_curve(ax, curve[curve["transform"] == kind], kind)
+    top.supxlabel("probability of a choice", fontsize=9)
+    top.get_axes()[0].set_ylabel("people's share")
+    names = table["dataset"].str.split(" (", regex=False).str[0] + "\n" + table["triplets"].map("{:,} triplets".format)
+    for ax, (metric, bound) in zip(bottom.subplots(1, 3, sharey=True), BOUNDS.items(), strict=True):
+        _with_bound(ax, table.assign(dataset=names)[table["metric"] == metric], kinds, bound)
+        ax.set_xlabel(metric)
+        if metric == CROSS_ENTROPY:
+            ax.set_xlabel(f"{metric} (nats)")
+            panels.reference(ax, np.log(3), "chance", ":")
+    panels.legend(fig, kinds)
+    return fig
+
+
+def _calibration_curve(ax, rows, kind) -> None:
+    """Mean shares of people's answers against mean probabilities by bin."""
+    ax.plot([0, 0.9], [0, 0.9], color=style.INK, linestyle="--", linewidth=0.8)
+    errors = (rows["share"] - rows["ci_low"], rows["ci_high"] - rows["share"])
+    look = dict(color=style.COLOURS[kind], marker=style.MARKERS[kind], markersize=3.5, linewidth=1, elinewidth=0.8)
+    ax.errorbar(rows["probability"], rows["share"], yerr=errors, **look)
+    ax.set(xlim=(0, 0.9), ylim=(0, 0.9), xticks=[0, 0.4, 0.8], yticks=[0, 0.4, 0.8], title=style.NAMES[kind])
+    ax.grid()
+
+
+def _with_bound(ax, rows, kinds, bound: str) -> None:
+    """Dots of a metric, and a dashed line in each row for what could be reached, the mean over transforms."""
+    panels.dots(ax, rows, "dataset", "value", ("ci_low", "ci_high"), kinds)
+    levels = rows.groupby("dataset", sort=False)["bound"].mean()
+    for place, level in enumerate(levels):
+        ax.plot([level] * 2, [place - 0.48, place + 0.48], color=style.INK, linestyle="--", linewidth=0.8)
+    panels.above(ax, levels.iloc[0], bound)
+
+
+def groups(table, most: int = 25):
+    """What transforms add to odd-one-out accuracy by category, superclass and SPoSE dimension, in points, 95 % intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        human_groups of one encoder (evaluation/gains_by_group.py).
+    most : int
+        Of the SPoSE dimensions, those that explain most choices.
+    """
+    import matplotlib.pyplot as plt
+
+    style.style()
+    kinds = [kind for kind in style.order(table["transform"]) if kind in ("centred", "naive", "glocal")]
+    fig, axes = plt.subplot_mosaic([["left", "top"], ["left", "bottom"]], figsize=(7, 6.4), height_ratios=[6, most])
+    shown = {"left": CATEGORY, "top": SUPERCLASS, "bottom": DIMENSION}
+    for place, grouping in shown.items():
+        part = table[(table["grouping"] == grouping) & table["transform"].isin(kinds)].copy()
+        part[["difference", "diff_low", "diff_high"]] *= 100
+        if grouping == DIMENSION:
+            part = part[part["group"].isin(part.drop_duplicates("group").nlargest(most, "triplets")["group"])]
+        if grouping != SUPERCLASS:
+            order = part[part["transform"] == kinds[-1]].sort_values("difference", ascending=False)["group"]
+            part = part.set_index("group").loc[order].reset_index()
+        ax = axes[place]
+        panels.dots(ax, part, "group", "difference", ("diff_low", "diff_high"), kinds)
+        ax.tick_params(axis="y", labelsize=6.5)
+        ax.set_title(TITLES[grouping])
+        ax.axvline(0, color=style.INK, linewidth=0.8)
+        ax.set_xlabel("" if place == "top" else "accuracy, points above the original")
+    panels.legend(fig, kinds)
+    return fig
+
+
+def published(matrices, spectra):
+    """The authors' published transforms: singular values relative to c, and the distance from c I.
+
+    Parameters
+    ----------
+    matrices, spectra : DataFrame
+        published_matrices and published_spectra (evaluation/published_spectra.py).
+    """
+    import seaborn as sns
+
+    names = list(matrices.sort_values("relative_distance")["transform"].map(PUBLISHED))
+    spectra, matrices = (table.assign(transform=table["transform"].map(PUBLISHED)) for table in (spectra, matrices))
+    fig, (left, right) = style.figure(2, height=2.8)
+    look = dict(hue="transform", hue_order=names, palette="viridis", legend=False)
+    points = look | dict(style="transform", style_order=names, s=40)
+    sns.lineplot(spectra, x="number", y="relative", ax=left, linewidth=1, **look)
+    sns.scatterplot(spectra[spectra["number"] == 1], x="number", y="relative", ax=left, **points)
+    sns.scatterplot(
+        matrices.set_index("transform").loc[names].reset_index(), x="relative_distance", y="transform", ax=right, **points
+    )
+    left.axhline(1, color=style.INK, linestyle=":", linewidth=0.8)
+    left.set(
+        xscale="log", yscale="log", xlabel="singular value, by size", ylabel="singular value / c", yticks=[0.2, 0.5, 1, 2, 5]
+    )
+    left.set_xticks([1, 10, 100, 1000])
+    left.xaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.minorticks_off()
+    right.set(xlabel="distance from c I, relative to c I", ylabel="", xlim=(0, None))
+    for ax in (left, right):
+        ax.grid()
+    return fig

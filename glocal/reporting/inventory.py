@@ -7,9 +7,22 @@ ALIGNMENT = ["alignment", "training", "human"]
 DOWNSTREAM = ["few_shot", "few_shot_curves", "few_shot_classes", "anomaly", "structure", "similarity"]
 
 
+# The tables and the figure of what the config's `human` asks for, beside human_similarity.
+HUMAN_TABLES = {"uncertainty": ["human_calibration"], "groups": ["human_groups", "human_dimensions"], "words": ["text_retrieval"]}
+HUMAN_FIGURES = {"uncertainty": "human_calibration", "groups": "human_groups"}
+
+
+def human_tables(config: dict) -> list[str]:
+    """The tables of the human step that only some profiles have, one for each encoder."""
+    asked = config.get("human", {})
+    tables = ["human_similarity"] if "human" in config else []
+    return [*tables, *(table for key, names in HUMAN_TABLES.items() if asked.get(key) for table in names)]
+
+
 def of_encoder(config: dict, encoder: str) -> list[str]:
     """The names of an encoder's figures but those of the first look; the file is <name>-<encoder>.png."""
     people = ["human_similarity"] if "human" in config else []
+    people += [figure for key, figure in HUMAN_FIGURES.items() if config.get("human", {}).get(key)]
     if not is_downstream(config, encoder):
         return [*ALIGNMENT, *people]
     sets = config["anomaly"]["sets"].values()
@@ -27,7 +40,8 @@ def is_downstream(config: dict, encoder: str) -> bool:
 
 def of_profile(config: dict) -> list[str]:
     """The names of the figures of a whole profile but those of the first look; the file is <name>.png."""
-    return ["overview", "teaser"] if config["source"] == "demo" else ["overview"]
+    others = ["teaser"] if config["source"] == "demo" else []
+    return ["overview", *others, *(["published_spectra"] if config.get("published_transforms") else [])]
 
 
 def first_look(config: dict, encoder: str) -> list[str]:

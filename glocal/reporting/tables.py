@@ -35,6 +35,11 @@ OPTIONAL = {
     "trade_off": ["encoder", "objective", "lam", "alpha", "tau", "variation", "fold", "measure", "value"],
     "trade_off_differences": ["encoder", "objective", "lam", "alpha", "tau", "variation", "measure", "overlap", "value",
                               "difference", "ci_low", "ci_high", "folds"],
+    "human_calibration": ["encoder", "dataset", "transform", "metric", "value", "ci_low", "ci_high", "bound", "temperature"],
+    "human_groups": ["encoder", "grouping", "group", "transform", "triplets", "value", "difference", "diff_low", "diff_high",
+                     "p_holm"],
+    "human_dimensions": ["encoder", "dimension", "transform", "gain", "lowest", "highest"],
+    "text_retrieval": ["encoder", "transform", "sides", "metric", "value", "ci_low", "ci_high", "difference"],
 }  # fmt: skip
 
 TEXT = ("normal_class", "fold", "class", "label", "picture")  # columns whose values are text, also where they look like numbers

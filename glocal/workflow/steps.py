@@ -119,10 +119,15 @@ def report(config):
 
 @click.command("published")
 @click.option("--out", metavar="CSV", required=True, help="The table: one row a measure and transform.")
-def published(out):
-    """Measure a published transform on public features."""
-    from glocal.evaluation import published_transforms
+@click.option("--matrices", metavar="CSV", required=True, help="A table of all published transforms beside c I.")
+@click.option("--spectra", metavar="CSV", required=True, help="A table of their singular values.")
+def published(out, matrices, spectra):
+    """Measure and describe the published transforms."""
+    from glocal.evaluation import published_spectra, published_transforms
     from glocal.system.files import write_table
+
+    for path, described in zip((matrices, spectra), published_spectra.evaluate(), strict=True):
+        write_table(Path(path), described)
 
     table = published_transforms.evaluate()
     write_table(Path(out), table)

@@ -46,10 +46,13 @@ def test_every_figure_of_a_profile_from_its_tables(tiny, monkeypatch):
 
 def test_which_figures_a_config_has(tiny):
     config = tiny().config
-    everything = inventory.of_encoder(config | {"human": {}, "trade_off": {}, "judgments": {}}, "net")
+    sections = {"human": {"uncertainty": True, "groups": True}, "trade_off": {}, "judgments": {}}
+    everything = inventory.of_encoder(config | sections, "net")
     assert {*everything, "features"} == set(draw.FIGURES) - set(draw.OF_PROFILE)
     more = set(everything) - set(inventory.of_encoder(config, "net"))
-    assert more == {"human_similarity", "trade_off", "data_efficiency", "controls"}
+    assert more == {"human_similarity", *inventory.HUMAN_FIGURES.values(), "trade_off", "data_efficiency", "controls"}
+    assert inventory.human_tables(config) == [] and inventory.human_tables({"human": {}}) == ["human_similarity"]
+    assert inventory.of_profile(config | {"published_transforms": True})[-1] == "published_spectra"
     assert inventory.of_profile(config) == ["overview", "teaser"] and inventory.first_look(config, "net") == [
         "features",
         "pictures",

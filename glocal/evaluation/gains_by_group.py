@@ -1,0 +1,106 @@
+"""Where does alignment gain? Odd-one-out accuracy of held-out objects before and after, by groups of triplets.
+
+    table = gains_by_group.evaluate(experiment)["human_groups"]
+
+Three groupings, none of which looks at a model:
+- "category": triplets that show at least one object of a hand-made category of THINGS (27); one triplet can be in several.
+- "superclass": which of the three objects share a superclass, the most specific of their categories.
+- "SPoSE dimension": the dimension that most explains the choice: of the pair (i, j) that was kept of (i, j, k), it adds most to
+  the pair's similarity beyond the mean of the other two, x_i x_j - (x_i x_k + x_j x_k) / 2. SPoSE was fitted to judgments of all
+  objects, so this is a reading of people's choices. A dimension is named by the three objects that have most of it.
+
+Intervals allow for objects that triplets share (`shared_objects`), differences are paired, and Holm's correction is for all
+rows of an encoder that a reader looks at.
+"""
+
+from statistics import NormalDist
+
+import numpy as np
+
+from glocal.evaluation import odd_one_out, statistics, uncertainty
+from glocal.evaluation.baselines import spose
+
+CATEGORY, SUPERCLASS, DIMENSION = "category", "superclass", "SPoSE dimension"
+COLUMNS = ["encoder", "grouping", "group", "transform", "triplets", "value", "ci_low", "ci_high", "versus", "difference",
+           "diff_low", "diff_high", "p", "p_holm"]  # fmt: skip
+FEWEST = 100  # triplets of a group
+NORMAL = NormalDist()
+
+
+def evaluate(experiment) -> dict:
+    """The table of an experiment (workflow.experiment.Experiment) on the held-out objects of its first split.
+
+    Returns
+    -------
+    dict
+        {"human_groups": DataFrame}: a row a group of at least `FEWEST` triplets and transform, accuracy and difference to the
+        original in 0 to 1 with 95 % intervals, p (normal, two-sided) and p_holm. Empty unless the config asks for it.
+    """
+    import pandas as pd
+
+    rows = []
+    if experiment.config.get("human", {}).get("groups"):
+        first = odd_one_out.HELD_OUT.format(experiment.config["alignment"]["splits"][0])
+        measured = [row for row in odd_one_out.held_out_objects(experiment) if row["dataset"] == first]
+        samples = {row["transform"]: row["sample"] for row in measured if row["transform"] in uncertainty.TRANSFORMS}
+        found = groups(samples["original"].table, experiment.features().rows)
+        rows = [dict(encoder=experiment.encoder) | row for row in _rows(samples, found)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    tested = table["p"].notna()
+    table.loc[tested, "p_holm"] = statistics.holm(table.loc[tested, "p"].astype(float))
+    return dict(human_groups=table)
+
+
+def groups(table, objects) -> dict:
+    """{(grouping, group): (m,) bool} of triplets `table` (m, 3), the odd one last; objects: DataFrame of the THINGS objects."""
+    member = objects["categories"].str.get_dummies(";").astype(bool)
+    found = {(CATEGORY, name): column.to_numpy()[table].any(1) for name, column in member.items()}
+    found |= {(SUPERCLASS, name): mask for name, mask in relations(objects["superclass"].to_numpy()[table]).items()}
+    x = spose(objects)
+    best = dimension(x, table)
+    return found | {(DIMENSION, name): best == d for d, name in enumerate(dimension_names(x, objects["name"]))}
+
+
+def relations(superclass) -> dict:
+    """{relation: (m,) bool} by the superclasses (m, 3) of a triplet's objects, the odd one last; "" is none."""
+    i, j, k = superclass.T
+    known, pair, odd = (superclass != "").all(1), i == j, (i == k) | (j == k)
+    return {
+        "all three share it": known & pair & odd,
+        "the kept pair shares it": known & pair & ~odd,
+        "the odd one shares it with one": known & ~pair & odd,
+        "all three differ": known & ~pair & ~odd,
+        "one has none": ~known,
+    }
+
+
+def dimension(x, table) -> np.ndarray:
+    """(m,) the dimension of x (n, d) that most explains each choice of `table` (m, 3), the odd one last."""
+    i, j, k = (x[column] for column in np.asarray(table).T)  # (m, d)
+    return (i * j - (i + j) * k / 2).argmax(1)
+
+
+def dimension_names(x, names, most: int = 3) -> list[str]:
+    """A name for each dimension of x (n, d): the objects that have most of it, and its number, from 1."""
+    names = np.asarray(names)
+    return [f"{d + 1}: {', '.join(names[np.argsort(-column, kind='stable')[:most]])}" for d, column in enumerate(x.T)]
+
+
+def _rows(samples: dict, found: dict):
+    """A row for each group and transform. samples: {transform: paired.Accuracy}."""
+    for (grouping, group), mask in found.items():
+        if mask.sum() < FEWEST:
+            continue
+        of_group = {name: s._replace(hits=np.asarray(s.hits, float)[mask], table=s.table[mask]) for name, s in samples.items()}
+        for name, sample in of_group.items():
+            row = dict(grouping=grouping, group=group, transform=name, triplets=int(mask.sum()))
+            row |= dict(zip(odd_one_out.INTERVAL, sample.interval(), strict=True))
+            yield row if name == "original" else row | _compared(sample.interval(of_group["original"]))
+
+
+def _compared(interval) -> dict:
+    """The paired difference to the original and its p-value from a 95 % interval of the normal distribution."""
+    difference, low, high = interval
+    error = (high - low) / (2 * NORMAL.inv_cdf(0.975))
+    p = 2 * NORMAL.cdf(-abs(difference) / error) if error else float(difference == 0)
+    return dict(versus="original", difference=difference, diff_low=low, diff_high=high, p=p)
