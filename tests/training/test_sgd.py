@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from glocal import losses
 from glocal.errors import GlocalError
-from glocal.training import sgd, validation
+from glocal.training import batched_losses, sgd, validation
 from glocal.training.sgd import Schedule
 
 SHORT = Schedule(triplets=16, images=5, epochs=3, start=0.3)
@@ -170,3 +170,8 @@ def test_a_run_that_overflows_float32_is_refused(kind, where, exponent, watched)
     words = r"^fit: (objective|monitored) is (nan|inf) at epoch 1 \(lr [^\n]+ lower lr or lam, [^\n]+\.$"
     with pytest.raises(GlocalError, match=words):
         sgd.train(kind, v["x"], v["triplets"], [kwargs], v["y"], schedule=plan, held_out=held_out(v) if watched else None)
+
+
+def test_mirrored_panels_are_all_cosines():
+    u = torch.randn(2, 7, 3, generator=torch.manual_seed(0))
+    torch.testing.assert_close(batched_losses._cosines(u, panel=3), u @ u.mT)
