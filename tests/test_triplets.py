@@ -59,13 +59,6 @@ def test_dot_and_cosine_differ_where_lengths_do():
 
 @given(SEEDS)
 @settings(max_examples=30, deadline=None)
-def test_the_order_of_the_kept_pair_does_not_matter(seed):
-    z, triplets = world(seed)
-    np.testing.assert_array_equal(tr.score(z, triplets), tr.score(z, triplets[:, [1, 0, 2]]))
-
-
-@given(SEEDS)
-@settings(max_examples=30, deadline=None)
 def test_each_object_set_has_one_answer(seed):
     z, triplets = world(seed)
     answers = sum(tr.score(z, triplets[:, order]).astype(int) for order in ([0, 1, 2], [0, 2, 1], [1, 2, 0]))
