@@ -8,7 +8,7 @@ TORCH ?=
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test lint notebooks bench docs env clean help
+.PHONY: demo clip-b32 test coverage lint notebooks bench docs env clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
@@ -18,8 +18,11 @@ clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, th
 
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"
-	pytest -q -m slow
-	pytest -q --nbval-lax --nbval-current-env notebooks
+	pytest -q -n auto -m slow --dist loadgroup
+	pytest -q --nbval-lax --nbval-current-env notebooks/00_your_own_encoder.ipynb
+
+coverage: env  ## lines of glocal/ that the fast tests do not run; with the public data at hand (GLOCAL_MIRROR), at most 5 %
+	pytest -q -n auto -m "not slow" --cov=glocal --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 lint: env  ## the linters
 	ruff check . && ruff format --check .
