@@ -10,7 +10,7 @@ DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebook
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test lint notebooks bench docs env clean help
+.PHONY: demo clip-b32 test coverage lint notebooks bench docs env clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
@@ -20,8 +20,11 @@ clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, th
 
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"
-	pytest -q -m slow
-	pytest -q --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
+	pytest -q -n auto -m slow --dist loadgroup
+	pytest -q -n auto --dist loadscope --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
+
+coverage: env  ## lines of glocal/ that the fast tests do not run; with the public data at hand (GLOCAL_MIRROR), at most 5 %
+	pytest -q -n auto -m "not slow" --cov=glocal --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 lint: env  ## the linters
 	ruff check . && ruff format --check .

@@ -1,11 +1,17 @@
-"""One thread for torch: the matrices here are small, and on a busy machine threads that wait for each other cost most."""
+"""One thread for torch: the matrices here are small, and on a busy machine threads that wait for each other cost most.
+
+And no deadline for a property's examples, which a busy machine would miss.
+"""
 
 import functools
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 
 @pytest.fixture

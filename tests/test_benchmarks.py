@@ -60,20 +60,3 @@ def test_committed_tables_hold_together(path):
     assert list(table) == run.COLUMNS and table["name"].is_unique and (table["ours"] > 0).all()
     both = table.dropna(subset=["baseline"])
     assert ((both["baseline"] / both["ours"] / both["ratio"] - 1).abs() < 2e-3).all()
-
-
-def test_benchmarks_that_are_named_exist():
-    names = {
-        "step",
-        "split_and_score",
-        "memory",
-        "precision",
-        "grid",
-        "recipes",
-        "recipes_short",
-        "extraction",
-        "search",
-        "few_shot",
-    }
-    assert set(run.CPU) == names
-    assert all(callable(f) for f in run.CPU.values())

@@ -74,10 +74,6 @@ def test_what_the_library_shares_with_other_projects_is_bounded_and_not_pinned(p
     assert all("<" in {s.operator for s in wanted[name]} for name in ("torch", "torchvision", "scikit-learn"))
 
 
-def test_channels(environment):
-    assert environment["channels"] == ["conda-forge", "bioconda", "nodefaults"]
-
-
 def test_the_lock_satisfies_pyproject(lock, wanted):
     versions: dict[str, set] = {}
     for line in lock:

@@ -8,8 +8,6 @@ from helpers import needs_data
 
 from glocal import triplets
 from glocal.datasets import clip_caches, imagenet, things
-from glocal.evaluation.classifiers import CLASSIFIERS
-from glocal.evaluation.repetition import repetition
 from glocal.workflow.config import load_config
 from glocal.workflow.experiment import also_in
 
@@ -87,15 +85,3 @@ def test_no_triplet_of_a_transform_judged_on_things_48_has_one_of_its_objects():
     objects = human_similarity.load("things-48").objects
     assert not np.isin(tables["things48-train"], objects).any() and np.isin(tables["things48-test"], objects).all()
     assert len(tables["things48-train"]) == (~np.isin(tables["all"], objects).any(axis=1)).sum() > 450_000
-
-
-@needs_data
-def test_shuffled_labels_give_chance():
-    """DTD with its training labels shuffled: 5 shots of 47 textures, within four standard errors of 1/47."""
-    (x, rows), (test_x, test_rows) = (selected(TASKS["dtd"][part]) for part in ("pool", "test"))
-    labels = np.random.default_rng(0).permutation(rows["class"].to_numpy())
-    kwargs = dict(shots=[5], values=[10.0], folds=5, classifiers=CLASSIFIERS[:3])
-    result = repetition(x, labels, test_x, test_rows["class"].to_numpy(), number=0, **kwargs)
-    for record in result:  # answers to images of a class go together: the standard error is over classes
-        share = record["correct"] / record["images"]
-        assert abs(record["accuracy"] - 1 / 47) < 4 * share.std() / np.sqrt(47), record["classifier"]

@@ -192,6 +192,8 @@ def test_mean_and_std_come_from_the_objects_of_the_triplets(data):
     moved = np.where(held[:, None], 100 * x, x)
     a, b = (GLocalTransform("global", max_iter=5).fit(f, shown) for f in (x, moved))
     assert state(a) == state(b) and a.mean_ == pytest.approx(x[:40].mean())
+    whole = GLocalTransform("global", max_iter=2, statistics="all").fit(moved, shown)
+    assert whole.std_ == pytest.approx(moved.std()) and whole.std_ > 10 * a.std_
 
 
 def test_two_fits_are_bit_equal(data):

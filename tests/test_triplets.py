@@ -59,32 +59,19 @@ def test_dot_and_cosine_differ_where_lengths_do():
 
 @given(SEEDS)
 @settings(max_examples=30, deadline=None)
-def test_the_order_of_the_kept_pair_does_not_matter(seed):
-    z, triplets = world(seed)
-    np.testing.assert_array_equal(tr.score(z, triplets), tr.score(z, triplets[:, [1, 0, 2]]))
-
-
-@given(SEEDS)
-@settings(max_examples=30, deadline=None)
 def test_each_object_set_has_one_answer(seed):
     z, triplets = world(seed)
     answers = sum(tr.score(z, triplets[:, order]).astype(int) for order in ([0, 1, 2], [0, 2, 1], [1, 2, 0]))
     np.testing.assert_array_equal(answers, 1)
 
 
-@given(SEEDS, st.floats(1e-3, 1e3), st.sampled_from(["dot", "cosine"]))
-@settings(max_examples=30, deadline=None)
-def test_scaling_and_rotating_change_nothing(seed, scale, similarity):
-    z, triplets = world(seed)
-    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
-    np.testing.assert_array_equal(tr.score(z, triplets, similarity), tr.score(scale * z @ rotation, triplets, similarity))
-
-
 @given(SEEDS, SCALES, st.sampled_from(["dot", "cosine"]))
 @settings(max_examples=50, deadline=None)
-def test_the_score_is_the_same_at_any_scale(seed, scale, similarity):
+def test_the_score_is_the_same_at_any_scale_and_turned(seed, scale, similarity):
     z, triplets = world(seed)
-    np.testing.assert_array_equal(tr.score(scale * z, triplets, similarity), tr.score(z, triplets, similarity))
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
+    for moved in (scale * z, z @ rotation):
+        np.testing.assert_array_equal(tr.score(moved, triplets, similarity), tr.score(z, triplets, similarity))
 
 
 @given(SEEDS, SCALES)

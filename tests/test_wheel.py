@@ -18,7 +18,8 @@ import glocal
 
 ROOT = Path(__file__).resolve().parents[1]
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(UV is None, reason="uv, which builds the wheel, is not installed")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("images"),
+              pytest.mark.skipif(UV is None, reason="uv, which builds the wheel, is not installed")]  # fmt: skip
 
 
 def run(*command, cwd):

@@ -39,7 +39,9 @@ def evaluate(experiment):
 
     settings = experiment.config["anomaly"]
     trials = candidates(experiment) if settings.get("oracle") else []
-    jobs = list(product(experiment.downstream_folds, settings["sets"])) if trials else []
+    jobs = (
+        list(product(experiment.downstream_folds[:1], settings["sets"])) if trials else []
+    )  # others are in the first fold's fits
     rows = [row for job in tqdm(jobs, desc="oracle", disable=not jobs) for row in _of_set(experiment, trials, *job)]
     return compare(pd.DataFrame(rows, columns=SCORES))
 

@@ -14,7 +14,7 @@ import torch
 from helpers import needs_data
 from PIL import Image
 
-from glocal.datasets import image_sets, imagenet, things
+from glocal.datasets import archives, image_sets, imagenet, things
 from glocal.datasets.image_sets import KINDS, image_set
 from glocal.datasets.loaders import superclasses
 from glocal.datasets.registry import image_registry
@@ -69,6 +69,8 @@ def test_a_list_file_and_a_label_file(folder, tmp_path):
     result = image_set({"kind": "list", "file": str(tmp_path / "list.csv"), "folder": str(folder)})
     pd.testing.assert_frame_equal(result.rows, table)
     assert greys(result) == [2, 0]
+    with pytest.raises(GlocalError, match=r'lists the image "dog/c\.png", which is not below its folder'):
+        image_set({"kind": "list", "file": str(tmp_path / "list.csv")})
     names = ["dog/c.png", "cat/a.png", "cat/b.png", "dog/big/d.png"]
     pd.DataFrame({"picture": names, "class": list("wxyz")}).to_csv(tmp_path / "labels.csv", index=False)
     labelled = image_set({"kind": "folder", "folder": str(folder), "labels": str(tmp_path / "labels.csv")})
@@ -129,6 +131,10 @@ def test_broken_pictures_are_an_error_or_skipped_by_name(folder, tmp_path, capsy
     result = jobs.image_features(Toy(), image_set(spec | {"skip_broken": True}), tmp_path / "x")
     assert list(result.rows["picture"]) == ["cat/a.png", "cat/b.png", "dog/big/d.png"] and result.x[:, 0].tolist() == [0, 1, 3]
     assert result.header["skipped"] == ["dog/c.png"] and "skipped: " in capsys.readouterr().out
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"broken")
+    with pytest.raises(GlocalError, match="no image can be read; see the reasons printed above"):
+        image_set(spec | {"skip_broken": True})
 
 
 # -- features ----------------------------------------------------------------------------------------------------------
@@ -264,6 +270,24 @@ def test_an_imagenet_folder_has_the_hierarchies(tmp_path):
     (tmp_path / wnids[0] / "x.JPEG").unlink()
     with pytest.raises(GlocalError, match="999 folders of images, but ImageNet has 1,000"):
         image_set({"kind": "imagenet", "folder": str(tmp_path)})
+
+
+def test_imagenet_archives_are_unpacked_once_and_whole(tmp_path, monkeypatch):
+    (tmp_path / "ILSVRC2012_img_val.tar").touch()
+
+    def unpack(root, split):
+        if not (root / "ILSVRC2012_devkit_t12.tar.gz").exists():
+            raise RuntimeError("The archive ILSVRC2012_devkit_t12.tar.gz is not present")
+        (root / split / "n01440764").mkdir(parents=True)
+
+    monkeypatch.setattr("torchvision.datasets.ImageNet", unpack)
+    with pytest.raises(GlocalError, match=r"in: .* lacks an archive of ImageNet .*devkit"):
+        archives.unpack_imagenet(tmp_path / "val", "val", "in")
+    assert not (tmp_path / "val").exists()
+    (tmp_path / "ILSVRC2012_devkit_t12.tar.gz").touch()
+    for _ in range(2):
+        archives.unpack_imagenet(tmp_path / "val", "val", "in")
+    assert [path.name for path in (tmp_path / "val").iterdir()] == ["n01440764"]
 
 
 @needs_data

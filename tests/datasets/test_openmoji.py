@@ -131,6 +131,14 @@ def test_every_triplet_is_equally_likely():
     assert len(counts) == 10 and abs(counts - 10_000).max() < 500  # 5 choose 3; five standard deviations
 
 
+def test_images_as_a_folder_and_judgments_of_them(rows, tmp_path):
+    few = rows.head(5)
+    folder = openmoji.save_images(few, tmp_path)
+    assert {path.stem for path in folder.glob("*/*.png")} == set(few["code"])
+    triplets = observer.judge(few, 40)
+    assert triplets.shape == (40, 3) and set(triplets.flat) == set(range(5))
+
+
 def test_two_objects_make_no_triplet(latent):
     with pytest.raises(GlocalError, match="at least three"):
         observer.simulate_triplets(latent, [4, 5, 5], 10, 0, 1.0)

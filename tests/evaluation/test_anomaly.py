@@ -79,3 +79,13 @@ def test_a_wrong_label_is_named(tiny):
     experiment = tiny(anomaly={"sets": {"groups": {"label": "grup", "modes": ["reverse"], "train": OBJECTS}}})
     with pytest.raises(GlocalError, match=r'objects: has no column "grup" for a label\. Did you mean "group"'):
         anomaly.evaluate(experiment)
+
+
+def test_text_of_the_class_names_is_a_classifier_of_its_own(experiment, monkeypatch):
+    """Text that is the mean image of a class, of unit norm: better than chance, and under every transform."""
+    x, rows = np.asarray(experiment.features().x), experiment.features().rows
+    means = np.stack([x[rows["group"] == name].mean(0) for name in sorted(set(rows["group"]))])
+    text = means / np.linalg.norm(means, axis=1, keepdims=True)
+    monkeypatch.setattr(type(experiment), "text", lambda self, spec, fold=None: text)
+    table = anomaly.measurements(experiment).query("mode == 'zero-shot'")
+    assert table.groupby("transform").size().tolist() == [16] * 3 and table["auroc"].mean() > 0.8  # four folds, four classes

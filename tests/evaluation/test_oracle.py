@@ -3,12 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from helpers import observed
 
 from glocal.evaluation import oracle
-from glocal.features import store
-from glocal.workflow.experiment import Experiment
 
 
 def test_compare_by_hand():
@@ -27,26 +23,12 @@ def test_compare_by_hand():
 
 
 @pytest.fixture
-def experiment(tmp_path, monkeypatch):
-    monkeypatch.setenv("GLOCAL_ROOT", str(tmp_path))
-    x, triplets = observed(m=400)
-    config = {
-        "profile": "tiny", "observer": "simulated observer", "seed": 3, "source": "demo", "downstream": "folds",
-        "encoders": {"net": {"objects": "openmoji", "context": {"set": "objects"}}},
-        "alignment": {"splits": ["picture"], "folds": 2, "objectives": ["naive"], "grid": {"naive": {"lam": [1.0, 0.1]}},
-                      "choose": "triplet_loss", "kl_tau": 0.1, "final_fit": "all objects",
-                      "fit": {"recipe": "converged", "max_iter": 5}},
-        "few_shot": {"shots": [1], "repetitions": 1, "c": [1.0], "balanced": True, "tasks": {}},
-        "anomaly": {"k": 5, "sets": {}}, "structure": {"k": 5, "sets": {}},
-    }  # fmt: skip
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
-    monkeypatch.setattr(Experiment, "cached", lambda self, function: function)
-    e = Experiment("tiny.yaml")
-    store.write(e.stem("objects"), x, pd.DataFrame({"picture_fold": np.arange(60) % 2}))
-    np.savez(e.folder / "triplets.npz", **{"picture-0-train": triplets[:300], "picture-0-test": triplets[300:]})
-    columns = dict(objective="naive", fold="picture-0", chosen=False)
-    losses = pd.DataFrame({"lam": [1.0, 0.1], "triplet_loss": [0.9, 0.8]}).assign(**columns)
-    losses.to_csv(e.table("alignment"), index=False)
+def experiment(tiny):
+    """The small experiment with two settings and the alignment table whose rule chooses the second."""
+    grid, fit = {"naive": {"lam": [1.0, 0.1]}}, {"recipe": "converged", "max_iter": 3}
+    e = tiny(alignment={"objectives": ["naive"], "grid": grid, "fit": fit}, anomaly={"oracle": True})
+    losses = pd.DataFrame({"lam": [1.0, 0.1], "triplet_loss": [0.9, 0.8], "objective": "naive", "chosen": False})
+    losses.assign(fold="subgroup-0").to_csv(e.table("alignment"), index=False)
     return e
 
 
@@ -57,3 +39,12 @@ def test_candidates_are_the_grid_on_the_first_fold(experiment):
     mapped = [c["align"](x) for c in result]
     np.testing.assert_allclose([np.linalg.norm(m, axis=1) for m in mapped], 1, rtol=1e-5)
     assert np.abs(mapped[0] - mapped[1]).max() > 1e-3  # two settings, two maps
+
+
+def test_the_oracle_of_an_experiment_is_the_better_of_its_settings(experiment):
+    table = oracle.evaluate(experiment)
+    assert list(table["mode"]) == ["one-vs-rest", "reverse"] and (table["settings"] == 2).all()
+    best = table[["chosen", "oracle"]].max(axis=1)
+    assert (table["oracle"] == best).all() and ((table["oracle_setting"] == "lam 0.1") == (table["chosen"] == best)).all()
+    experiment.config["anomaly"]["oracle"] = False
+    assert oracle.evaluate(experiment).empty

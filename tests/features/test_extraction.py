@@ -187,3 +187,13 @@ def test_bad_encoder_output_is_named(tmp_path, made, message):
 def test_unequal_or_no_pictures_are_refused(tmp_path, n_images, n_rows):
     with pytest.raises(GlocalError, match=f"{n_images} images and {n_rows} rows"):
         extraction.extract(images_of_noise(4)[:n_images], encode, tmp_path / "x", rows(n_rows), HEADER)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(GlocalError, match=r"needs 0\.0 GB, which the disk does not have \(No space left on device\)"):
+        extraction.extract(images_of_noise(8), encode, tmp_path / "x", rows(8), HEADER, 4)
+    assert not list(tmp_path.glob("x.part*"))

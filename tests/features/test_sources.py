@@ -5,14 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+import tiny_clip
 import torch
 
 from glocal.errors import GlocalError
 from glocal.features import encoders, sources
 from glocal.features.encoders import check_batches, encoder
-
-VISION = {"image_size": 32, "layers": 2, "width": 32, "patch_size": 8, "head_width": 16}
-TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +20,8 @@ def noise():
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory):
-    """A tiny CLIP of random weights, as open_clip saves one to disk."""
-    import open_clip
-
     folder = tmp_path_factory.mktemp("clip")
-    torch.manual_seed(0)
-    net = open_clip.CLIP(16, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT))
-    torch.save(net.state_dict(), folder / "open_clip_pytorch_model.bin")
-    shape = {"model_cfg": {"embed_dim": 16, "vision_cfg": VISION, "text_cfg": TEXT}}
-    (folder / "open_clip_config.json").write_text(json.dumps(shape | {"preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}))
+    tiny_clip.save(folder)
     return folder
 
 

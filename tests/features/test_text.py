@@ -1,13 +1,12 @@
 """Text weights: what open_clip itself gives, class by class; features beside the images' that are kept and found again."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
 from helpers import DEMO
+from tiny_clip import save
 
 from glocal.errors import GlocalError
 from glocal.features import store, text
@@ -15,24 +14,7 @@ from glocal.features.class_names import class_names, has_text, readable_name
 from glocal.features.encoders import encoder
 from glocal.workflow.experiment import Experiment
 
-VISION = {"image_size": 32, "layers": 1, "width": 16, "patch_size": 16, "head_width": 8}
-TEXT = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 NAMES = ["owl", "apple_pie", "b/bakery/shop", "ant"]
-
-
-def save(folder, seed=0, change=lambda weights: None):
-    """A tiny CLIP of random weights, as open_clip saves one to disk, with some of them changed; its spec."""
-    import open_clip
-
-    folder.mkdir(exist_ok=True)
-    torch.manual_seed(seed)
-    weights = open_clip.CLIP(8, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT)).state_dict()
-    weights = {k: 10 * w if k.startswith("token_embedding") else w for k, w in weights.items()}  # so that names differ clearly
-    change(weights)
-    torch.save(weights, folder / "open_clip_pytorch_model.bin")
-    shape = {"model_cfg": {"embed_dim": 8, "vision_cfg": VISION, "text_cfg": TEXT}}
-    (folder / "open_clip_config.json").write_text(json.dumps(shape | {"preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}))
-    return {"source": "open_clip", "model": f"local-dir:{folder}"}
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,9 @@ def breeds_task(name: str, first: str = "pool") -> dict:
 def encoder() -> dict:
     context = {"set": "imagenet", "where": NOT_TESTED, "images": 128, "held_out": 64}
     sets = {name: {"images": f"drawn-{name}"} for name in ("imagenet", "own")}
-    model = MODEL | {"options": {"img_size": 32}}
-    return {"model": model, "objects": "drawn-things", "downstream": True, "context": context, "sets": sets}
+    model = {"model": MODEL | {"options": {"img_size": 32}}}
+    model["published"] = {"mean": 0.0, "std": 9.0}  # those of another model, which the extraction notices
+    return model | {"objects": "drawn-things", "downstream": True, "context": context, "sets": sets}
 
 
 def config(images: dict, profile: str) -> dict:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from glocal import losses
 from glocal.errors import GlocalError
-from glocal.training import sgd, validation
+from glocal.training import batched_losses, sgd, validation
 from glocal.training.sgd import Schedule
 
 SHORT = Schedule(triplets=16, images=5, epochs=3, start=0.3)
@@ -69,17 +69,6 @@ def test_the_gradient_is_clipped():
     assert (one.w - start).norm().item() == pytest.approx(0.1, rel=1e-3)
 
 
-def test_the_learning_rate_rises_from_a_third():
-    """Row 2 of protocol.md's table: with constant gradients, steps grow from lr / 3, and would reach lr after the last epoch:
-    LinearLR(total_iters=epochs)."""
-    v, plan, seen = world(1, n=12, p=4, m=8, q=5), Schedule(triplets=8, epochs=4), []
-    stack = sgd._Stack("global", v["x"], v["triplets"], [{"lr": 0.3, "lam": 0.1}], None, True, False, plan)
-    for _ in range(4):
-        stack.epoch(0)
-        seen.append(stack.rate.item())
-    assert seen == pytest.approx([0.1, 0.15, 0.2, 0.25])
-
-
 def held_out(v, seed=9):
     other = world(seed, n=len(v["x"]), m=30)
     return validation.HeldOut(v["x"], other["triplets"], v["y"])
@@ -121,12 +110,6 @@ def test_stacks_are_sliced_to_fit_memory(monkeypatch):
     sliced = sgd.train("glocal", v["x"], v["triplets"], SETTINGS, v["y"], schedule=SHORT)
     for a, b in zip(whole, sliced, strict=True):
         torch.testing.assert_close(a.w, b.w, rtol=1e-10, atol=1e-12)
-
-
-def test_seeds():
-    v = world(1, n=12, p=4, m=40, q=12)
-    runs = [sgd.train("glocal", v["x"], v["triplets"], SETTINGS[:1], v["y"], schedule=SHORT, seed=s)[0].w for s in (1, 1, 2)]
-    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
 
 
 class Killed(Exception):
@@ -187,3 +170,8 @@ def test_a_run_that_overflows_float32_is_refused(kind, where, exponent, watched)
     words = r"^fit: (objective|monitored) is (nan|inf) at epoch 1 \(lr [^\n]+ lower lr or lam, [^\n]+\.$"
     with pytest.raises(GlocalError, match=words):
         sgd.train(kind, v["x"], v["triplets"], [kwargs], v["y"], schedule=plan, held_out=held_out(v) if watched else None)
+
+
+def test_mirrored_panels_are_all_cosines():
+    u = torch.randn(2, 7, 3, generator=torch.manual_seed(0))
+    torch.testing.assert_close(batched_losses._cosines(u, panel=3), u @ u.mT)

@@ -63,16 +63,6 @@ def test_4_softmax_with_and_without_its_maximum():
     assert np.isfinite(losses.local_loss(*(a.float() for a in args), 1e-3).item())
 
 
-def test_5_statistics_of_the_training_objects_or_of_all(data):
-    x, t = data
-    shown = t[triplets.within(t, np.arange(40), len(x))]
-    moved = np.where(np.arange(len(x))[:, None] >= 40, 100 * x, x)
-    a, b = (GLocalTransform("global", max_iter=2).fit(f, shown) for f in (x, moved))
-    c, d = (GLocalTransform("global", max_iter=2, statistics="all").fit(f, shown) for f in (x, moved))
-    assert (a.mean_, a.std_) == (b.mean_, b.std_)
-    assert c.std_ == pytest.approx(x.std()) and d.std_ == pytest.approx(moved.std()) and d.std_ > 10 * c.std_
-
-
 def test_6_the_kl_part_or_the_whole_local_loss():
     """A smaller batch lowers the whole loss by the logarithm of its neighbours; of KL that leaves next to nothing."""
     rng = np.random.default_rng(0)

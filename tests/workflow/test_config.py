@@ -182,10 +182,6 @@ def test_missing_files_and_folders(tmp_path):
             config.load_config(path)
 
 
-def test_yaml_reads_an_exponent_without_a_dot_as_text():
-    assert yaml.safe_load("x: 1e-3")["x"] == "1e-3"  # why the message about it exists
-
-
 def test_did_you_mean():
     assert errors.did_you_mean("glocla", ["naive", "glocal"]) == ' Did you mean "glocal"? Known: glocal, naive.'
     assert errors.did_you_mean("zzz", ["naive"]) == " Known: naive."

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from glocal.cli import main
+from glocal.system import files
 from glocal.system.paths import resolve
 from glocal.workflow import plan
 from glocal.workflow.config import load_config
@@ -73,3 +74,14 @@ def test_files_that_a_config_names_are_watched(tmp_path, monkeypatch):
     result = plan.named_files({"model": model, "objects": "mine", "sets": {"a": {"images": "things"}}}, images)
     assert result == ["labels.csv", "my_model.py", "w.pt"]
     assert plan.named_files({"objects": "openmoji"}, {}) == []
+
+
+def test_with_damaged_features_the_summary_of_their_step_goes(tmp_path):
+    paths = [tmp_path / name for name in ("features/net/own.csv", "tables/net/features.csv", "tables/other/features.csv")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        files.write_text(path, "whole")
+        files.seal(path)
+    paths[0].write_text("hole")
+    assert plan.set_aside_damaged(tmp_path) == [paths[0]]
+    assert [path.exists() for path in paths] == [False, False, True]

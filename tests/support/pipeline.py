@@ -1,0 +1,54 @@
+"""The pipeline as a user starts it: `snakemake` from the repository's root, with the cores that tests beside it leave."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CORES = max(1, os.cpu_count() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
+
+
+def start(*arguments, **options):
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["snakemake", "--quiet", "host", "--cores", str(CORES), *map(str, arguments)]  # with the reasons
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+
+def run(*arguments):
+    """(exit code, everything printed)."""
+    process = start(*arguments)
+    text, _ = process.communicate(timeout=1800)
+    return process.returncode, text
+
+
+def succeed(*arguments):
+    """Everything printed by a run that must end well."""
+    code, text = run(*arguments)
+    assert code == 0, text[-3000:]
+    return text
+
+
+def read(base) -> dict:
+    return yaml.safe_load((ROOT / base).read_text())
+
+
+def write_config(folder, base, **changes):
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(read(base) | changes))
+    return path
+
+
+@contextlib.contextmanager
+def results(profile):
+    """The folder of results of a profile of a test, which is not there before and after."""
+    folder = ROOT / "results" / profile
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,109 @@
+"""The pipeline on human judgments: a user's own images to the last line, and a slice of config/clip-b32.yaml."""
+
+import shutil
+
+import image_profile
+import pandas as pd
+import pytest
+import yaml
+from helpers import needs_data
+from pipeline import ROOT, read, results, succeed
+from test_pipeline import mean
+
+from glocal.datasets import things
+from glocal.features import store
+from glocal.reporting import tables
+
+pytestmark = [pytest.mark.slow, needs_data, pytest.mark.data]
+
+
+@pytest.mark.xdist_group("images")  # not beside the test that builds a wheel from this folder
+def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
+    """Images of one's own and of the THINGS objects, an untrained tiny ViT; one few-shot task lacks images for five shots."""
+    config, published = image_profile.write(tmp_path, "test-images"), ROOT / "figures" / "test-images"
+    shutil.rmtree(published, ignore_errors=True)
+    try:
+        with results("test-images") as folder:
+            alone = [f"{name}_encoder=1" for name in ("human", "few_shot", "anomaly", "structure")]  # side by side, a core each
+            text = succeed("all", "publish", "--configfile", config, "--set-threads", *alone)
+            assert "2-shot accuracy living17" in " ".join(text.split())  # the report at the end
+            read = {name: tables.read(folder / f"{name}.csv") for name in [*tables.TABLES, "headline"]}
+            features = store.read(folder / "features" / "tiny" / "objects")
+            first, last = ((folder / "logs" / f"{name}.ipynb").read_text() for name in ("01_extract-tiny", "07_figures"))
+            drawn = image_profile.colours_in(folder / "figures" / "overview.png")
+        figures = {p.stem for p in published.glob("*.png")}
+        assert (published / "replication.md").exists() and (published / "tables" / "headline.csv").exists()
+    finally:
+        shutil.rmtree(published, ignore_errors=True)
+    assert features.x.shape == (1854, 192) and sorted(features.rows["object_fold"].unique()) == [0, 1]
+    assert list(features.rows["object"]) == list(things.things_objects()["object"]) and len(features.header["digest"]) == 64
+    assert "probably another layer or model" in first  # than that of the published mean and standard deviation
+    at = read["headline"][read["headline"]["measure"].str.endswith("-shot accuracy")].groupby("task")["measure"].unique()
+    assert {task: list(m) for task, m in at.items()} == {
+        "entity13": ["5-shot accuracy"], "living17": ["2-shot accuracy"], "own": ["5-shot accuracy"]
+    }  # fmt: skip
+    assert read["few_shot_tests"].groupby("shots")["tasks"].unique().map(list).to_dict() == {1: [3], 2: [3], 5: [2]}
+    assert read["few_shot_classes"].groupby("task")["class"].nunique().to_dict() == {"entity13": 13, "living17": 17, "own": 4}
+    assert set(read["anomaly"]["mode"]) == {"shift", "set", "one-vs-rest", "reverse"}
+    assert figures == {"overview"} | {
+        f"{name}-tiny" for name in ("features", "alignment", "training", "human", "few_shot", "few_shot_curves",
+                                    "few_shot_classes", "anomaly", "anomaly_classes", "anomaly_moved", "structure", "similarity")
+    }  # fmt: skip
+    assert "no thumbnails" not in last and drawn > 0.7
+
+
+def test_real_judgments_real_clip(tmp_path):
+    """One encoder, the chosen settings, five shots of two tasks."""
+    config = read("config/clip-b32.yaml")
+    config |= {"profile": "test-clip", "encoders": {"clip-b32": config["encoders"]["clip-b32"]}, "baselines": ["centred"]}
+    grid = {"naive": {"lam": [0.03]}, "global": {"lam": [0.3]}, "glocal": {"lam": [0.3], "alpha": [0.1], "tau": [0.5]}}
+    config["alignment"] |= {"grid": grid, "fit": {"recipe": "converged", "restore_best": False}}
+    del config["alignment"]["final"], config["alignment"]["nested"], config["published_transforms"]
+    config["human"]["sets"] = []
+    config["judgments"] |= {"objectives": ["global"], "shares": [0.03, 1.0], "lam": [3.0, 0.3], "draws": 1,
+                            "spread": {"share": 0.03, "objects": [0.5]}, "controls": ["shuffled"], "tasks": ["entity13"],
+                            "repetitions": 1, "fit": {"max_iter": 30, "tol": 1.0e-3}}  # fmt: skip
+    config["trade_off"] |= {"global": {"lam": [1.0, 0.1]}, "glocal": [{"lam": [0.1], "alpha": [0.5], "tau": [0.5]}], "draws": 1,
+                            "contexts": [256], "at": config["trade_off"]["at"][:1], "switches": {}, "fit": {"tol": 1e-4}}  # fmt: skip
+    tasks = {t: config["few_shot"]["tasks"][t] for t in ("entity13", "entity30")}
+    config["few_shot"] |= {"shots": [5], "repetitions": 5, "transforms": ["naive", "global", "glocal"], "tasks": tasks}
+    config["anomaly"]["sets"] = {"entity13": config["anomaly"]["sets"]["entity13"]}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    with results("test-clip") as folder:
+        succeed("--configfile", path)
+        names = ("headline", "human", "data_efficiency", "controls", "trade_off", "trade_off_differences", "human_calibration",
+                 "text_retrieval", "human_groups")  # fmt: skip
+        made = {name: pd.read_csv(folder / f"{name}.csv") for name in names}
+        drawn = {path.stem.removesuffix("-clip-b32") for path in (folder / "figures").glob("*.png")}
+    headline, human = made["headline"], made["human"]
+    assert {"data_efficiency", "controls", "trade_off", "human_calibration", "human_groups"} <= drawn
+    zero_shot = human[(human["dataset"] == "all triplets") & (human["transform"] == "original")]["value"].iloc[0]
+    assert zero_shot == pytest.approx(0.486, abs=0.003)
+    assert human["ceiling"].max() == pytest.approx(0.6722, abs=1e-4)
+    for transform in ("naive", "global", "glocal"):
+        assert mean(headline, "odd-one-out", transform) >= 0.56
+    assert mean(headline, "10-NN", "glocal") > mean(headline, "10-NN", "naive") + 0.2
+    e13, e30 = (
+        {t: mean(headline, "5-shot", t, task) for t in ("original", "naive", "glocal")} for task in ("entity13", "entity30")
+    )
+    assert e13["glocal"] >= e13["original"] + 0.015 and e13["naive"] < e13["glocal"]
+    assert e30["naive"] <= e30["original"] - 0.08
+    shift = [mean(headline, "anomaly AUROC, shift", t, "entity13") for t in ("original", "glocal")]
+    assert shift[1] >= shift[0] + 0.03
+    assert mean(headline, "anomaly AUROC, shift", "centred", "entity13") >= shift[1]  # and no judgment is needed for that
+    gain, lost = (made[name].query("measure == 'odd-one-out accuracy'") for name in ("data_efficiency", "controls"))
+    gain = gain.groupby(["part", "share"])["difference"].first()
+    assert 0.02 < gain["share of triplets", 0.03] < 0.06 < gain["share of triplets", 1.0]
+    lost = lost.groupby("answers")["to_human"].first()
+    assert lost["human"] == 0 and lost["shuffled"] < -0.05
+    kept = made["trade_off"].query("measure == 'neighbour_overlap'").groupby(["objective", "variation"])["value"].mean()
+    assert kept["global", "chosen"] == pytest.approx(mean(headline, "10-NN", "global"), abs=1e-3)
+    assert kept["glocal", "curve"] > kept["glocal", "no local loss"] + 0.01  # at one lam the local loss keeps neighbours
+    assert made["trade_off_differences"].query("variation == 'curve'")["difference"].notna().any()
+    correlation = made["human_calibration"].query("metric == 'correlation'").groupby("transform")["value"].max()
+    assert correlation["original"] < correlation["centred"] < correlation["glocal"] - 0.1
+    found = made["text_retrieval"].query("metric == 'R@5'").set_index(["transform", "sides"])["value"]
+    assert found["glocal", "images"] > 0.7 > found["naive", "images"] + 0.4
+    gains = made["human_groups"].query("transform == 'glocal' and grouping == 'category'")
+    assert len(gains) == 27 and (gains["difference"] > 0).all()
