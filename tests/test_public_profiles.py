@@ -63,8 +63,9 @@ def test_real_judgments_real_clip(tmp_path):
     config["judgments"] |= {"objectives": ["global"], "shares": [0.03, 1.0], "lam": [3.0, 0.3], "draws": 1,
                             "spread": {"share": 0.03, "objects": [0.5]}, "controls": ["shuffled"], "tasks": ["entity13"],
                             "repetitions": 1, "fit": {"max_iter": 30, "tol": 1.0e-3}}  # fmt: skip
-    config["trade_off"] |= {"global": {"lam": [1.0, 0.1]}, "glocal": [{"lam": [0.1], "alpha": [0.5], "tau": [0.5]}], "draws": 1,
-                            "contexts": [256], "at": config["trade_off"]["at"][:1], "switches": {}, "fit": {"tol": 1e-4}}  # fmt: skip
+    curves = {"global": {"lam": [1.0, 0.1]}, "glocal": [{"lam": [0.1], "alpha": [0.5], "tau": [0.5]}]}
+    varied = {"at": config["trade_off"]["at"][:1], "contexts": [256], "switches": {}}
+    config["trade_off"] |= curves | varied | {"draws": 1, "fit": {"tol": 1e-4}}
     tasks = {t: config["few_shot"]["tasks"][t] for t in ("entity13", "entity30")}
     config["few_shot"] |= {"shots": [5], "repetitions": 5, "transforms": ["naive", "global", "glocal"], "tasks": tasks}
     config["anomaly"]["sets"] = {"entity13": config["anomaly"]["sets"]["entity13"]}
