@@ -109,6 +109,26 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 
 
 @commands.command()
+@click.argument("images")
+@click.option("--triplets", metavar="FILE", required=True, help="Odd-one-out choices, as `glocal fit` takes them.")
+@click.option("--out", metavar="FOLDER", required=True, help="Features, transforms, tables, figures and report.html.")
+@click.option("--encoder", metavar="NAME", default="efficientnet-lite0", help="As for `glocal extract`.")
+@first_option
+@click.option("--seed", type=int, default=42, help="Seed of the folds.")
+@click.option("--device", metavar="DEVICE", default="auto", help="auto (the GPU, where there is one), cpu or cuda.")
+def align(images, triplets, out, encoder, first, seed, device):
+    """Align an encoder with judgments of images: all steps, one report.
+
+    IMAGES: a folder. The settings of naive, global and gLocal are chosen and measured on held-out images, beside the original,
+    centred and whitened features. The transform for other images is transforms/own/glocal.npz. The same command resumes.
+    """
+    from glocal.workflow import own
+
+    path = own.align(images, triplets, out, encoder, first=None if first is None else int(first), seed=seed, device=device)
+    print(path)
+
+
+@commands.command()
 @click.argument("features")
 @click.argument("triplets")
 @click.option("--out", metavar="FILE", required=True, help="The transform: .npz or .safetensors.")
