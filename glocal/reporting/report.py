@@ -89,37 +89,36 @@ def verdict(differences, transform: str = "glocal") -> str:
 
 def _caption(experiment, human) -> str:
     ceiling = human["ceiling"].max()
-    known = (
-        f"The noise ceiling is {100 * ceiling:.1f} %."
-        if ceiling == ceiling
-        else "Too few triplets have several answers for a noise ceiling."
-    )
+    known = f"The noise ceiling is {100 * ceiling:.1f} %." if ceiling == ceiling else "The noise ceiling is unknown."
     return f"Odd-one-out accuracy in %, with 95 % intervals over objects; chance is 33.3 %. {known}"
 
 
 def _headline(experiment, human):
+    """Accuracy on held-out objects, also by the nested choice, and the neighbours kept: a row a transform."""
     import pandas as pd
 
     held = human[human["dataset"].str.startswith("held-out") & (human["metric"] == ACCURACY)].set_index("transform")
     chosen = tables.read(experiment.table("alignment")).query("chosen").rename(columns={"objective": "transform"})
     kept = first_split(chosen).groupby("transform")["neighbour_overlap"].mean()
-    inner = tables.read(experiment.table("alignment_nested"))
-    inner = inner.groupby("objective")["odd_one_out"].mean() if len(inner) else {}
-    return pd.DataFrame([
-        {"": style.NAMES[t], "accuracy": f"{100 * held.loc[t, 'value']:.1f} [{100 * held.loc[t, 'ci_low']:.1f}, {100 * held.loc[t, 'ci_high']:.1f}]",
-         "chosen on inner folds": f"{100 * inner[t]:.1f}" if t in inner else "", "10-NN overlap": f"{100 * kept.get(t, 1.0):.0f}"}
-        for t in style.order(held.index)
-    ])  # fmt: skip
+    inner = tables.read(experiment.table("alignment_nested")).groupby("objective")["odd_one_out"].mean()
+    rows = [{
+        "": style.NAMES[t],
+        "accuracy": _points(*held.loc[t, ["value", "ci_low", "ci_high"]], "{:.1f} [{:.1f}, {:.1f}]"),
+        "chosen on inner folds": f"{100 * inner[t]:.1f}" if t in inner else "",
+        "10-NN overlap": f"{100 * kept.get(t, 1.0):.0f}",
+    } for t in style.order(held.index)]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def _differences(table):
     rows = table[table["metric"] == ACCURACY]
-    text = [
-        f"{100 * d:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        for d, low, high in rows[["difference", "ci_low", "ci_high"]].to_numpy()
-    ]
+    text = [_points(*row) for row in rows[["difference", "ci_low", "ci_high"]].to_numpy()]
     names = rows["transform"].map(style.NAMES) + " - " + rows["versus"].map(style.NAMES)
     return rows.assign(**{"": names, "difference": text})[["", "difference"]]
+
+
+def _points(value, low, high, words="{:+.1f} [{:+.1f}, {:+.1f}]") -> str:
+    return words.format(100 * value, 100 * low, 100 * high)
 
 
 def _table(rows) -> str:

@@ -28,8 +28,10 @@ from glocal.workflow.selection import rows_where
 
 
 class Experiment:
-    """One profile and one of its encoders. config: path of a YAML file; encoder: a name in it (default: the first); folder: of the
-    results (default: results/<profile>)."""
+    """One profile and one of its encoders.
+
+    config: path of a YAML file; encoder: a name in it (default: the first); folder: of the results (default: results/<profile>).
+    """
 
     def __init__(self, config: str, encoder: str | None = None, folder: Path | None = None):
         self.config = load_config(config)
