@@ -10,7 +10,7 @@ Read `losses.py` first: it has the formulas of the paper.
 
 from glocal._version import __version__
 
-__all__ = ["GLocalTransform", "GLocalTransformCV", "GlocalError", "__version__"]
+__all__ = ["GLocalTransform", "GlocalError", "__version__"]
 
 
 def __getattr__(name):
@@ -19,10 +19,6 @@ def __getattr__(name):
         from glocal.transform import GLocalTransform
 
         return GLocalTransform
-    if name == "GLocalTransformCV":
-        from glocal.evaluation.cross_validation import GLocalTransformCV
-
-        return GLocalTransformCV
     if name == "GlocalError":
         from glocal.errors import GlocalError
 

@@ -117,7 +117,7 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 @click.option("--seed", type=int, default=42, help="Seed of the folds.")
 @click.option("--device", metavar="DEVICE", default="auto", help="auto (the GPU, where there is one), cpu or cuda.")
 def align(images, triplets, out, encoder, first, seed, device):
-    """Align an encoder with judgments of images: all steps, one report.
+    """Align an encoder with judgments of images, and report.
 
     IMAGES: a folder. The settings of naive, global and gLocal are chosen and measured on held-out images, beside the original,
     centred and whitened features. The transform for other images is transforms/own/glocal.npz. The same command resumes.

@@ -50,6 +50,9 @@ def check_config(config: dict, name: str = "config") -> dict:
     error = jsonschema.exceptions.best_match(errors)
     if error is not None:
         raise GlocalError(f"{name}: {_explain(error)}")
+    for section in ["triplets"] if config["source"] == "own" else ["few_shot", "anomaly", "structure"]:
+        if section not in config:
+            raise GlocalError(f'{name}: a config with source {config["source"]} needs the field "{section}"; add it.')
     for field, value, known in _references(config):
         if value not in known:
             raise GlocalError(f'{name}: {field} is "{value}", which is not known here.{did_you_mean(value, known)}')

@@ -5,8 +5,9 @@ import pytest
 from helpers import observed
 from sklearn.base import clone
 
-from glocal import GLocalTransform, GLocalTransformCV, triplets
+from glocal import GLocalTransform, triplets
 from glocal.errors import GlocalError
+from glocal.evaluation.cross_validation import GLocalTransformCV
 
 
 def test_the_choice_is_the_best_of_the_grid_by_hand():
