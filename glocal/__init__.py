@@ -8,12 +8,13 @@
 Read `losses.py` first: it has the formulas of the paper.
 """
 
-__version__ = "0.1.0"
+from glocal._version import __version__
+
 __all__ = ["GLocalTransform", "GlocalError", "__version__"]
 
 
 def __getattr__(name):
-    """Load the estimator at its first use: `import glocal` stays instant, and extraction does not depend on training."""
+    """Load the estimators at their first use: `import glocal` stays instant, and extraction does not depend on training."""
     if name == "GLocalTransform":
         from glocal.transform import GLocalTransform
 

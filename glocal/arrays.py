@@ -58,19 +58,20 @@ def moments(x) -> tuple[float, float]:
     return float(scaled.mean(dtype=np.float64)) * power, float(scaled.std(dtype=np.float64)) * power
 
 
-def check(x, n: int | None = None, name: str = "features") -> np.ndarray:
+def check(x, n: int | None = None, name: str = "features", constant: bool = False) -> np.ndarray:
     """`x` itself if it is a usable (n, p) matrix: numbers, finite, no constant column, `n` rows if n is given.
 
     Up to one column in a hundred may be always zero: rectified networks have units that are never active, which is harmless.
+    constant: any column may be constant, but not all.
     Raises GlocalError that names the first bad row or column. One row alone is never constant.
     """
     x = finite(as_table(np.asarray(x), n, name), name)
-    constant = np.flatnonzero(x.min(axis=0) == x.max(axis=0)) if len(x) > 1 else np.empty(0, int)
-    if len(constant) > x.shape[1] / 100 or x[0, constant].any():
-        i, more = constant[0], f" (and {len(constant) - 1} more)" if len(constant) > 1 else ""
+    same = np.flatnonzero(x.min(axis=0) == x.max(axis=0)) if len(x) > 1 else np.empty(0, int)
+    if len(same) == x.shape[1] or (not constant and (len(same) > x.shape[1] / 100 or x[0, same].any())):
+        i, more = same[0], f" (and {len(same) - 1} more)" if len(same) > 1 else ""
         raise GlocalError(
-            f"{name}: column {i}{more} is {x[0, i]:g} in every row; drop the column, or check the extraction if the "
-            f"encoder should use it."
+            f"{name}: column {i}{more} is {x[0, i]:g} in every row; drop the column, or check the extraction if the encoder "
+            f'should use it; constant_columns="keep" fits it all the same.'
         )
     return x
 

@@ -4,8 +4,8 @@ Paths are relative to the current folder. Each command imports its modules when 
 transform, score and data need no more than numpy, scipy, scikit-learn and torch. Steps of the pipeline: workflow/steps.py.
 """
 
-import json
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -38,6 +38,13 @@ def _usage(error: click.UsageError) -> str:
     return f"{' '.join(error.format_message().split()).rstrip('.')}; see `{where} --help`."
 
 
+ORIGIN = ("encoder", "layer", "preprocessing", "digest")  # of features, in the file of a transform
+first_option = click.option(
+    "--first", type=click.Choice(["0", "1"]), show_default="0, refused if no triplet has object 0",
+    help="The number of the first object in files of triplets.",
+)  # fmt: skip
+
+
 class Sections(click.Group):
     """A group that lists its commands in the order of the file, the steps of the pipeline in a separate section."""
 
@@ -64,8 +71,9 @@ def commands(ctx):
     glocal transform transform.npz features.npy --out aligned
     glocal score aligned.npy triplets.csv
 
-    Features are .npy files of shape (n, p). Triplets are .npy, .csv or .txt files with one triplet a row: the two objects
-    that were kept, then the odd one out, counted from 0. `glocal COMMAND --help` explains a command.
+    Features are what `extract` writes, or a .npy, .npz, .csv, .h5, .safetensors or .pt file of shape (n, p). Triplets are .csv,
+    .txt, .npy, .npz or .json files with one triplet a row: the two objects that were kept, then the odd one out, as numbers of
+    rows or names of images. `glocal COMMAND --help` explains a command.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -101,6 +109,26 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 
 
 @commands.command()
+@click.argument("images")
+@click.option("--triplets", metavar="FILE", required=True, help="Odd-one-out choices, as `glocal fit` takes them.")
+@click.option("--out", metavar="FOLDER", required=True, help="Features, transforms, tables, figures and report.html.")
+@click.option("--encoder", metavar="NAME", default="efficientnet-lite0", help="As for `glocal extract`.")
+@first_option
+@click.option("--seed", type=int, default=42, help="Seed of the folds.")
+@click.option("--device", metavar="DEVICE", default="auto", help="auto (the GPU, where there is one), cpu or cuda.")
+def align(images, triplets, out, encoder, first, seed, device):
+    """Align an encoder with judgments of images, and report.
+
+    IMAGES: a folder. The settings of naive, global and gLocal are chosen and measured on held-out images, beside the original,
+    centred and whitened features. The transform for other images is transforms/own/glocal.npz. The same command resumes.
+    """
+    from glocal.workflow import own
+
+    path = own.align(images, triplets, out, encoder, first=None if first is None else int(first), seed=seed, device=device)
+    print(path)
+
+
+@commands.command()
 @click.argument("features")
 @click.argument("triplets")
 @click.option("--out", metavar="FILE", required=True, help="The transform: .npz or .safetensors.")
@@ -121,9 +149,17 @@ def extract(images, out, encoder, layer, token, labels, skip_broken, batch, dtyp
 @click.option(
     "--device", metavar="DEVICE", default="auto", help="auto (the GPU, where there is one), cpu, cuda or cuda:<number>."
 )
+@first_option
+@click.option(
+    "--constant-columns", type=click.Choice(["refuse", "keep"]), default="refuse", help="Columns with one value in all rows."
+)
 @click.option("--verbose", is_flag=True, show_default="off", help="Show a line of progress.")
-def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe, held_out, checkpoint, device, verbose):
-    """Learn a transform from features and triplets."""
+def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe, held_out, checkpoint, device, first,
+        constant_columns, verbose):  # fmt: skip
+    """Learn a transform from features and triplets.
+
+    Its file says which encoder the features are of, if they are what `extract` wrote.
+    """
     from glocal.system.files import refuse_overwriting
     from glocal.transform import GLocalTransform
 
@@ -133,13 +169,18 @@ def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe
         import_module("safetensors")
     for written in filter(None, (out, checkpoint)):
         refuse_overwriting(written, features, triplets, context, held_out)
-    t = GLocalTransform(objective, lam, alpha, tau, recipe=recipe, lr=lr, device=device, verbose=verbose)
-    context = _features(context, training=True) if context else None
-    held_out = _triplets(held_out) if held_out else None
-    x, table = _features(features, training=True), _triplets(triplets)
-    t.fit(x, table, context=context, held_out=held_out, checkpoint=checkpoint)
-    last = t.history_[-1]
-    print(f"{t.save(out)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}")
+    t = GLocalTransform(objective, lam, alpha, tau, recipe=recipe, lr=lr, device=device, constant_columns=constant_columns,
+                        verbose=verbose)  # fmt: skip
+    keep = constant_columns == "keep"
+    context = _features(context, training=True, constant=keep).x if context else None
+    table = _features(features, training=True, constant=keep)
+    held_out = _triplets(held_out, table, first) if held_out else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what is printed below says whether it converged
+        t.fit(table.x, _triplets(triplets, table, first), context=context, held_out=held_out, checkpoint=checkpoint)
+    origin = {field: table.header[field] for field in ORIGIN if field in table.header}
+    last, end = t.history_[-1], "" if t.converged_ or recipe != "converged" else "; not converged"
+    print(f"{t.save(out, **origin)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}{end}")
 
 
 @commands.command()
@@ -153,27 +194,61 @@ def transform(transform, features, out, any_scale):
     TRANSFORM: a file, or one of the authors' by its name in data/registry.csv, such as published-clip_ViT-L-14. Features of
     another model are refused.
     """
+    import pandas as pd
+
     from glocal.features import published
-    from glocal.system.files import refuse_overwriting, write_array
+    from glocal.system.files import refuse_overwriting, write_array, write_table
 
     out = Path(out if out.endswith(".npy") else f"{out}.npy")
     refuse_overwriting(out, transform, features)
-    z = published.align(transform, _features(features), any_scale, _header(features))
+    table = _features(features)
+    z = published.align(transform, table.x, any_scale, table.header)
     write_array(out, z)
+    if table.names:
+        write_table(out.with_suffix(".csv"), pd.DataFrame({"picture": table.names}))
     print(f"{out}: {z.shape[0]} x {z.shape[1]}")
 
 
 @commands.command()
 @click.argument("features")
 @click.argument("triplets")
-@click.option("--similarity", type=click.Choice(["dot", "cosine"]), default="dot", help="Similarity of two objects.")
-def score(features, triplets, similarity):
-    """Odd-one-out accuracy of features."""
-    from glocal.triplets import accuracy, check
+@click.option(
+    "--baseline", metavar="FILE", show_default="none", help="Features of the same images to compare with, such as the raw ones."
+)
+@click.option("--similarity", type=click.Choice(["cosine", "dot"]), default="cosine", help="Similarity of two objects, for both.")
+@first_option
+def score(features, triplets, baseline, similarity, first):
+    """Odd-one-out accuracy of features, also beside a baseline.
 
-    x = _features(features)
-    rows = check(_triplets(triplets), len(x))
-    print(f"odd-one-out accuracy {accuracy(x, rows, similarity):.4f} on {len(rows)} triplets (chance 0.3333)")
+    Intervals (95 %) respect that triplets share objects. A gain on the triplets of the fit says nothing: give others, of other
+    objects.
+    """
+    from glocal.evaluation import shared_objects
+    from glocal.triplets import score as hits
+
+    table = _features(features)
+    rows = _triplets(triplets, table, first)
+    right = hits(table.x, rows, similarity)
+    mean, low, high = shared_objects.interval(right, rows)
+    print(f"odd-one-out accuracy {mean:.4f} [{low:.4f}, {high:.4f}] on {len(rows)} triplets ({similarity}; chance 0.3333)")
+    if baseline:
+        before = _features(baseline)
+        if len(before.x) != len(table.x):
+            raise GlocalError(
+                f"{baseline}: {len(before.x)} rows, {features} has {len(table.x)}; give features of the same images."
+            )
+        print(_verdict(right * 1.0 - hits(before.x, rows, similarity), rows, baseline))
+
+
+def _verdict(difference, rows, baseline) -> str:
+    """The paired difference to a baseline, and in words whether it helped."""
+    from glocal.evaluation import shared_objects
+
+    mean, low, high = shared_objects.interval(difference, rows)
+    words = (
+        "better" if low > 0 else "worse: the alignment did not help" if high < 0 else "no difference that these triplets can show"
+    )
+    return f"difference to {baseline} {mean:+.4f} [{low:+.4f}, {high:+.4f}]: {words}"
 
 
 @commands.command()
@@ -234,30 +309,22 @@ for step in STEPS.values():
     commands.add_command(step)
 
 
-def _features(path, training: bool = False):
-    """(n, p) of a .npy file, memory-mapped. For training no column may be constant; for application that is harmless."""
+def _features(path, training: bool = False, constant: bool = False):
+    """Features of a file (features.files.Table), checked. For training no column may be constant, unless `constant` is set;
+    applied, that is harmless."""
     import numpy as np
 
     from glocal import arrays
+    from glocal.features import files
 
-    try:
-        x = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise GlocalError(f"{path}: cannot be read as features ({reason}); give a .npy file of shape (n, p).") from None
-    return arrays.check(x, name=path) if training else arrays.finite(arrays.as_table(np.asarray(x), None, path), path)
-
-
-def _header(path) -> dict:
-    """The metadata that `extract` wrote next to a .npy; empty if there is none."""
-    try:
-        header = json.loads(Path(path).with_suffix(".json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return header if isinstance(header, dict) else {}
+    table = files.read(path)
+    if training:
+        return table._replace(x=arrays.check(table.x, name=path, constant=constant))
+    return table._replace(x=arrays.finite(arrays.as_table(np.asarray(table.x), None, path), path))
 
 
-def _triplets(path):
-    from glocal import triplets
+def _triplets(path, features, first=None):
+    """Triplets of a file among the rows of features."""
+    from glocal import triplet_io
 
-    return triplets.read(path)
+    return triplet_io.read(path, len(features.x), features.names, None if first is None else int(first))

@@ -12,6 +12,7 @@ Where the authors' code differs from the paper, the default follows the paper, a
     recipe="authors"         all of these at once, and a bias
 """
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +20,12 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from glocal import arrays, transform_io
 from glocal import triplets as triplet_tables
+from glocal._version import __version__
 from glocal.arrays import unit_rows
 from glocal.errors import GlocalError
 from glocal.system import devices
@@ -69,6 +72,9 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Objects over which mean and standard deviation are computed: those in the triplets, or all.
     monitor : {"kl", "loss"}
         Part of the local loss that is monitored on held-out images: its KL divergence, or all of it.
+    constant_columns : {"refuse", "keep"}
+        What to do with a column that has the same value in every row, which says nothing about the objects. One column in a
+        hundred may always be zero.
     precision : {"fp32", "tf32", "bf16"}
         Precision of the products of the local loss; recipe converged.
     device : str
@@ -95,12 +101,17 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         The iteration of the returned weights, from 1.
     converged_ : bool
         Whether the fit stopped before its limit of iterations.
+    n_features_in_ : int
+    feature_names_in_ : (p,) array of str
+        Names of the columns, if the features of the fit were a DataFrame.
+    metadata_ : dict
+        What the file of a loaded transform says of its origin: {"version", "parameters", ...}; empty for the authors' files.
     """
 
     def __init__(self, objective="glocal", lam=0.1, alpha=0.1, tau=0.1, *, recipe="converged", bias=False, squared=True,
                  start=0.05, max_iter=150, tol=1e-5, lr=1e-3, schedule=None, restore_best=None, local_features="standardised",
-                 statistics="training", monitor="kl", precision="fp32", device="auto", random_state=None,
-                 verbose=False):  # fmt: skip
+                 statistics="training", monitor="kl", constant_columns="refuse", precision="fp32", device="auto",
+                 random_state=None, verbose=False):  # fmt: skip
         self.objective = objective
         self.lam = lam
         self.alpha = alpha
@@ -117,24 +128,25 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.local_features = local_features
         self.statistics = statistics
         self.monitor = monitor
+        self.constant_columns = constant_columns
         self.precision = precision
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, x, triplets, context=None, held_out=None, init=None, checkpoint=None):
+    def fit(self, X, y, context=None, held_out=None, init=None, checkpoint=None):
         """Learn the map.
 
         Parameters
         ----------
-        x : (n, p) array, tensor or DataFrame
-            Features, one row per object. Mean and standard deviation are computed over the rows that occur in `triplets`.
-        triplets : (m, 3) integer array or tensor
-            Rows of x; the odd one out is last.
+        X : (n, p) array, tensor or DataFrame
+            Features, one row per object. Mean and standard deviation are computed over the rows that occur in `y`.
+        y : (m, 3) integer array or tensor
+            Triplets: rows of X; the odd one out is last.
         context : (q, p) array or tensor, optional
             Features of the images of the local loss; needed by glocal.
         held_out : (m', 3) array, or tuple of it and a (q', p) array, optional
-            Triplets among other rows of x, and images: measured at every iteration, for restore_best and early stopping.
+            Triplets that are not in y, and images: measured at every iteration, for restore_best and early stopping.
         init : GLocalTransform, optional
             A fitted transform to start from; recipe converged.
         checkpoint : path, optional
@@ -149,23 +161,29 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ------
         GlocalError
             For unusable features (NaN, a constant column, a spread lost in rounding, a context on another scale), unusable
-            triplets, a parameter out of range, a missing context, and an objective that is not finite.
+            triplets, held-out triplets that are also in y, a parameter out of range, a missing context, and an objective that
+            is not finite.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the fit ends at `max_iter`; recipe converged.
         """
         self._check_settings(context)
         if checkpoint and self.recipe not in parameters.SGD:
             raise GlocalError("checkpoint: recipe converged takes seconds to minutes and keeps none; leave it out.")
-        data = self._data(x, triplets, context, held_out)
+        data = self._data(X, y, context, held_out)
         with _progress(self) as show:
             return self._set_fitted(self._solve(*data, init, checkpoint, on_iteration=show))
 
-    def fit_stack(self, points, x, triplets, context=None, held_out=None, checkpoint=None) -> list:
+    def fit_stack(self, points, X, y, context=None, held_out=None, checkpoint=None) -> list:
         """Fit many settings at once, with recipe paper.
 
         Parameters
         ----------
         points : list of dict
             Values of lr, lam, alpha and tau.
-        x, triplets, context, held_out, checkpoint
+        X, y, context, held_out, checkpoint
             As for `fit`.
 
         Returns
@@ -182,12 +200,13 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         made = [clone(self).set_params(recipe=recipe, **point) for point in points]
         for t in made:
             t._check_settings(context)
-        x, triplets, y, held_out = self._data(x, triplets, context, held_out)
+        x, triplets, y, held_out = self._data(X, y, context, held_out)
         settings = [t._settings() for t in made]
         with _progress(made[0]) as show:
             solutions = self._train(x, triplets, settings, y, held_out, checkpoint=checkpoint, on_iteration=show)
         for t, solution in zip(made, solutions, strict=True):
             t.mean_, t.std_ = self.mean_, self.std_
+            validate_data(t, X, skip_check_array=True)
             t._set_fitted(solution)
         return made
 
@@ -195,12 +214,16 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.weights_, self.bias_ = solution.w.numpy(force=True), solution.b.numpy(force=True)
         self.history_, self.converged_, self.n_features_in_ = solution.history, solution.converged, len(solution.w)
         self.kept_iteration_, self.n_iter_ = solution.kept, len(solution.history)
+        if not self.converged_ and self.recipe == "converged":
+            words = f"{self.objective}: not converged after {self.n_iter_} iterations; raise max_iter, or tol ({self.tol:g})."
+            warnings.warn(words, ConvergenceWarning, stacklevel=3)
         return self
 
     def _data(self, x, triplets, context, held_out):
         """Everything checked and standardised: x, triplets, y as tensors on the device, and a HeldOut or None."""
-        device = devices.device(self.device, like=x)
-        x = arrays.check(_numpy(x), name="features")
+        device, given = devices.device(self.device, like=x), x
+        x = arrays.check(_numpy(x), name="features", constant=self.constant_columns == "keep")
+        _names_of_columns(self, given, reset=True)
         triplets = triplet_tables.check(_numpy(triplets), len(x))
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
@@ -210,14 +233,16 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
         if held_out is not None:
             table, images = held_out if isinstance(held_out, tuple) else (held_out, None)
-            table = torch.as_tensor(triplet_tables.check(_numpy(table), len(x), name="held-out triplets"), device=device)
+            table = triplet_tables.check(_numpy(table), len(x), name="held-out triplets")
+            _refuse_overlap(table, triplets, len(x))
+            table = torch.as_tensor(table, device=device)
             images = None if images is None else self._images(images, x, "held-out images", device)
             unseen = self._images(context, x, "context", device) if y is None and context is not None else None
             held_out = validation.HeldOut(z, table, images, self._effective.monitor, unseen) if len(table) else None
         return z, torch.as_tensor(triplets, device=device), y, held_out
 
     def _images(self, images, x, name, device):
-        y = arrays.check(_numpy(images), name=name)
+        y = arrays.check(_numpy(images), name=name, constant=self.constant_columns == "keep")
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
         z = self._standardise(y, name, device)  # (q, p)
@@ -251,13 +276,13 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.objective, x, triplets, y, start=start, monitor=monitor, restore_best=restore_best, **settings, **options
         )
 
-    def transform(self, x):
+    def transform(self, X):
         """Apply the map.
 
         Parameters
         ----------
-        x : (k, p) array or tensor
-            Raw features.
+        X : (k, p) array, tensor or DataFrame
+            Raw features; of a DataFrame the columns must have the names of those of the fit.
 
         Returns
         -------
@@ -267,16 +292,41 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         GlocalError
-            For features with NaN or infinity, of another width, or too far from the training features.
+            For features with NaN or infinity, of another width or with other names, or too far from the training features.
         """
         check_is_fitted(self, "weights_")
-        x = arrays.finite(arrays.as_table(_numpy(x), None, "features"), "features")
+        x = arrays.finite(arrays.as_table(_numpy(X), None, "features"), "features")
         if x.shape[1] != len(self.weights_):
             raise GlocalError(f"features: shape {x.shape}; X has {x.shape[1]} features, but {type(self).__name__} is expecting "
                               f"{len(self.weights_)} features as input: (k, {len(self.weights_)}).")  # fmt: skip
+        _names_of_columns(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
             z = scaling.standardise(x, self.mean_, self.std_) @ self.weights_ + self.bias_
         return scaling.check_result(z, self.mean_, self.std_)
+
+    def score(self, X, y, similarity="dot") -> float:
+        """Odd-one-out accuracy of the aligned features (paper, section 4.1).
+
+        Parameters
+        ----------
+        X : (n, p) array, tensor or DataFrame
+            Raw features, one row per object.
+        y : (m, 3) integer array or tensor
+            Triplets, the odd one out last. Of objects that were in the fit, the score promises too much.
+        similarity : {"dot", "cosine"}
+            "dot" is the paper's, for transforms.
+
+        Returns
+        -------
+        float
+            Chance is 1/3.
+
+        Raises
+        ------
+        GlocalError
+            As `transform`, and for unusable triplets.
+        """
+        return triplet_tables.accuracy(self.transform(X), y, similarity)
 
     def to_linear(self) -> torch.nn.Linear:
         """The map as a layer from raw to aligned features: mean and std are folded into weight and bias.
@@ -326,13 +376,15 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         w = self.weights_.astype(np.float64) / self.std_
         return w, self.bias_ - self.mean_ * w.sum(0)
 
-    def save(self, path) -> Path:
+    def save(self, path, **origin) -> Path:
         """Write the transform to a file. A file of the authors that was read by `load` is written back bit for bit.
 
         Parameters
         ----------
         path : path
-            .npz, in the authors' layout, or .safetensors, with the same names.
+            .npz, in the authors' layout and with an array `metadata` more, or .safetensors, with the same names.
+        **origin
+            What else the metadata shall say, such as encoder="timm:resnet18" and digest="..." of its weights.
 
         Returns
         -------
@@ -346,8 +398,15 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_is_fitted(self, "weights_")
         arrays = dict(weights=self.weights_, mean=np.asarray(self.mean_), std=np.asarray(self.std_))
         arrays |= {"bias": self.bias_} if self._effective.bias or np.any(self.bias_) else {}
-        transform_io.write(Path(path), arrays)
+        transform_io.write(Path(path), arrays, self._metadata() | origin)
         return Path(path)
+
+    def _metadata(self) -> dict:
+        """What a file says of this transform's origin; nothing of one that was not fitted here."""
+        if not hasattr(self, "history_"):
+            return getattr(self, "metadata_", {})
+        settings = {name: value for name, value in self.get_params(deep=False).items() if name not in ("device", "verbose")}
+        return dict(version=__version__, parameters=settings, iterations=self.n_iter_, converged=bool(self.converged_))
 
     @classmethod
     def load(cls, path) -> "GLocalTransform":
@@ -366,12 +425,14 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         GlocalError
             For any other file, and for the one that the authors published under the name of another model.
         """
-        arrays = transform_io.read(Path(path))
+        arrays, metadata = transform_io.read(Path(path))
         if transform_io.is_copied_upstream(Path(path), arrays):
             raise GlocalError(f"{path}: this is the DINO ViT-B/16 transform under DINOv2's name, a known fault of the authors' "
                               "main branch; take the file of their commit d1860d3 (published-dinov2-vit-base-p14).")  # fmt: skip
         scalars = (arrays[name].reshape(())[()] for name in ("mean", "std"))  # of the file's type
-        return cls.from_arrays(arrays["weights"], arrays.get("bias"), *scalars)
+        t = cls.from_arrays(arrays["weights"], arrays.get("bias"), *scalars)
+        t.metadata_ = metadata
+        return t.set_params(**transform_io.parameters(metadata, t.get_params(deep=False)))
 
     @classmethod
     def from_arrays(cls, weights, bias, mean, std) -> "GLocalTransform":
@@ -392,7 +453,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         t = cls(bias=bias is not None)
         t.weights_ = np.asarray(weights, np.float32)
         t.bias_ = np.zeros(len(t.weights_), np.float32) if bias is None else np.asarray(bias, np.float32)
-        t.mean_, t.std_, t.n_features_in_ = mean, std, len(t.weights_)
+        t.mean_, t.std_, t.n_features_in_, t.metadata_ = mean, std, len(t.weights_), {}
         return t
 
     def __sklearn_tags__(self):
@@ -489,6 +550,22 @@ def unit_norm(x) -> np.ndarray:
         A row of zeros stays zero.
     """
     return unit_rows(x, np.float32)
+
+
+def _refuse_overlap(held_out: np.ndarray, triplets: np.ndarray, n: int) -> None:
+    """Raises GlocalError for a held-out triplet whose three objects are a triplet of the fit."""
+    shared = np.isin(triplet_tables.set_code(held_out, n), triplet_tables.set_code(triplets, n))
+    if shared.any():
+        raise GlocalError(f"held-out triplets: row {np.argmax(shared)} (and {shared.sum() - 1} more) is also in the fit; "
+                          "hold out objects, not triplets (glocal.triplets.split_objects).")  # fmt: skip
+
+
+def _names_of_columns(t, x, reset: bool) -> None:
+    """Set or check feature_names_in_, as scikit-learn does; raises GlocalError for other names."""
+    try:
+        validate_data(t, x, skip_check_array=True, reset=reset)
+    except ValueError as error:
+        raise GlocalError(f"features: {' '.join(str(error).split())}") from None
 
 
 def _numpy(a):

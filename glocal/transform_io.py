@@ -1,5 +1,9 @@
-"""Transform files: the authors' npz layout (and the same names as safetensors), with checks of their contents."""
+"""Transform files: the authors' npz layout (and the same names as safetensors), with checks of their contents.
 
+Ours say where they come from, too: JSON in the array `metadata` of an npz, and in the header of a safetensors file.
+"""
+
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +14,8 @@ from glocal.system.files import replacing
 SUFFIXES = (".npz", ".safetensors")
 
 
-def read(path: Path) -> dict:
-    """Read the arrays of a transform file.
+def read(path: Path) -> tuple[dict, dict]:
+    """Read a transform file.
 
     Parameters
     ----------
@@ -20,8 +24,10 @@ def read(path: Path) -> dict:
 
     Returns
     -------
-    dict
+    arrays : dict
         "weights" (p, p), "bias" (p,) if the map has one, and the scalars "mean" and "std", as stored.
+    metadata : dict
+        Of `write`; empty for the authors' files.
 
     Raises
     ------
@@ -31,40 +37,62 @@ def read(path: Path) -> dict:
     if not path.exists():
         raise GlocalError(f"{path}: no such transform file; make one with fit, or check the path.")
     try:
-        arrays = _arrays(path)
+        arrays, metadata = _arrays(path)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise GlocalError(f"{path}: cannot be read as a transform ({reason}); give a file of fit or of the authors.") from None
     problem = _wrong_with(arrays)
     if problem:
         raise GlocalError(f"{path}: not a gLocal transform: {problem}.")
-    return arrays
+    return arrays, metadata
 
 
-def write(path: Path, arrays: dict) -> None:
+def write(path: Path, arrays: dict, metadata: dict | None = None) -> None:
     """Write the arrays of a transform, in one step: an interruption leaves the old file unchanged.
 
     Parameters
     ----------
     path : Path
         The suffix, .npz or .safetensors, chooses the format.
-    arrays : dict
-        As `read` returns them.
+    arrays, metadata : dict
+        As `read` returns them. Without metadata the file is as the authors write it.
 
     Raises
     ------
     GlocalError
-        For another suffix, and if the file cannot be written.
+        For another suffix, for metadata that is not JSON, and if the file cannot be written.
     """
     if path.suffix not in SUFFIXES:
         raise GlocalError(f"{path}: transforms are saved as .npz or .safetensors; change the suffix.")
+    try:
+        about = {"metadata": json.dumps(metadata, default=lambda number: number.item())} if metadata else {}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise GlocalError(f"{path}: the metadata cannot be written as JSON ({error}); give numbers and text.") from None
     with replacing(path) as draft:
         if path.suffix == ".npz":
-            np.savez(draft, **arrays)
+            np.savez(draft, **arrays, **{name: np.array(text) for name, text in about.items()})
         else:
             from safetensors.numpy import save
 
-            draft.write_bytes(save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
+            draft.write_bytes(save({k: np.asarray(v, order="C") for k, v in arrays.items()}, about or None))
+
+
+def parameters(metadata: dict, known: dict) -> dict:
+    """Parameters of the estimator that a file's metadata has, among those that this version knows.
+
+    Parameters
+    ----------
+    metadata : dict
+        As `read` returns it.
+    known : dict
+        The parameters of an estimator.
+
+    Returns
+    -------
+    dict
+    """
+    given = metadata.get("parameters")
+    return {name: value for name, value in given.items() if name in known} if isinstance(given, dict) else {}
 
 
 def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
@@ -115,13 +143,22 @@ def is_copied_upstream(path: Path, arrays: dict) -> bool:
     return named and abs(arrays["mean"].item() + 0.0021409) < 1e-6 and abs(arrays["std"].item() - 2.4015791) < 1e-5
 
 
-def _arrays(path: Path) -> dict:
+def _arrays(path: Path) -> tuple[dict, dict]:
+    """The arrays of a file, and its metadata."""
     if path.suffix == ".safetensors":
-        from safetensors.numpy import load_file
+        from safetensors import safe_open
 
-        return load_file(path)
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        with safe_open(path, "numpy") as file:
+            names, text = list(file.keys()), (file.metadata() or {}).get("metadata")
+            arrays = {name: file.get_tensor(name) for name in names}
+    else:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        text = str(arrays.pop("metadata")) if "metadata" in arrays else None
+    metadata = json.loads(text) if text else {}
+    if not isinstance(metadata, dict):
+        raise ValueError("its metadata is not a table of names and values")
+    return arrays, metadata
 
 
 def _wrong_with(arrays: dict) -> str:

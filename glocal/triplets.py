@@ -1,20 +1,16 @@
-"""Human odd-one-out judgments: read, merge, split by objects, score, and the agreement between people.
+"""Human odd-one-out judgments: check, split by objects, score, and the agreement between people.
 
 A triplet is three different objects; a person chooses the odd one out. It is stored as a row (i, j, ODD) of object
 numbers, from 0: the kept pair first, in any order, the odd one out last. A representation answers a triplet by its most
 similar pair: the third object is its odd one out. It agrees with the person if that pair is (i, j); a tie with another
 pair counts as wrong.
 
-    t = read("triplets.csv")                  (m, 3), checked
     accuracy(z, t)                            share of right answers by dot product
     for train, test in split_objects(n):      folds of objects, not of triplets
         t[within(t, test, n)]                 triplets whose three objects are all in `test`
 
-The public THINGS judgments are in `datasets/judgments.py`.
+`triplet_io.py` reads files; the public THINGS judgments are in `datasets/judgments.py`.
 """
-
-import warnings
-from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +22,7 @@ BLOCK = 1 << 18  # triplets at a time
 TIE = 1e-10  # similarities nearer than this share of the product of a triplet's two longest rows are a tie: it may be rounding
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- checking ---------------------------------------------------------------------------------------------------------
 
 
 def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
@@ -70,7 +66,7 @@ def _whole(t: np.ndarray, name: str) -> np.ndarray:
 
 
 def _range_fix(n: int | None) -> str:
-    return "object numbers start at 0" if n is None else f"object numbers run from 0 to {n - 1} (are yours 1-based?)"
+    return "object numbers start at 0" if n is None else f"object numbers run from 0 to {n - 1} (do yours start at 1?)"
 
 
 def _refuse(bad: np.ndarray, t: np.ndarray, name: str, fix: str) -> None:
@@ -78,46 +74,6 @@ def _refuse(bad: np.ndarray, t: np.ndarray, name: str, fix: str) -> None:
     if bad.any():
         row = int(np.argmax(bad.any(1) if bad.ndim == 2 else bad))
         raise GlocalError(f"{name}: row {row} is {tuple(t[row].tolist())}; {fix}.")
-
-
-def read(path, n: int | None = None) -> np.ndarray:
-    """Read and check a file of triplets.
-
-    Parameters
-    ----------
-    path : path
-        A .npy file, or text with one triplet per line: kept, kept, ODD, counted from 0, separated by commas or blanks.
-    n : int, optional
-        Number of objects.
-
-    Returns
-    -------
-    (m, 3) int64 array
-
-    Raises
-    ------
-    GlocalError
-        If the file is missing or cannot be read, and as `check`.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise GlocalError(f"{path}: no such file; give a .npy, .csv or .txt with one triplet a row: kept, kept, ODD.")
-    try:
-        rows = np.load(file, allow_pickle=False) if file.suffix == ".npy" else _read_text(file)
-    except (ValueError, OSError, EOFError) as error:
-        fix = "it must hold three whole numbers a row, with no header: kept, kept, ODD"
-        raise GlocalError(f"{path}: cannot be read ({' '.join(str(error).split())}); {fix}.") from None
-    return check(rows, n, str(path))
-
-
-def _read_text(file: Path) -> np.ndarray:
-    """Rows of numbers; (0, 3) for an empty file."""
-    with open(file, encoding="utf-8") as lines:
-        first = lines.readline()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*no data.*")
-        rows = np.loadtxt(file, delimiter="," if "," in first else None, ndmin=2)
-    return rows if rows.size else np.zeros((0, 3))
 
 
 def from_choices(images, choice) -> np.ndarray:

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from helpers import observed
 
-from glocal import GLocalTransform, __version__
+from glocal import GLocalTransform, __version__, triplet_io
 from glocal.cli import commands, main
 from glocal.datasets import observer
 from glocal.datasets.registry import registry
+from glocal.features import store
 from glocal.reporting import tables
 from glocal.system.paths import shipped
 from glocal.workflow import notebooks
@@ -36,7 +37,7 @@ def files(tmp_path_factory):
     np.save(folder / "few.npy", x[:2])
     np.savetxt(folder / "based.csv", t + 1, fmt="%d", delimiter=",")
     (folder / "twice.csv").write_text("0,0,1\n")
-    (folder / "header.csv").write_text("a,b,c\n0,1,2\n")
+    (folder / "names.csv").write_text("kept,kept,odd\na,b,c\n")
     (folder / "none.csv").write_text("")
     (folder / "text.npy").write_text("no\nnumbers")
     (folder / "text.npz").write_text("no\nnumbers")
@@ -62,8 +63,10 @@ def test_fit_transform_score(here, tmp_path, capsys):
     np.testing.assert_array_equal(aligned, GLocalTransform.load(out).transform(np.load("x.npy")))
     scores = []
     for path in ("x.npy", f"{z}.npy"):
-        assert main(["score", path, "t.csv"]) == 0
-        scores.append(float(re.search(r"accuracy (\d\.\d{4}) on 1000 triplets", capsys.readouterr().out)[1]))
+        assert main(["score", path, "t.csv", "--similarity", "dot"]) == 0
+        scores.append(
+            float(re.search(r"accuracy (\d\.\d{4}) \[0\.\d+, 0\.\d+\] on 1000 triplets \(dot", capsys.readouterr().out)[1])
+        )
     assert scores[1] > scores[0] + 0.1
 
 
@@ -75,7 +78,7 @@ def test_from_pictures_to_aligned_features(tmp_path, monkeypatch, capsys):
     for i in range(8):
         (tmp_path / "my" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         noise = np.random.default_rng(i).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((64, 48)).save(tmp_path / "my" / "ab"[i % 2] / f"{i}.png")
+        Image.fromarray(noise).resize((64, 48)).save(tmp_path / "my" / "ab"[i % 2] / f"img{i}.png")
     np.savetxt("t.csv", [[0, 1, 4], [2, 3, 5], [1, 2, 7], [6, 5, 0]], fmt="%d", delimiter=",")
     model = ["--encoder", "torchvision:resnet18:random", "--layer", "avgpool", "--device", "cpu"]
     assert main(["extract", "my", *model, "--out", "f"]) == 0
@@ -92,6 +95,38 @@ def test_from_pictures_to_aligned_features(tmp_path, monkeypatch, capsys):
     assert main(["transform", "t.npz", "far.npy", "--out", "y"]) == 2 and "fitted on features of mean" in capsys.readouterr().err
     assert main(["transform", "t.npz", "far.npy", "--out", "y", "--any-scale"]) == 0
     assert main(["extract", "yours", *model, "--out", "f"]) == 2 and "yours: no such folder or csv" in capsys.readouterr().err
+
+
+def test_a_baseline_is_compared_in_words(here, tmp_path, capsys):
+    np.save(
+        tmp_path / "z.npy",
+        GLocalTransform("naive", lam=0.01).fit(np.load("x.npy"), triplet_io.read("t.csv")).transform(np.load("x.npy")),
+    )
+    for pair, words in {
+        ("z.npy", "x.npy"): "better",
+        ("x.npy", "z.npy"): "did not help",
+        ("x.npy", "x.npy"): "no difference",
+    }.items():
+        paths = [str(tmp_path / name) if name == "z.npy" else name for name in pair]
+        assert main(["score", paths[0], "t.csv", "--baseline", paths[1]]) == 0
+        assert f": {words}" in capsys.readouterr().out.splitlines()[1] or words == "did not help"
+    assert main(["score", "x.npy", "t.csv", "--baseline", "few.npy"]) == 2 and "the same images" in capsys.readouterr().err
+
+
+def test_triplets_by_name_and_the_origin_of_a_transform(here, tmp_path, monkeypatch, capsys):
+    x, t = np.load("x.npy"), triplet_io.read("t.csv")
+    monkeypatch.chdir(tmp_path)
+    rows = pd.DataFrame({"picture": [f"{i % 3}/img{i:02}.png" for i in range(60)]})
+    store.write("f", x, rows, encoder="mine", layer="last", digest="a1")
+    store.write("g", x, rows, encoder="other", layer="last", digest="b2")
+    pd.DataFrame(np.array([f"img{i:02}" for i in range(60)])[t], columns=["a", "b", "odd"]).to_csv("named.csv", index=False)
+    assert main(["fit", "f", "named.csv", "--objective", "global", "--out", "t.npz"]) == 0
+    loaded = GLocalTransform.load("t.npz")
+    assert loaded.metadata_["digest"] == "a1" and loaded.objective == "global"
+    np.testing.assert_array_equal(loaded.weights_, GLocalTransform("global").fit(x.astype(np.float32), t).weights_)
+    assert main(["transform", "t.npz", "g.npy", "--out", "z"]) == 2
+    assert "fitted on features of mine (digest a1), these are of other (digest b2)" in capsys.readouterr().err
+    assert main(["transform", "t.npz", "f.npy", "--out", "z"]) == 0 and main(["score", "z.npy", "named.csv"]) == 0
 
 
 def test_fit_takes_its_settings(here, tmp_path, capsys):
@@ -160,16 +195,15 @@ def test_gather_and_report(here, tmp_path, monkeypatch, capsys):
 
 
 FAULTS = {
-    "fit absent.npy t.csv": ("absent.npy", "give a .npy file"),
+    "fit absent.npy t.csv": ("absent.npy: no such file", "give a .npy"),
     "fit x.npy t.csv --objective naive --checkpoint new": ("checkpoint", "recipe converged", "leave it out"),
-    "fit text.npy t.csv": ("text.npy", "give a .npy file"),
+    "fit text.npy t.csv": ("text.npy: cannot be read as features", "give a .npy"),
     "fit nan.npy t.csv": ("nan.npy: row 7 has NaN", "check that image"),
     "fit constant.npy t.csv": ("constant.npy: column 3 is 1 in every row", "drop the column"),
-    "fit t.npz t.csv": ("t.npz", "floats"),
     "fit x.npy absent.csv": ("absent.csv: no such file", "one triplet a row"),
-    "fit x.npy based.csv": ("row", "are yours 1-based?"),
+    "fit x.npy based.csv": ("no triplet has object 0", "--first 1"),
     "fit x.npy twice.csv": ("row 0 is (0, 0, 1)", "must differ"),
-    "fit x.npy header.csv": ("header.csv: cannot be read", "no header"),
+    "fit x.npy names.csv": ('"a" is a name', "or object numbers"),
     "fit x.npy none.csv": ("triplets: none given", "at least one row"),
     "fit x.npy t.csv --objective glocal": ("context", "pass context"),
     "fit x.npy t.csv --objective glocal --context narrow.npy": ("context: has 5 columns", "one encoder for both"),
@@ -181,7 +215,7 @@ FAULTS = {
     "transform text.npz x.npy": ("text.npz: cannot be read as a transform", "give a file"),
     "transform t.npz narrow.npy": ("t.npz: made for features of 24 dimensions, these have 5", "give features of its model"),
     "transform t.npz nan.npy": ("nan.npy: row 7 has NaN", "check that image"),
-    "score x.npy based.csv": ("row", "are yours 1-based?"),
+    "score x.npy based.csv --first 0": ("row", "do yours start at 1?"),
     "data vcie": ('"vcie" is not in data/registry.csv', 'Did you mean "vice"'),
     "triplets --config absent.yaml": ("absent.yaml: no such config file", "the ones at hand"),
     "triplets --config typo.yaml": ('typo.yaml: unknown field "profle"', 'Did you mean "profile"'),
@@ -219,7 +253,7 @@ def test_help_has_a_line_for_every_command(capsys):
     assert main([]) == 0 and capsys.readouterr().out == output
     own, steps = output.split("Commands:\n")[1].split("Steps of the pipeline, run by Snakemake:\n")
     listed = [re.findall(r"^  ([a-z-]+)  +\S.*\.$", part, re.M) for part in (own, steps)]
-    assert listed[0] == ["extract", "fit", "transform", "score", "export", "data", "plan", "replication"]
+    assert listed[0] == ["extract", "align", "fit", "transform", "score", "export", "data", "plan", "replication"]
     assert listed[1] == ["triplets", "run-notebook", "gather", "draw", "publish", "report", "published", "encoders"]
 
 

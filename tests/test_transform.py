@@ -2,25 +2,29 @@
 
 import pickle
 import re
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers import SCALES, needs_data, observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from glocal import GLocalTransform, losses, triplets
+from glocal import GLocalTransform, __version__, losses, triplets
 from glocal.datasets import registry
 from glocal.errors import GlocalError
 from glocal.training import scaling
 from glocal.transform import aligners, unit_norm
+from glocal.triplets import accuracy
 
 # file: mean of the diagonal, sum (W - c I)^2, that relative to c I
 PUBLISHED = {
@@ -80,10 +84,15 @@ class Judged(GLocalTransform):
     __init__ = GLocalTransform.__init__
 
     def fit(self, X, y=None):
+        return super().fit(X, self.judge(X))
+
+    def score(self, X, y=None):
+        return super().score(X, self.judge(X))
+
+    def judge(self, X):
         n = X.shape[0] if hasattr(X, "shape") else len(np.asarray(X))
         rng = np.random.default_rng(0)
-        t = np.array([rng.choice(n, 3, replace=False) for _ in range(50)]) if n > 2 else np.zeros((0, 3), int)
-        return super().fit(X, t)
+        return np.array([rng.choice(n, 3, replace=False) for _ in range(50)]) if n > 2 else np.zeros((0, 3), int)
 
 
 DO_NOT_APPLY = {
@@ -134,6 +143,59 @@ def test_features_on_cuda(data, recipe):
         for device in ("cpu", "cuda")
     )
     np.testing.assert_allclose(on_cuda.weights_, on_cpu.weights_, rtol=1e-3, atol=1e-4)
+
+
+def test_score_is_the_accuracy_of_the_aligned_features(fitted, data):
+    x, t = data
+    assert fitted.score(x, t) == accuracy(fitted.transform(x), t) > 1 / 3
+    assert fitted.score(X=x, y=t, similarity="cosine") == accuracy(fitted.transform(x), t, "cosine")
+
+
+def test_a_fit_that_does_not_converge_warns(data):
+    x, t = data
+    with pytest.warns(ConvergenceWarning, match="not converged after 2 iterations; raise max_iter"):
+        assert not GLocalTransform("global", max_iter=2).fit(x, t[:200]).converged_
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GLocalTransform("global", max_iter=300, tol=1e-3).fit(x, t[:200])
+
+
+def test_held_out_triplets_of_the_fit_are_refused(data):
+    x, t = data
+    with pytest.raises(GlocalError, match=r"held-out triplets: row 1 \(and 0 more\) is also in the fit"):
+        GLocalTransform("global").fit(x, t[:50], held_out=np.array([t[60], t[3][[2, 0, 1]]]))
+
+
+def test_columns_are_checked_by_name(data):
+    x, t = data
+    table = pd.DataFrame(x, columns=[f"c{i}" for i in range(24)])
+    made = GLocalTransform("global", max_iter=3).fit(table, t)
+    assert list(made.feature_names_in_[:2]) == ["c0", "c1"]
+    with pytest.raises(GlocalError, match="feature names should match"):
+        made.transform(table[table.columns[::-1]])
+    np.testing.assert_array_equal(made.transform(table), GLocalTransform("global", max_iter=3).fit(x, t).transform(x))
+
+
+def test_constant_columns_are_refused_or_kept(data):
+    x, t = data
+    x = np.where(np.arange(24) == 3, 1.0, x)
+    with pytest.raises(GlocalError, match=r'column 3 is 1 in every row; .* constant_columns="keep"'):
+        GLocalTransform("global").fit(x, t)
+    assert GLocalTransform("global", constant_columns="keep").fit(x, t).score(x, t) > 0.4
+    with pytest.raises(GlocalError, match="column 0"):
+        GLocalTransform("global", constant_columns="keep").fit(np.ones((60, 24)), t)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_files_say_where_they_come_from(fitted, tmp_path, suffix):
+    path = fitted.save(tmp_path / f"t{suffix}", encoder="timm:resnet18", digest="0a")
+    again = GLocalTransform.load(path)
+    assert again.metadata_["digest"] == "0a" and again.metadata_["version"] == __version__
+    assert {k: v for k, v in again.get_params().items() if k not in ("device", "verbose")} == again.metadata_["parameters"]
+    assert again.bias and again.max_iter == 30
+    assert GLocalTransform.load(again.save(tmp_path / f"u{suffix}")).metadata_ == again.metadata_
+    with pytest.raises(GlocalError, match="cannot be written as JSON"):
+        fitted.save(tmp_path / f"v{suffix}", encoder=object())
 
 
 def test_transform_before_fit_is_refused(data):
@@ -209,12 +271,13 @@ def test_two_fits_are_bit_equal(data):
 @pytest.mark.parametrize("recipe", ["converged", "paper"])
 def test_what_a_map_does_to_a_context_it_does_not_look_at_is_reported(objective, recipe):
     x, t = observed(m=600)
-    inside = triplets.within(t, np.arange(40), len(x))
+    inside = np.flatnonzero(triplets.within(t, np.arange(40), len(x)))
+    inside, other = inside[:100], inside[100:]
     kwargs = dict(recipe=recipe, restore_best=False, max_iter=3, schedule=dict(epochs=2) if recipe == "paper" else None)
-    fit = GLocalTransform(objective, 0.1, tau=0.5, **kwargs).fit(x, t[inside], context=x[:20], held_out=(t[inside], x[40:]))
+    fit = GLocalTransform(objective, 0.1, tau=0.5, **kwargs).fit(x, t[inside], context=x[:20], held_out=(t[other], x[40:]))
     kl = losses.local_kl(torch.tensor(fit.local(x[:20])), torch.tensor(fit.transform(x[:20])), 0.5).item()
     assert fit.history_[-1]["local_kl"] == pytest.approx(kl, rel=1e-3) and kl > 1e-3
-    blind = GLocalTransform(objective, 0.1, tau=0.5, **kwargs).fit(x, t[inside], held_out=t[inside])
+    blind = GLocalTransform(objective, 0.1, tau=0.5, **kwargs).fit(x, t[inside], held_out=t[other])
     assert np.isnan(blind.history_[-1]["local_kl"])
     np.testing.assert_array_equal(blind.weights_, fit.weights_)  # it is looked at, and changes nothing
 
@@ -255,7 +318,7 @@ def test_files_keep_every_bit(fitted, data, tmp_path, suffix, bias):
 
 def test_the_layout_is_the_authors(fitted, tmp_path):
     with np.load(fitted.save(tmp_path / "t.npz")) as file:
-        assert set(file.files) == {"weights", "bias", "mean", "std"}
+        assert set(file.files) == {"weights", "bias", "mean", "std", "metadata"}  # the authors' four, and where it comes from
         assert file["weights"].dtype == np.float32 and file["mean"].shape == file["std"].shape == ()
 
 
@@ -530,7 +593,8 @@ def test_unit_norm_at_any_scale(seed, scale):
 def test_every_tensor_of_a_fit_is_on_the_device_asked_for(recipe, objective):
     """As on a GPU: a tensor made without saying where lands elsewhere, here on a device that holds nothing, and fails."""
     x, triplets = observed(n=40, p=12, d=3, m=600)
-    held_out, kwargs = (triplets[:90], x[:15]), dict(recipe=recipe, max_iter=3, schedule={"epochs": 1, "images": 16})
+    held_out, triplets = (triplets[:90], x[:15]), triplets[90:]
+    kwargs = dict(recipe=recipe, max_iter=3, schedule={"epochs": 1, "images": 16})
     expected = GLocalTransform(objective, device="cpu", **kwargs).fit(x, triplets, context=x, held_out=held_out)
     with torch.device("meta"):
         result = GLocalTransform(objective, device="cpu", **kwargs).fit(x, triplets, context=x, held_out=held_out)

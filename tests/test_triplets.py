@@ -170,44 +170,6 @@ def test_check_accepts_exactly_the_good_rows(t):
         np.testing.assert_array_equal(checked, t)
 
 
-@pytest.mark.parametrize(("name", "blank"), [("t.txt", " "), ("t.csv", ","), ("t.csv", "\t"), ("t.txt", ", ")])
-def test_read_text(tmp_path, name, blank):
-    (tmp_path / name).write_text("".join(blank.join(map(str, row)) + "\n" for row in [(4, 1, 2), (0, 3, 1)]))
-    np.testing.assert_array_equal(tr.read(tmp_path / name, 5), [[4, 1, 2], [0, 3, 1]])
-
-
-def test_read_one_row_an_empty_file_and_npy(tmp_path):
-    (tmp_path / "one.txt").write_text("0 1 2\n")
-    (tmp_path / "none.txt").write_text("")
-    np.save(tmp_path / "a.npy", np.array([[4, 1, 2]], np.int16))
-    assert tr.read(tmp_path / "one.txt").tolist() == [[0, 1, 2]]
-    assert tr.read(tmp_path / "none.txt").shape == (0, 3)
-    assert tr.read(tmp_path / "a.npy").tolist() == [[4, 1, 2]]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("header.csv", b"i,j,odd\n0,1,2\n", "header.csv: cannot be read .* no header"),
-        ("broken.npy", b"not numpy", "broken.npy: cannot be read"),
-        ("wide.txt", b"0 1 2 3\n", r"wide.txt: shape is \(1, 4\)"),
-        ("based.txt", b"1 2 3\n1 2 5\n", r"based.txt: row 1 is \(1, 2, 5\); .* 1-based"),
-    ],
-)
-def test_read_names_the_file_and_the_fault(tmp_path, name, content, words):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(GlocalError, match=words):
-        tr.read(tmp_path / name, 5)
-
-
-def test_read_refuses_pickles_and_missing_files(tmp_path):
-    np.save(tmp_path / "object.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
-    with pytest.raises(GlocalError, match="cannot be read"):
-        tr.read(tmp_path / "object.npy")
-    with pytest.raises(GlocalError, match="no such file"):
-        tr.read(tmp_path / "absent.npy")
-
-
 def test_from_choices_puts_the_chosen_one_last():
     images = np.array([[10, 20, 30]] * 3)
     rows = tr.from_choices(images, np.array([0, 1, 2]))

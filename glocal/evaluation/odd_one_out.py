@@ -108,6 +108,8 @@ def references(experiment):
 
 def similarities(experiment):
     """RSA on held-out objects of the first split: with the target's similarities, mean over folds."""
+    if experiment.config["source"] == "own":
+        return  # no similarities but those in the triplets
     target, features = rsa_target(experiment)
     split = experiment.config["alignment"]["splits"][0]
     for name in _names(experiment):

@@ -22,7 +22,8 @@ def has_text(settings: dict) -> bool:
 
 def task_labels(config: dict) -> list[tuple[str, str]]:
     """(image set, label) of all tasks that compare images with classes: few-shot's and anomaly detection's."""
-    tasks = [*config["few_shot"]["tasks"].values(), *config["anomaly"]["sets"].values()]
+    sections = [("few_shot", "tasks"), ("anomaly", "sets")]
+    tasks = [spec for section, field in sections for spec in config.get(section, {}).get(field, {}).values()]
     return sorted({((spec.get("pool") or spec["train"])["set"], spec["label"]) for spec in tasks})
 
 

@@ -42,14 +42,16 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
     Raises
     ------
     GlocalError
-        If the encoder is not the one that config/paper.yaml has for a transform of the registry, if the transform was
-        fitted on another number of dimensions, or (unless any_scale) if the mean or the standard deviation of x is far
-        from that of the features it was fitted on: another model, layer or scaling.
+        If the encoder is not the one that config/paper.yaml has for a transform of the registry, or (by the digest of its
+        weights, the layer and the preprocessing) not the one that the transform's file names, if the transform was fitted
+        on another number of dimensions, or (unless any_scale) if the mean or the standard deviation of x is far from that of
+        the features it was fitted on: another model, layer or scaling.
     """
     x, header = (x.x, x.header) if isinstance(x, Features) else (x, header or {})
     _same_model(transform, header)
     t = transform if isinstance(transform, GLocalTransform) else GLocalTransform.load(_path(transform))
     name = getattr(t, "objective", "transform") if t is transform else transform
+    _same_weights(name, t, header)
     x = np.asarray(x)
     if x.ndim == 2 and x.shape[1] != len(t.weights_):
         raise GlocalError(
@@ -84,6 +86,15 @@ def _same_model(transform, header: dict) -> None:
                 f'{transform}: belongs to {field} "{expected.get(field)}", these features are of "{actual.get(field)}"; give '
                 f"features of its model, or pass the array without a header to skip this check."
             )
+
+
+def _same_weights(name, t, header: dict) -> None:
+    """Raises GlocalError if the transform's file and the features both name their encoder, and they differ."""
+    origin = getattr(t, "metadata_", {})
+    for field in ("digest", "layer", "preprocessing"):
+        if origin.get(field) and header.get(field) and origin[field] != header[field]:
+            was, now = (f"{e.get('encoder', 'another encoder')} ({field} {str(e[field])[:60]})" for e in (origin, header))
+            raise GlocalError(f"{name}: fitted on features of {was}, these are of {now}; give features of its encoder.")
 
 
 def _path(name):

@@ -1,8 +1,10 @@
 """Grid search: all settings on all folds, what is measured on held-out objects, and the rule that chooses one."""
 
+import warnings
 from itertools import product
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from glocal.errors import GlocalError
 from glocal.training import parameters
@@ -45,8 +47,13 @@ def path(values: dict, objective: str = "glocal") -> list[dict]:
 
 
 def fit(objective: str, point: dict, x, table, context, held_out=None, init=None) -> GLocalTransform:
-    """One transform: `point` has the settings and the solver's options. A separate function, so that it can be cached."""
-    return GLocalTransform(objective, **point).fit(x, table, context=context, held_out=held_out, init=init)
+    """One transform: `point` has the settings and the solver's options. A separate function, so that it can be cached.
+
+    Whether it converged stands in the table of results, so that no warning is needed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GLocalTransform(objective, **point).fit(x, table, context=context, held_out=held_out, init=init)
 
 
 def fit_stack(objective: str, points: list[dict], options: dict, x, table, context, held_out=None, checkpoint=None) -> list:

@@ -13,7 +13,8 @@ AUTHORS = dict(bias=True, local_features="raw", statistics="all", monitor="loss"
 
 CHOICES = dict(
     objective=losses.OBJECTIVES, recipe=("converged", *SGD), local_features=("standardised", "raw"),
-    statistics=("training", "all"), monitor=("kl", "loss"), restore_best=(None, True, False), precision=local_loss.PRECISIONS,
+    statistics=("training", "all"), monitor=("kl", "loss"), restore_best=(None, True, False),
+    constant_columns=("refuse", "keep"), precision=local_loss.PRECISIONS,
 )  # fmt: skip
 # kind of number, smallest and largest: beyond these the objective or its gradient does not fit float32
 RANGES = dict(

@@ -50,6 +50,9 @@ def check_config(config: dict, name: str = "config") -> dict:
     error = jsonschema.exceptions.best_match(errors)
     if error is not None:
         raise GlocalError(f"{name}: {_explain(error)}")
+    for section in ["triplets"] if config["source"] == "own" else ["few_shot", "anomaly", "structure"]:
+        if section not in config:
+            raise GlocalError(f'{name}: a config with source {config["source"]} needs the field "{section}"; add it.')
     for field, value, known in _references(config):
         if value not in known:
             raise GlocalError(f'{name}: {field} is "{value}", which is not known here.{did_you_mean(value, known)}')
@@ -104,7 +107,7 @@ def _references(config: dict):
     """(field, value, known values) for each name in the config that is defined elsewhere."""
     from glocal.datasets.registry import embeddings, image_registry
 
-    demo = config["source"] == "demo"
+    demo, own = (config["source"] == name for name in ("demo", "own"))
     splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
     images = image_registry() | config.get("images", {})
     things = [name for name, spec in images.items() if spec["kind"] in ("things", "things-sample")]
@@ -120,10 +123,10 @@ def _references(config: dict):
     yield from _trade_off(config)
     yield from _judgments(config)
     for i, name in enumerate(config.get("human", {}).get("sets", [])):
-        yield f"human.sets.{i}", name, [] if demo else SETS
+        yield f"human.sets.{i}", name, SETS if config["source"] == "public" else []
     for encoder, spec in config["encoders"].items():
         sets = ["objects", *spec.get("sets", {})]
-        yield f"encoders.{encoder}.objects", spec["objects"], things if "model" in spec else objects
+        yield f"encoders.{encoder}.objects", spec["objects"], (images if own else things) if "model" in spec else objects
         for name, part in spec.get("sets", {}).items():  # a model makes features of images; without one they come from caches
             yield f"encoders.{encoder}.sets.{name}", "images" if "images" in part else "cache", [_kind_of_set(spec)]
             if "images" in part:
@@ -138,7 +141,7 @@ def _transforms(config: dict):
     objectives, names = ("naive", "global", "glocal"), config.get("baselines", [])
     possible = [name for name in BASELINES if name != "spose_ridge" or config["source"] == "public"]  # needs people's judgments
     yield from ((f"baselines.{i}", name, possible) for i, name in enumerate(names))
-    evaluated = config["few_shot"].get("transforms", [])
+    evaluated = config.get("few_shot", {}).get("transforms", [])
     yield from ((f"few_shot.transforms.{i}", name, [*objectives, *names]) for i, name in enumerate(evaluated))
 
 
@@ -169,12 +172,16 @@ def _kind_of_set(encoder: dict) -> str:
 
 def _task_sets(config: dict):
     """(field, name of an image set) for each part of a downstream task."""
-    tasks = [("few_shot.tasks", config["few_shot"]["tasks"])]
-    tasks += [(f"{stage}.sets", config[stage]["sets"]) for stage in ("anomaly", "structure")]
-    for stage, specs in tasks:
+    for stage, specs in tasks(config):
         for task, spec in specs.items():
             for part in sorted({"pool", "train", "test", "images", "against"} & set(spec)):
                 yield f"{stage}.{task}.{part}.set", spec[part]["set"]
+
+
+def tasks(config: dict) -> list[tuple[str, dict]]:
+    """(field, {task: its spec}) of the downstream steps that a config has."""
+    fields = {"few_shot": "tasks", "anomaly": "sets", "structure": "sets"}
+    return [(f"{stage}.{field}", config[stage][field]) for stage, field in fields.items() if stage in config]
 
 
 def _explain(error) -> str:

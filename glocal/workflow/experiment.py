@@ -22,15 +22,18 @@ from glocal.features.store import Features, read
 from glocal.system.devices import device
 from glocal.system.files import write_table
 from glocal.system.paths import resolve
-from glocal.workflow.config import baselines, human_folds, load_config
+from glocal.workflow.config import baselines, human_folds, load_config, tasks
 from glocal.workflow.dependencies import code_digest
 from glocal.workflow.selection import rows_where
 
 
 class Experiment:
-    """One profile and one of its encoders. config: path of a YAML file; encoder: a name in it (default: the first)."""
+    """One profile and one of its encoders.
 
-    def __init__(self, config: str, encoder: str | None = None):
+    config: path of a YAML file; encoder: a name in it (default: the first); folder: of the results (default: results/<profile>).
+    """
+
+    def __init__(self, config: str, encoder: str | None = None, folder: Path | None = None):
         self.config = load_config(config)
         self.encoder = encoder or next(iter(self.config["encoders"]))
         if self.encoder not in self.config["encoders"]:
@@ -40,7 +43,7 @@ class Experiment:
         self.profile, self.observer = self.config["profile"], self.config["observer"]
         self.seed = self.config["seed"]
         self.device = str(device(self.config.get("device", "auto")))
-        self.folder = resolve("results") / self.profile
+        self.folder = folder or resolve("results") / self.profile
         self.threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # those that Snakemake grants, or all
 
     # -- paths ------------------------------------------------------------------------------------------------------
@@ -67,6 +70,11 @@ class Experiment:
         """transforms/<encoder>/<objective>.npz for the one fitted on all objects, a sub-folder for each fold."""
         folder = self.folder / "transforms" / self.encoder
         return (folder if fold == "all" else folder / fold) / f"{objective}.npz"
+
+    @property
+    def encoder_name(self) -> str:
+        """What the encoder is, for a title: its source where it has a model."""
+        return self.settings.get("model", {}).get("source", self.encoder)
 
     @property
     def featured(self) -> str:
@@ -143,10 +151,10 @@ class Experiment:
         if not (self.settings.get("downstream") or self.config["downstream"] == "folds"):
             return
         rows = functools.cache(lambda name: self.features(name).rows)
-        for stage, tasks in (("few_shot", "tasks"), ("anomaly", "sets"), ("structure", "sets")):
-            for task, spec in self.config[stage][tasks].items():
+        for field, specs in tasks(self.config):
+            for task, spec in specs.items():
                 for part in [p for p in ("pool", "train", "images", "test", "against") if p in spec]:
-                    _check_part(rows(spec[part]["set"]), spec, part, f"{stage}.{tasks}.{task}.{part}")
+                    _check_part(rows(spec[part]["set"]), spec, part, f"{field}.{task}.{part}")
 
     def normals(self, spec: dict, fold: str = "all") -> tuple:
         """An anomaly task's train x and labels, test x and labels, x of the set of anomalies (`against`) or None, test rows.
@@ -185,9 +193,10 @@ class Experiment:
             return {name: tables[name] for name in tables.files}
 
     def noise_ceiling(self, table: str = "all") -> float:
-        """The best accuracy that any model can reach on a triplet table, because people do not always agree."""
+        """The best accuracy that any model can reach on a triplet table, because people do not always agree; nan if unknown."""
         known = json.loads((self.folder / "triplets.json").read_text())["noise_ceiling"]
-        return known.get(table, known["all"])
+        ceiling = known.get(table, known["all"])
+        return float("nan") if ceiling is None else ceiling
 
     @property
     def fit_options(self) -> dict:

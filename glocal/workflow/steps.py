@@ -22,7 +22,13 @@ def triplets(config, out):
     from glocal.system.files import replacing, seal, write_text
     from glocal.workflow.config import human_folds, load_config
 
-    config, out = load_config(config), Path(out)
+    config_path, config, out = config, load_config(config), Path(out)
+    if config["source"] == "own":
+        from glocal.workflow import own
+        from glocal.workflow.experiment import Experiment
+
+        own.write_triplets(Experiment(config_path, folder=out.parent))
+        return
     if config["source"] == "demo":
         from glocal.datasets import observer as source
     else:

@@ -38,12 +38,13 @@ def world(seed: int = 0, n: int = 9, p: int = 5, m: int = 40, q: int = 7) -> dic
 
 
 def observed(seed: int = 0, n: int = 60, p: int = 24, d: int = 4, m: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, p) that hide a latent (n, d) among louder directions, and noiseless triplets (m, 3) about the latent."""
+    """Features (n, p) that hide a latent (n, d) among louder directions, and different noiseless triplets (m, 3) about it."""
     rng = np.random.default_rng(seed)
     latent = rng.normal(size=(n, d))
     loud = 3 * rng.normal(size=(n, p - d))
     x = np.hstack([latent, loud]) @ np.linalg.qr(rng.normal(size=(p, p)))[0] + 1.0
-    drawn = np.stack([rng.choice(n, 3, replace=False) for _ in range(m)])
+    drawn = np.stack([rng.choice(n, 3, replace=False) for _ in range(m + m // 4 + 10)])
+    drawn = drawn[np.sort(np.unique(np.sort(drawn, 1), axis=0, return_index=True)[1])[:m]]
     s = latent @ latent.T
     left = np.stack([s[drawn[:, [1, 0, 0][i]], drawn[:, [2, 2, 1][i]]] for i in range(3)], axis=1)  # when i is odd
     order = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[left.argmax(1)]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glocal import GlocalError, triplets
+from glocal import GlocalError, triplet_io
 from glocal.features import store
 from glocal.system import paths
 from glocal.workflow.config import load_config
@@ -83,6 +83,6 @@ def test_files_of_a_user_are_where_the_user_stands(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.chdir(folder)
     np.savetxt("t.csv", [[0, 1, 2]], fmt="%d", delimiter=",")
-    assert triplets.read("t.csv").tolist() == [[0, 1, 2]]
+    assert triplet_io.read("t.csv").tolist() == [[0, 1, 2]]
     store.write("f", np.eye(3), pd.DataFrame({"name": list("abc")}))
     assert store.read("f").x.shape == (3, 3) and (folder / "f.json").exists()

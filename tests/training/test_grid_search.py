@@ -85,7 +85,7 @@ def test_a_search_is_every_setting_fitted_alone(recipe):
     def cached(function):
         return lambda *a, **o: cached_functions.append(function.__name__) or function(*a, **o)
 
-    folds, counted = {"a": (x, t, x, t[:100]), "b": (x, t[:700], x, None)}, []
+    folds, counted = {"a": (x, t[100:], x, t[:100]), "b": (x, t[:700], x, None)}, []
     result = grid_search.search("glocal", values, options, folds, cached, progress=counted.append)
     assert list(result) == ["a", "b"] and sum(counted) == 8
     assert all([point for point, _ in fits] == grid_search.grid(values) for fits in result.values())

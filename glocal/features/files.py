@@ -1,0 +1,140 @@
+"""Features of any file: what `extract` and `export` write, and tables of other tools.
+
+x, names, header = read("features.npy")        # or a stem, .npz, .csv, .h5, .safetensors, .pt
+"""
+
+import csv as text_tables
+import io
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from glocal.errors import GlocalError
+
+NAMES = ("picture", "image", "file", "name", "object")  # columns that name the rows, the first that there is
+KINDS = ".npy, .npz, .csv, .h5, .safetensors or .pt"
+
+
+class Table(NamedTuple):
+    """x: (n, p) array as it is in the file; names: list of n str, or None; header: dict, empty where there is none."""
+
+    x: np.ndarray
+    names: list | None
+    header: dict
+
+
+def read(path) -> Table:
+    """Read features.
+
+    Parameters
+    ----------
+    path : path
+        A file, or the stem of a set that `extract` wrote. .npz, .h5, .safetensors and .pt have one table, or one that is named
+        "features". A .csv has a header; columns that are no numbers are metadata of the rows.
+
+    Returns
+    -------
+    Table
+        (x, names, header); x of a .npy is memory-mapped.
+
+    Raises
+    ------
+    GlocalError
+        If the file is missing or cannot be read, or has no or several such tables.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in READERS and Path(f"{path}.npy").is_file():
+        file = Path(f"{path}.npy")
+    reader = READERS.get(file.suffix.lower())
+    if reader is None or not file.is_file():
+        raise GlocalError(f"{path}: {'no such file' if reader else 'no features'}; give a {KINDS} file of shape (n, p).")
+    try:
+        return reader(file)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # each library has its own for a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise GlocalError(f"{path}: cannot be read as features ({reason[:200]}); give a {KINDS} file of shape (n, p).") from None
+
+
+def _npy(file: Path) -> Table:
+    x, rows = np.load(file, mmap_mode="r", allow_pickle=False), file.with_suffix(".csv")
+    names = _names(rows.read_text(encoding="utf-8")) if rows.is_file() else None
+    return Table(x, names if names and x.ndim and len(names) == len(x) else None, _header(file.with_suffix(".json")))
+
+
+def _npz(file: Path) -> Table:
+    with np.load(file, allow_pickle=False) as arrays:
+        tables = [name for name in arrays.files if arrays[name].ndim == 2]
+        return Table(arrays[_one(tables)], None, {})
+
+
+def _csv(file: Path) -> Table:
+    import pandas as pd
+
+    rows = pd.read_csv(file)
+    numbers = rows.select_dtypes("number")
+    name = next((c for c in rows if c not in numbers), None)
+    return Table(numbers.to_numpy(), None if name is None else rows[name].astype(str).tolist(), {})
+
+
+def _hdf5(file: Path) -> Table:
+    import h5py
+
+    with h5py.File(file) as content:
+        tables = [name for name, part in content.items() if getattr(part, "ndim", 0) == 2]
+        rows = content.get("rows", {})
+        name = next((n for n in NAMES if n in rows), None)
+        names = None if name is None else [str(cell) for cell in rows[name].asstr()[:]]
+        return Table(content[_one(tables)][:], names, json.loads(content.attrs.get("header", "{}")))
+
+
+def _safetensors(file: Path) -> Table:
+    from safetensors import safe_open
+
+    with safe_open(file, "numpy") as content:
+        about, tables = content.metadata() or {}, list(content.keys())
+        names = _names(about["rows"]) if "rows" in about else None
+        return Table(content.get_tensor(_one(tables)), names, json.loads(about.get("header", "{}")))
+
+
+def _torch(file: Path) -> Table:
+    import torch
+
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    tables = {"features": content} if isinstance(content, torch.Tensor) else content
+    tables = {name: t for name, t in tables.items() if isinstance(t, torch.Tensor) and t.ndim == 2}
+    return Table(tables[_one(list(tables))].float().numpy(), None, {})
+
+
+READERS = {".npy": _npy, ".npz": _npz, ".csv": _csv, ".h5": _hdf5, ".hdf5": _hdf5, ".safetensors": _safetensors, ".pt": _torch,
+           ".pth": _torch}  # fmt: skip
+
+
+def _one(tables: list[str]) -> str:
+    """The table of features among those of a file."""
+    if "features" in tables:
+        return "features"
+    if len(tables) != 1:
+        raise ValueError(
+            f'it has {len(tables)} tables of two dimensions ({", ".join(tables) or "none"}), and none is named "features"'
+        )
+    return tables[0]
+
+
+def _names(table: str) -> list[str] | None:
+    """The column of a csv that names the rows."""
+    rows = list(text_tables.DictReader(io.StringIO(table)))
+    column = next((name for name in NAMES if rows and name in rows[0]), None)
+    return None if column is None else [row[column] for row in rows]
+
+
+def _header(path: Path) -> dict:
+    """The metadata that `extract` wrote; empty if there is none."""
+    try:
+        header = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return header if isinstance(header, dict) else {}

@@ -1,0 +1,130 @@
+"""The report of an alignment of your own encoder: one HTML file that needs nothing else, and says first whether it helped."""
+
+import base64
+import html
+from pathlib import Path
+from string import Template
+
+from glocal._version import __version__
+from glocal.evaluation.frames import ACCURACY, first_split
+from glocal.reporting import draw, style, tables
+from glocal.system.files import write_text
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title><style>
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; display: block; overflow-x: auto }
+th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8886 }
+th:first-child, td:first-child { text-align: left }
+img { max-width: 100%; background: #fff; border-radius: 4px }
+.verdict { font-size: 1.2rem; border-left: 4px solid #009E73; padding-left: 1rem }
+code, pre { background: #8882; border-radius: 4px; padding: .1rem .3rem; overflow-x: auto }
+</style></head><body>
+<h1>$title</h1>
+<p class="verdict">$verdict</p>
+<h2>Held-out objects</h2>
+<p>$caption</p>
+$table
+<h2>Differences on the same triplets, in points</h2>
+$differences
+$figures
+<h2>Use it</h2>
+<pre>glocal transform $transform features.npy --out aligned</pre>
+<h2>How it was made</h2>
+<p>glocal $version. $images images, $triplets triplets, encoder $encoder. Each fold holds out a third of the images; a triplet
+counts only if its three images are on one side. The settings are those with the best held-out triplet loss (gLocal: plus the
+local KL); the row "chosen on inner folds" repeats the choice without the objects that report it.</p>
+<pre>$config</pre>
+</body></html>
+""")
+
+
+def figures(config: dict) -> list[str]:
+    """The figures of a report, by name, in its order."""
+    return ["human", "alignment", "training", *(["structure"] if "structure" in config else [])]
+
+
+def write(experiment, path: Path) -> Path:
+    """Write the report of an experiment whose tables and figures exist.
+
+    Parameters
+    ----------
+    experiment : workflow.experiment.Experiment
+    path : Path
+
+    Returns
+    -------
+    Path
+        The HTML file; the figures are in it.
+    """
+    human, differences = (tables.read(experiment.table(name)) for name in ("human", "human_differences"))
+    settings = (experiment.folder / "config.yaml").read_text()
+    about = experiment.features().header
+    values = dict(
+        title=f"{experiment.encoder_name} and human judgments", verdict=verdict(differences), caption=_caption(experiment, human),
+        version=__version__, images=about["n"], triplets=len(experiment.triplets()["all"]), encoder=experiment.encoder_name,
+        config=settings, transform=str(experiment.transform_path("all", experiment.featured)),
+    )  # fmt: skip
+    values = {name: html.escape(str(value)) for name, value in values.items()}
+    pictures = "".join(_picture(draw.path(experiment, name), name) for name in figures(experiment.config))
+    values |= dict(table=_table(_headline(experiment, human)), differences=_table(_differences(differences)), figures=pictures)
+    write_text(path, PAGE.substitute(values))
+    return path
+
+
+def verdict(differences, transform: str = "glocal") -> str:
+    """In words, whether a transform is above the original features and above centring, on held-out objects."""
+    rows = differences[(differences["metric"] == ACCURACY) & (differences["transform"] == transform)].set_index("versus")
+    words = []
+    for versus in [v for v in ("original", "centred", "global") if v in rows.index]:
+        d, low, high = (100 * rows.loc[versus, c] for c in ("difference", "ci_low", "ci_high"))
+        is_ = "better than" if low > 0 else "worse than" if high < 0 else "not to be told from"
+        words.append(f"{is_} {style.NAMES[versus]} ({d:+.1f} points [{low:+.1f}, {high:+.1f}])")
+    helped = len(words) and all(rows.loc[v, "ci_low"] > 0 for v in ("original", "centred") if v in rows.index)
+    start = "Alignment helped. " if helped else "Alignment did not show that it helps. "
+    return f"{start}On objects that the fit has not seen, {style.NAMES[transform]} is {'; '.join(words)}."
+
+
+def _caption(experiment, human) -> str:
+    ceiling = human["ceiling"].max()
+    known = f"The noise ceiling is {100 * ceiling:.1f} %." if ceiling == ceiling else "The noise ceiling is unknown."
+    return f"Odd-one-out accuracy in %, with 95 % intervals over objects; chance is 33.3 %. {known}"
+
+
+def _headline(experiment, human):
+    """Accuracy on held-out objects, also by the nested choice, and the neighbours kept: a row a transform."""
+    import pandas as pd
+
+    held = human[human["dataset"].str.startswith("held-out") & (human["metric"] == ACCURACY)].set_index("transform")
+    chosen = tables.read(experiment.table("alignment")).query("chosen").rename(columns={"objective": "transform"})
+    kept = first_split(chosen).groupby("transform")["neighbour_overlap"].mean()
+    inner = tables.read(experiment.table("alignment_nested")).groupby("objective")["odd_one_out"].mean()
+    rows = [{
+        "": style.NAMES[t],
+        "accuracy": _points(*held.loc[t, ["value", "ci_low", "ci_high"]], "{:.1f} [{:.1f}, {:.1f}]"),
+        "chosen on inner folds": f"{100 * inner[t]:.1f}" if t in inner else "",
+        "10-NN overlap": f"{100 * kept.get(t, 1.0):.0f}",
+    } for t in style.order(held.index)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _differences(table):
+    rows = table[table["metric"] == ACCURACY]
+    text = [_points(*row) for row in rows[["difference", "ci_low", "ci_high"]].to_numpy()]
+    names = rows["transform"].map(style.NAMES) + " - " + rows["versus"].map(style.NAMES)
+    return rows.assign(**{"": names, "difference": text})[["", "difference"]]
+
+
+def _points(value, low, high, words="{:+.1f} [{:+.1f}, {:+.1f}]") -> str:
+    return words.format(100 * value, 100 * low, 100 * high)
+
+
+def _table(rows) -> str:
+    return rows.to_html(index=False, border=0)
+
+
+def _picture(path: Path, name: str) -> str:
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f'<h2>{html.escape(name.capitalize())}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{content}">'

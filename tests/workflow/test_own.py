@@ -1,0 +1,69 @@
+"""From a folder of images and a file of judgments to a report: what people see is what the judgments are about."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from glocal.cli import main
+from glocal.errors import GlocalError
+from glocal.transform import GLocalTransform
+from glocal.workflow import own
+
+ENCODER = """
+import torch
+from torchvision import transforms
+
+
+def pixels():
+    return torch.nn.Flatten(), transforms.Compose([transforms.Resize((4, 4)), transforms.ToTensor()])
+"""
+N = 48
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """48 noisy images; the odd one out is that of another brightness in the upper left corner, a small part of the features."""
+    folder, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
+    (folder / "images").mkdir()
+    corner = rng.uniform(0, 255, (N, 1, 1, 3))
+    for i in range(N):
+        pixels = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+        pixels[:1, :2] = corner[i, 0]
+        Image.fromarray(pixels).save(folder / "images" / f"img{i:02}.png")
+    drawn = np.array([rng.choice(N, 3, replace=False) for _ in range(6000)])
+    place = corner.reshape(N, 3)
+    apart = np.stack([np.linalg.norm(place[drawn[:, i]] - place[drawn[:, j]], axis=1) for i, j in ((1, 2), (0, 2), (0, 1))], 1)
+    odd = apart.argmin(1)
+    order = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[odd]
+    names = np.array([f"img{i:02}" for i in range(N)])
+    table = names[np.take_along_axis(drawn, order, axis=1)]
+    pd.DataFrame(table, columns=["kept", "kept", "odd"]).to_csv(folder / "triplets.csv", index=False)
+    (folder / "own_pixels.py").write_text(ENCODER)
+    return folder
+
+
+def test_one_command_makes_a_report_that_says_whether_it_helped(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(own, "GRID", {o: {k: v[:1] for k, v in grid.items()} for o, grid in own.GRID.items()})
+    line = ["align", "images", "--triplets", "triplets.csv", "--encoder", "own_pixels:pixels", "--out", "run"]
+    assert main(line) == 0, capsys.readouterr().err
+    page = (folder / "run" / "report.html").read_text()
+    assert "Alignment helped. On objects that the fit has not seen, gLocal is better than original" in page
+    assert page.count('src="data:image/png;base64,') == 3 and "http" not in page.replace("http-equiv", "")
+    human = pd.read_csv(folder / "run" / "tables" / "own" / "human.csv").set_index(["dataset", "transform"])
+    assert (
+        human.loc[("held-out objects (object)", "glocal"), "value"]
+        > human.loc[("held-out objects (object)", "original"), "value"] + 0.1
+    )
+    t = GLocalTransform.load(folder / "run" / "transforms" / "own" / "glocal.npz")
+    assert t.metadata_["encoder"] and t.objective == "glocal"
+    before = {p: p.stat().st_mtime_ns for p in (folder / "run" / "features").rglob("*.npy")}
+    assert main(line) == 0 and {p: p.stat().st_mtime_ns for p in before} == before  # nothing is extracted twice
+
+
+def test_triplets_are_checked_before_anything_is_extracted(folder, tmp_path):
+    (tmp_path / "few.csv").write_text("img00,img01,img02\n")
+    with pytest.raises(GlocalError, match=r"few.csv: no triplet has all three objects in the (train|test) part of fold 0"):
+        own.align(folder / "images", tmp_path / "few.csv", tmp_path / "run", "absent_module:function")
