@@ -194,10 +194,8 @@ def transform(transform, features, out, any_scale):
     TRANSFORM: a file, or one of the authors' by its name in data/registry.csv, such as published-clip_ViT-L-14. Features of
     another model are refused.
     """
-    import pandas as pd
-
-    from glocal.features import published
-    from glocal.system.files import refuse_overwriting, write_array, write_table
+    from glocal.features import files, published
+    from glocal.system.files import refuse_overwriting, write_array, write_text
 
     out = Path(out if out.endswith(".npy") else f"{out}.npy")
     refuse_overwriting(out, transform, features)
@@ -205,7 +203,7 @@ def transform(transform, features, out, any_scale):
     z = published.align(transform, table.x, any_scale, table.header)
     write_array(out, z)
     if table.names:
-        write_table(out.with_suffix(".csv"), pd.DataFrame({"picture": table.names}))
+        write_text(out.with_suffix(".csv"), files.names_text(table.names))
     print(f"{out}: {z.shape[0]} x {z.shape[1]}")
 
 

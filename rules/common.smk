@@ -68,11 +68,11 @@ TABLES = {
     "few_shot": ["few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes"],
     "anomaly": ["anomaly", "anomaly_summary", "anomaly_tests", "anomaly_oracle"],
     "structure": ["structure"],
+    "trade_off": ["trade_off", "trade_off_differences"],
+    "judgments": ["data_efficiency", "controls"],
 }
-if "trade_off" in config:
-    TABLES["trade_off"] = ["trade_off", "trade_off_differences"]
-if "judgments" in config:
-    TABLES["judgments"] = ["data_efficiency", "controls"]
+# Steps that the config has: all begin with the alignment, the others are sections of it.
+TABLES = {step: names for step, names in TABLES.items() if step in ("alignment", "human") or step in config}
 # What figures need besides, of each encoder alone.
 EXTRA_TABLES = {
     "extract": ["features", "cosines"],

@@ -1,11 +1,15 @@
 # Stages 3 to 6: human judgments, few-shot, anomaly detection, structure; and 8, gLocal against global, if the config has it.
 # Each is one notebook per encoder and its tidy tables.
 
-EVALUATIONS = {"human": "03_human", "few_shot": "04_few_shot", "anomaly": "05_anomaly", "structure": "06_structure"}
-if "judgments" in config:
-    EVALUATIONS["judgments"] = "09_judgments"
-if "trade_off" in config:
-    EVALUATIONS["trade_off"] = "08_trade_off"
+EVALUATIONS = {
+    "human": "03_human",
+    "few_shot": "04_few_shot",
+    "anomaly": "05_anomaly",
+    "structure": "06_structure",
+    "trade_off": "08_trade_off",
+    "judgments": "09_judgments",
+}
+EVALUATIONS = {step: notebook for step, notebook in EVALUATIONS.items() if step in TABLES}
 
 THREADS = {
     "human": 1,
@@ -74,57 +78,18 @@ for name in TABLES:
             "({params.commands}) 2>&1 | tee {log:q}"
 
 
-rule human:
-    """Agreement with human odd-one-out choices."""
-    input:
-        results_of("human"),
-    message:
-        f"Agreement with people of {config['profile']}"
+# A target a step: agreement with people, few-shot classification, anomaly detection, neighbours and superclasses, gLocal against
+# global at equal neighbourhoods, what the judgments are worth.
+for name in EVALUATIONS:
 
-
-rule few_shot:
-    """Few-shot classification."""
-    input:
-        results_of("few_shot"),
-    message:
-        f"Few-shot classification of {config['profile']}"
-
-
-rule anomaly:
-    """Anomaly detection."""
-    input:
-        results_of("anomaly"),
-    message:
-        f"Anomaly detection of {config['profile']}"
-
-
-rule structure:
-    """Neighbours and superclasses before and after."""
-    input:
-        results_of("structure"),
-    message:
-        f"Neighbours and superclasses of {config['profile']}"
-
-
-if "judgments" in config:
-
-    rule judgments:
-        """What the judgments are worth: how many of them, and whose."""
+    rule:
+        name:
+            name
         input:
-            results_of("judgments"),
-        message:
-            f"What the judgments are worth for {config['profile']}"
-
-
-if "trade_off" in config:
-
-    rule trade_off:
-        """gLocal against global at equal neighbourhoods."""
-        input:
-            results_of("trade_off"),
+            results_of(name),
         localrule: True
         message:
-            f"Trade-off of global and gLocal of {config['profile']}"
+            f"{name.replace('_', ' ').capitalize()}, all encoders of {config['profile']}"
 
 
 # The authors' own weights, beside c I and on public features of one network; nothing of this profile's is read.

@@ -4,7 +4,8 @@
 rule triplets:
     """The triplet table and the object-disjoint folds."""
     input:
-        files_of("datasets.observer" if config["source"] == "demo" else "datasets.judgments"),
+        files_of({"demo": "datasets.observer", "public": "datasets.judgments", "own": "datasets.own"}[config["source"]]),
+        [config["triplets"]["file"]] if config["source"] == "own" else [],
     output:
         table=TRIPLETS[0],
         about=TRIPLETS[1],
@@ -17,6 +18,7 @@ rule triplets:
         folds=config["alignment"]["folds"],
         human_folds=human_folds(config),
         seed=config["seed"],
+        own=config.get("triplets"),
         objects=sorted({settings["objects"] for settings in config["encoders"].values()} - set(embeddings())),
     message:
         "Odd-one-out triplets -> {output.table}"

@@ -11,7 +11,7 @@ import time
 import nbformat
 import pandas as pd
 import pytest
-from pipeline import ROOT, read, results, run, start, succeed, write_config
+from pipeline import ROOT, mean, read, results, run, start, succeed, write_config
 
 from glocal.features import store
 from glocal.reporting import tables
@@ -25,11 +25,6 @@ NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("0[1-7]*.ipyn
 def demo():
     succeed()
     return ROOT / "results" / "demo"
-
-
-def mean(headline, measure, transform, task=""):
-    rows = headline[(headline["measure"].str.startswith(measure)) & (headline["transform"] == transform)]
-    return rows[rows["task"].fillna("") == task]["mean"].iloc[0]  # the first split: the headline
 
 
 def test_demo_tells_the_papers_story(demo):

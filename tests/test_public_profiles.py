@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import needs_data
-from pipeline import ROOT, read, results, succeed
-from test_pipeline import mean
+from pipeline import ROOT, mean, read, results, succeed
 
 from glocal.datasets import things
 from glocal.features import store

@@ -47,5 +47,5 @@ def tables(config: dict, names) -> tuple[dict, dict]:
 
 def _ceiling(table, n: int, least: int = 50) -> float | None:
     """The noise ceiling of the triplets that have at least two answers; None with fewer than `least` of them."""
-    sets, which, count = np.unique(set_code(table, n), return_inverse=True, return_counts=True)
+    _, which, count = np.unique(set_code(table, n), return_inverse=True, return_counts=True)
     return noise_ceiling(table[count[which] > 1]) if (count > 1).sum() >= least else None

@@ -76,11 +76,15 @@ def cosine_histogram(pairs, bins: int = 400):
 
 
 def object_pairs(experiment):
-    """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool)."""
+    """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool).
+
+    The superclass is the column group, superclass or class; objects without any of them are all apart.
+    """
     import pandas as pd
 
     objects = experiment.features()
-    labels = objects.rows["group" if "group" in objects.rows else "superclass"]
+    column = next((name for name in ("group", "superclass", "class") if name in objects.rows), None)
+    labels = objects.rows[column].fillna("") if column else pd.Series(np.arange(len(objects.x)))
     named = (labels != "").to_numpy()
     within, between = cosine_pairs(np.asarray(objects.x[named]), labels[named].to_numpy())
     cosines = np.concatenate([within, between])

@@ -51,7 +51,7 @@ class Images:
         """(m, p) -> (m, 1 + r): a column of ones for the intercept, then these coordinates, by decreasing variance."""
         x = torch.as_tensor(np.array(x, np.float64), device=self.mean.device)
         projected = ((x - self.mean) @ self.basis).float()
-        return torch.cat([torch.ones_like(projected[:, :1]), projected], 1)
+        return torch.cat([projected.new_ones(len(projected), 1), projected], 1)  # also where all images are the same
 
     def predict(self, weights, x) -> np.ndarray:
         """The predicted classes of projected images x (m, 1 + r)."""

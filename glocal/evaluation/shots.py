@@ -12,7 +12,10 @@ def usable_shots(labels, shots, spare: int = 0, name: str = "few-shot pool") -> 
     """
     if len(labels) == 0:
         raise GlocalError(f"{name}: no image with a label is left; check label, where and min_per_class.")
-    smallest = np.unique(labels, return_counts=True)[1].min() - spare
+    classes, sizes = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise GlocalError(f'{name}: only the class "{classes[0]}" is left; a task needs two, so lower min_per_class or folds.')
+    smallest = sizes.min() - spare
     if not (usable := sorted(s for s in shots if s <= smallest)):
         kept = f" if {spare} is left to test on" if spare else ""
         raise GlocalError(f"{name}: its smallest class has no more than {smallest} images to give{kept}; lower shots.")

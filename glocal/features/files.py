@@ -131,6 +131,13 @@ def _names(table: str) -> list[str] | None:
     return None if column is None else [row[column] for row in rows]
 
 
+def names_text(names: list[str]) -> str:
+    """The csv that names the rows of a .npy beside it."""
+    text = io.StringIO()
+    text_tables.writer(text, lineterminator="\n").writerows([["picture"], *([name] for name in names)])
+    return text.getvalue()
+
+
 def _header(path: Path) -> dict:
     """The metadata that `extract` wrote; empty if there is none."""
     try:

@@ -4,8 +4,14 @@ from glocal.evaluation.frames import MOVED_MODES
 
 FIRST_LOOK = ["features"]  # drawn right after the extraction
 ALIGNMENT = ["alignment", "training", "human"]
-DOWNSTREAM = ["few_shot", "few_shot_curves", "few_shot_classes", "anomaly", "structure", "similarity"]
-
+# Those of each further section of a config, for encoders that go through the downstream steps.
+SECTIONS = {
+    "few_shot": ["few_shot", "few_shot_curves", "few_shot_classes"],
+    "anomaly": ["anomaly"],
+    "structure": ["structure", "similarity"],
+    "trade_off": ["trade_off"],
+    "judgments": ["data_efficiency", "controls"],
+}
 
 # The tables and the figure of what the config's `human` asks for, beside human_similarity.
 HUMAN_TABLES = {"uncertainty": ["human_calibration"], "groups": ["human_groups", "human_dimensions"], "words": ["text_retrieval"]}
@@ -25,23 +31,24 @@ def of_encoder(config: dict, encoder: str) -> list[str]:
     people += [figure for key, figure in HUMAN_FIGURES.items() if config.get("human", {}).get(key)]
     if not is_downstream(config, encoder):
         return [*ALIGNMENT, *people]
-    sets = config["anomaly"]["sets"].values()
+    sets = config.get("anomaly", {}).get("sets", {}).values()
     classes = ["anomaly_classes"] if any(set(spec["modes"]) - {"set"} for spec in sets) else []
-    moved = ["anomaly_moved"] if next(iter(sets))["modes"][0] in MOVED_MODES else []
-    worth = ["data_efficiency", "controls"] if "judgments" in config else []
-    curves = ["trade_off"] if "trade_off" in config else []
-    return [*ALIGNMENT, *people, *DOWNSTREAM, *classes, *moved, *curves, *worth]
+    moved = ["anomaly_moved"] if any(spec["modes"][0] in MOVED_MODES for spec in list(sets)[:1]) else []
+    sections = [name for section, names in SECTIONS.items() if section in config for name in names]
+    return [*ALIGNMENT, *people, *sections, *classes, *moved]
 
 
 def is_downstream(config: dict, encoder: str) -> bool:
     """An encoder with sets of other images goes through the downstream steps; in the demo the objects themselves serve."""
-    return bool(config["encoders"][encoder].get("downstream")) or config["downstream"] == "folds"
+    steps = any(section in config for section in SECTIONS)
+    return steps and (bool(config["encoders"][encoder].get("downstream")) or config["downstream"] == "folds")
 
 
 def of_profile(config: dict) -> list[str]:
     """The names of the figures of a whole profile but those of the first look; the file is <name>.png."""
-    others = ["teaser"] if config["source"] == "demo" else []
-    return ["overview", *others, *(["published_spectra"] if config.get("published_transforms") else [])]
+    names = ["overview"] if {"few_shot", "anomaly", "structure"} <= set(config) else []
+    names += ["teaser"] if config["source"] == "demo" else []
+    return [*names, *(["published_spectra"] if config.get("published_transforms") else [])]
 
 
 def first_look(config: dict, encoder: str) -> list[str]:

@@ -110,30 +110,41 @@ def _published(target: Path) -> dict[str, str]:
 def headline(folder, shots: int = 5):
     """One row per measure, task, split and transform, with mean and sd: the numbers that tell the story.
 
-    folder: results/<profile>; of the first encoder that has them all. Each few-shot task is at its number of shots
-    (`task_shots`), which its measure names. sd is over folds for alignment, over folds and repetitions for few-shot, over folds
-    for anomaly detection (nan where there is one).
+    folder: results/<profile>, with the table alignment and, where the profile has them, few_shot and anomaly; of the first
+    encoder that has them all. Each few-shot task is at its number of shots (`task_shots`), which its measure names. sd is over
+    folds for alignment, over folds and repetitions for few-shot, over folds for anomaly detection (nan where there is one).
     """
     import pandas as pd
 
     folder = Path(folder)
-    a, f, d = (read(folder / f"{name}.csv") for name in ("alignment", "few_shot", "anomaly"))
-    first = f["encoder"].iloc[0]
+    a = read(folder / "alignment.csv")
+    made = {name: read(folder / f"{name}.csv") for name in ("few_shot", "anomaly") if (folder / f"{name}.csv").exists()}
+    first = made.get("few_shot", a)["encoder"].iloc[0]
     a = a[(a["encoder"] == first) & a["chosen"]].rename(columns={"objective": "transform"})
-    f = f[(f["encoder"] == first) & (f["classifier"] == "logistic regression")]
-    f = at_shots(f, task_shots(f, shots)).rename(columns={"accuracy": "value"})
-    d = d[d["encoder"] == first].rename(columns={"dataset": "task", "auroc": "value"})
-    d = d.groupby(["task", "mode", "fold", "transform"], sort=False)["value"].mean().reset_index()
     rows = [
         a.assign(measure="odd-one-out accuracy, held out", task="", value=a["odd_one_out"]),
         a.assign(measure="10-NN overlap with original", task="", value=a["neighbour_overlap"]),
-        f.assign(measure=f["shots"].map("{}-shot accuracy".format)),
-        d.assign(measure="anomaly AUROC, " + d["mode"]),
+        *(_STEPS[name](table[table["encoder"] == first], shots) for name, table in made.items()),
     ]
     table = pd.concat([r[["measure", "task", "fold", "transform", "value"]] for r in rows], ignore_index=True)
     table["split"] = table["fold"].str.rsplit("-", n=1).str[0]
     keys = ["measure", "task", "split", "transform"]
     return table.groupby(keys, sort=False)["value"].agg(mean="mean", sd="std").reset_index()
+
+
+def _few_shot_rows(table, shots: int):
+    rows = table[table["classifier"] == "logistic regression"]
+    rows = at_shots(rows, task_shots(rows, shots)).rename(columns={"accuracy": "value"})
+    return rows.assign(measure=rows["shots"].map("{}-shot accuracy".format))
+
+
+def _anomaly_rows(table, _shots: int):
+    rows = table.rename(columns={"dataset": "task", "auroc": "value"})
+    rows = rows.groupby(["task", "mode", "fold", "transform"], sort=False)["value"].mean().reset_index()
+    return rows.assign(measure="anomaly AUROC, " + rows["mode"])
+
+
+_STEPS = {"few_shot": _few_shot_rows, "anomaly": _anomaly_rows}
 
 
 def wide(table, digits: int = 3):
@@ -155,6 +166,6 @@ def show(config: dict, folder: Path) -> str:
     look = "\n".join(["look at:", *(f"  {path}" for path in first if path.exists())])
     where = f"tables: {folder} · notebooks as run: {folder / 'logs'}"
     step = "snakemake --cores 8 --configfile config/clip-b32.yaml     # human judgments, CLIP features"
-    own = "jupyter lab notebooks/00_your_own_encoder.ipynb           # your own encoder and images"
+    own = "glocal align my-images --triplets triplets.csv --out my-run     # your own encoder, images and judgments"
     following = [f"  {step}"] * (config["source"] == "demo") + [f"  {own}"]
     return "\n".join(["", f"{config['profile']}{note}", "", table, "", look, where, "next:", *following])

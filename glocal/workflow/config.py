@@ -158,6 +158,8 @@ def _trade_off(config: dict):
     """(field, name, what it may be) of the section trade_off, where an encoder has other images."""
     encoders = [spec for spec in config["encoders"].values() if spec.get("downstream") or config["downstream"] == "folds"]
     settings = config.get("trade_off", {}) if encoders else {}
+    if not settings:
+        return
     for field, known in (("tasks", config["few_shot"]["tasks"]), ("shift", config["anomaly"]["sets"])):
         yield from ((f"trade_off.{field}.{i}", name, known) for i, name in enumerate(settings.get(field, [])))
     sets = {"all", "objects"}.union(*(spec.get("sets", {}) for spec in encoders))

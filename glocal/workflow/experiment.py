@@ -74,7 +74,9 @@ class Experiment:
     @property
     def encoder_name(self) -> str:
         """What the encoder is, for a title: its source where it has a model."""
-        return self.settings.get("model", {}).get("source", self.encoder)
+        from glocal.features.encoders import title
+
+        return title(self.settings["model"]) if "model" in self.settings else self.encoder
 
     @property
     def featured(self) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from glocal.datasets import image_sets, own
 from glocal.evaluation import alignment, nested, odd_one_out, structure
-from glocal.features import jobs
+from glocal.features import encoders, jobs
 from glocal.reporting import draw, report
 from glocal.system.files import write_text
 from glocal.training import grid_search
@@ -57,10 +57,10 @@ def config(
         "profile": name, "observer": "human", "seed": seed, "device": device, "source": "own", "downstream": "folds",
         "triplets": judged,
         "images": {"own": {"kind": "folder", "folder": str(Path(images).absolute())}},
-        "encoders": {"own": {"model": {"source": encoder}, "objects": "own", "context": {"set": "objects"}}},
+        "encoders": {"own": {"model": encoders.parse(encoder), "objects": "own", "context": {"set": "objects"}}},
         "baselines": ["centred", "whitened"], "shrinkage": 0.5,
         "alignment": {
-            "splits": ["object"], "folds": 3, "objectives": list(GRID), "grid": GRID, "kl_tau": 0.1, "nested": 2,
+            "splits": ["object"], "folds": 3, "objectives": list(GRID), "grid": GRID, "kl_tau": 0.1, "nested": {"folds": 2},
             "choose": "triplet_loss + local_kl at kl_tau", "final_fit": "all objects", "fit": fit,
         },
     }  # fmt: skip

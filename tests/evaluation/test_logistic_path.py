@@ -214,3 +214,10 @@ def test_the_gpu_gives_the_same_classifier():
     x, y = clusters(200, 30, 20)
     for w, v in zip(Images(x, y).fit_path(PATH), Images(x, y, "cuda").fit_path(PATH), strict=True):
         torch.testing.assert_close(v.cpu().abs(), w.abs(), rtol=1e-3, atol=1e-4)
+
+
+def test_images_that_are_all_the_same_give_a_classifier_of_the_intercept():
+    x, y = np.ones((4, 3)), np.array(["a", "a", "a", "b"])
+    images = logistic_path.Images(x, y)
+    (weights,) = images.fit_path([1.0])
+    assert images.predict(weights, images.project(x)).tolist() == ["a"] * 4

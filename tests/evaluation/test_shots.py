@@ -46,6 +46,8 @@ def test_shots_that_a_pool_cannot_give_are_left_out():
     assert shots.usable_shots(LABELS, [12, 11], spare=1) == [11]  # one image of each class is left to test on
     with pytest.raises(GlocalError, match=r"tasks\.ants: .* no more than 11 images to give if 1 is left to test on; lower shots"):
         shots.usable_shots(LABELS, [12], spare=1, name="tasks.ants")
+    with pytest.raises(GlocalError, match=r'tasks\.ants: only the class "a" is left; a task needs two'):
+        shots.usable_shots(["a", "a"], [1], name="tasks.ants")
 
 
 def shots_of(**given):

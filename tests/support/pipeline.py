@@ -52,3 +52,8 @@ def results(profile):
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def mean(headline, measure, transform, task=""):
+    rows = headline[(headline["measure"].str.startswith(measure)) & (headline["transform"] == transform)]
+    return rows[rows["task"].fillna("") == task]["mean"].iloc[0]  # the first split: the headline
