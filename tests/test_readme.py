@@ -1,10 +1,12 @@
-"""Numbers in README.md and docs/ are those of the committed tables. `python tests/test_readme.py` writes them there."""
+"""Numbers in README.md and docs/ are those of the committed tables. `PYTHONPATH=tests/support python tests/test_readme.py` writes
+them there."""
 
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from study_tables import STUDIES
 
 from glocal.evaluation import few_shot_tables
 from glocal.evaluation.frames import to_original
@@ -20,6 +22,7 @@ STARTS = {  # the line before a table: which numbers it has
     "The demo (": "demo",
     "Encoders side by side": "encoders",
     "Gains of encoders": "encoder gains",
+    **{start: start for start in STUDIES},
     "#": None,
 }
 TRANSFORMS = {"original": "original", "centred": "centred", "naive": "naive", "global": "global", "glocal": "gLocal"}
@@ -153,7 +156,7 @@ def _interval(numbers) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*numbers).replace("-0.0", "+0.0")
 
 
-WHOLE = {"encoders": encoders, "encoder gains": encoder_gains}  # tables whose rows are also written
+WHOLE = {"encoders": encoders, "encoder gains": encoder_gains, **STUDIES}  # tables whose rows are also written
 
 
 def numbers(kind, cells) -> str | None:
@@ -233,6 +236,6 @@ def test_the_speeds_of_the_documentation_are_measured():
             assert words.format(**measured.loc[name]) in line, (line, words.format(**measured.loc[name]))
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # with PYTHONPATH=tests/support
     for written_page in PAGES:
         written_page.write_text(written(written_page), encoding="utf-8")
