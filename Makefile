@@ -20,8 +20,8 @@ clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, th
 
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"
-	pytest -q -n auto -m slow --dist loadgroup
-	pytest -q -n auto --dist loadscope --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
+	pytest -q -n auto -m slow --dist loadfile
+	pytest -q -n auto --dist loadfile --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
 
 coverage: env  ## lines of glocal/ that the fast tests do not run; with the public data at hand (GLOCAL_MIRROR), at most 5 %
 	pytest -q -n auto -m "not slow" --cov=glocal --cov-report=term-missing:skip-covered --cov-fail-under=95

@@ -16,7 +16,7 @@ from pipeline import ROOT, mean, read, results, run, start, succeed, write_confi
 from glocal.features import store
 from glocal.reporting import tables
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
 ENCODER = "efficientnet-lite0"
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("0[1-7]*.ipynb"))
 

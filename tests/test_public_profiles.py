@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import needs_data
-from pipeline import ROOT, mean, read, results, succeed
+from pipeline import ROOT, alone, mean, read, results, succeed
 
 from glocal.datasets import things
 from glocal.features import store
@@ -16,13 +16,12 @@ from glocal.reporting import tables
 pytestmark = [pytest.mark.slow, needs_data, pytest.mark.data]
 
 
-@pytest.mark.xdist_group("images")  # not beside the test that builds a wheel from this folder
 def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
     """Images of one's own and of the THINGS objects, an untrained tiny ViT; one few-shot task lacks images for five shots."""
     config, published = image_profile.write(tmp_path, "test-images"), ROOT / "figures" / "test-images"
     shutil.rmtree(published, ignore_errors=True)
     try:
-        with results("test-images") as folder:
+        with results("test-images") as folder, alone("figures"):
             alone = [f"{name}_encoder=1" for name in ("human", "few_shot", "anomaly", "structure")]  # side by side, a core each
             text = succeed("all", "publish", "--configfile", config, "--set-threads", *alone)
             assert "2-shot accuracy living17" in " ".join(text.split())  # the report at the end

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pipeline import alone
 
 import glocal
 
 ROOT = Path(__file__).resolve().parents[1]
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("images"),
+pytestmark = [pytest.mark.slow,
               pytest.mark.skipif(UV is None, reason="uv, which builds the wheel, is not installed")]  # fmt: skip
 
 
@@ -32,7 +33,8 @@ def run(*command, cwd):
 def wheel(tmp_path_factory):
     """The wheel, built from the sdist, as pip does it."""
     folder = tmp_path_factory.mktemp("dist")
-    done = run(UV, "build", "--out-dir", folder, ROOT, cwd=folder)
+    with alone("figures"):  # not while another test publishes into them
+        done = run(UV, "build", "--out-dir", folder, ROOT, cwd=folder)
     if done.returncode and re.search(r"Failed to (fetch|resolve requirements)|No solution found", done.stderr):
         pytest.skip("the wheel cannot be built: the package hatchling is not at hand and cannot be downloaded")
     assert done.returncode == 0, done.stderr

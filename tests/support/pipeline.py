@@ -1,10 +1,13 @@
 """The pipeline as a user starts it: `snakemake` from the repository's root, with the cores that tests beside it leave."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import zlib
 from pathlib import Path
 
 import yaml
@@ -41,6 +44,14 @@ def write_config(folder, base, **changes):
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(read(base) | changes))
     return path
+
+
+@contextlib.contextmanager
+def alone(what: str):
+    """Wait until no other worker of the tests uses `what` of this repository."""
+    with open(Path(tempfile.gettempdir()) / f"glocal-{what}-{zlib.crc32(str(ROOT).encode())}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
