@@ -22,8 +22,8 @@ def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
     shutil.rmtree(published, ignore_errors=True)
     try:
         with results("test-images") as folder, alone("figures"):
-            alone = [f"{name}_encoder=1" for name in ("human", "few_shot", "anomaly", "structure")]  # side by side, a core each
-            text = succeed("all", "publish", "--configfile", config, "--set-threads", *alone)
+            cores = [f"{name}_encoder=1" for name in ("human", "few_shot", "anomaly", "structure")]  # side by side, a core each
+            text = succeed("all", "publish", "--configfile", config, "--set-threads", *cores)
             assert "2-shot accuracy living17" in " ".join(text.split())  # the report at the end
             read = {name: tables.read(folder / f"{name}.csv") for name in [*tables.TABLES, "headline"]}
             features = store.read(folder / "features" / "tiny" / "objects")
