@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
 
-clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then under an hour on two cores
+clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then an hour on two cores
 	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
 
 test: env  ## every test: units, properties, pipeline, notebooks

@@ -56,7 +56,7 @@ def test_real_judgments_real_clip(tmp_path):
     config |= {"profile": "test-clip", "encoders": {"clip-b32": config["encoders"]["clip-b32"]}, "baselines": ["centred"]}
     grid = {"naive": {"lam": [0.03]}, "global": {"lam": [0.3]}, "glocal": {"lam": [0.3], "alpha": [0.1], "tau": [0.5]}}
     config["alignment"] |= {"grid": grid, "fit": {"recipe": "converged", "restore_best": False}}
-    del config["alignment"]["final"], config["alignment"]["nested"], config["published_transforms"]
+    del config["alignment"]["final"], config["alignment"]["nested"]
     config["human"]["sets"] = []
     config["judgments"] |= {"objectives": ["global"], "shares": [0.03, 1.0], "lam": [3.0, 0.3], "draws": 1,
                             "spread": {"share": 0.03, "objects": [0.5]}, "controls": ["shuffled"], "tasks": ["entity13"],
@@ -76,7 +76,7 @@ def test_real_judgments_real_clip(tmp_path):
         made = {name: pd.read_csv(folder / f"{name}.csv") for name in names}
         drawn = {path.stem.removesuffix("-clip-b32") for path in (folder / "figures").glob("*.png")}
     headline, human = made["headline"], made["human"]
-    assert {"data_efficiency", "controls", "trade_off", "human_calibration", "human_groups"} <= drawn
+    assert {"data_efficiency", "controls", "trade_off", "human_calibration", "human_groups", "published_spectra"} <= drawn
     zero_shot = human[(human["dataset"] == "all triplets") & (human["transform"] == "original")]["value"].iloc[0]
     assert zero_shot == pytest.approx(0.486, abs=0.003)
     assert human["ceiling"].max() == pytest.approx(0.6722, abs=1e-4)
