@@ -38,9 +38,8 @@ def _usage(error: click.UsageError) -> str:
     return f"{' '.join(error.format_message().split()).rstrip('.')}; see `{where} --help`."
 
 
-ORIGIN = ("encoder", "layer", "preprocessing", "digest")  # of features, in the file of a transform
 first_option = click.option(
-    "--first", type=click.Choice(["0", "1"]), show_default="0, refused if no triplet has object 0",
+    "--first", type=click.IntRange(0, 1), show_default="0, refused if no triplet has object 0",
     help="The number of the first object in files of triplets.",
 )  # fmt: skip
 
@@ -124,7 +123,7 @@ def align(images, triplets, out, encoder, first, seed, device):
     """
     from glocal.workflow import own
 
-    path = own.align(images, triplets, out, encoder, first=None if first is None else int(first), seed=seed, device=device)
+    path = own.align(images, triplets, out, encoder, first=first, seed=seed, device=device)
     print(path)
 
 
@@ -160,6 +159,7 @@ def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe
 
     Its file says which encoder the features are of, if they are what `extract` wrote.
     """
+    from glocal.features.published import origin
     from glocal.system.files import refuse_overwriting
     from glocal.transform import GLocalTransform
 
@@ -178,9 +178,9 @@ def fit(features, triplets, out, context, objective, lam, alpha, tau, lr, recipe
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is printed below says whether it converged
         t.fit(table.x, _triplets(triplets, table, first), context=context, held_out=held_out, checkpoint=checkpoint)
-    origin = {field: table.header[field] for field in ORIGIN if field in table.header}
     last, end = t.history_[-1], "" if t.converged_ or recipe != "converged" else "; not converged"
-    print(f"{t.save(out, **origin)}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}{end}")
+    saved = t.save(out, **origin(table.header))
+    print(f"{saved}: {len(t.history_)} iterations, triplet loss {last['triplet_loss']:.4f}{end}")
 
 
 @commands.command()
@@ -325,4 +325,4 @@ def _triplets(path, features, first=None):
     """Triplets of a file among the rows of features."""
     from glocal import triplet_io
 
-    return triplet_io.read(path, len(features.x), features.names, None if first is None else int(first))
+    return triplet_io.read(path, len(features.x), features.names, first)

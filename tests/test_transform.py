@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import SCALES, needs_data, observed
+from helpers import PUBLISHED, SCALES, needs_data, observed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -25,19 +25,6 @@ from glocal.errors import GlocalError
 from glocal.training import scaling
 from glocal.transform import aligners, unit_norm
 from glocal.triplets import accuracy
-
-# file: mean of the diagonal, sum (W - c I)^2, that relative to c I
-PUBLISHED = {
-    "OpenCLIP_ViT-L-14_laion2b_s32b_b82k": (0.1033, 0.1188, 0.120),
-    "OpenCLIP_ViT-L-14_laion400m_e32": (0.0908, 0.1375, 0.147),
-    "clip_RN50": (0.0791, 0.1044, 0.128),
-    "clip_ViT-L-14": (0.1200, 0.1480, 0.116),
-    "dino-vit-base-p16": (0.0702, 0.172, 0.213),
-    "dino-vit-base-p8": (0.0723, 0.187, 0.216),
-    "dinov2-vit-base-p14": (0.0863, 0.340, 0.244),
-    "dinov2-vit-large-p14": (0.0657, 0.358, 0.285),
-    "resnet18": (0.0564, 0.151, 0.305),
-}
 
 
 @pytest.fixture(scope="module")

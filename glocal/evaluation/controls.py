@@ -54,12 +54,12 @@ def evaluate(experiment) -> dict:
     tables = {name: [answer(name, f.table, f.x, [experiment.seed, i]) for i, f in enumerate(folds)] for _, name in groups}
     jobs = [(o, points[o], fold, table) for o, name in groups for fold, table in zip(folds, tables[name], strict=True)]
     measured = refits.measure_all(experiment, jobs, "controls")
-    found = {group: [[next(measured) for _ in folds]] for group in groups}
+    results = {group: [[next(measured) for _ in folds]] for group in groups}
     rows = [dict(transform=t) | row for t, draws in references.items() for row in refits.summarise(draws, references["original"])]
-    for (objective, name), draws in found.items():
+    for (objective, name), draws in results.items():
         as_people = np.mean([np.mean(t[:, 2] == f.table[:, 2]) for t, f in zip(tables[name], folds, strict=True)])
         about = dict(transform=objective, answers=name, as_people=as_people)
-        compared = refits.summarise(draws, found[objective, "human"])
+        compared = refits.summarise(draws, results[objective, "human"])
         for row, to_human in zip(refits.summarise(draws, references["original"]), compared, strict=True):
             changes = (to_human[c] for c in refits.MEASURED[-3:])
             rows.append(about | row | dict(zip(HUMAN, changes, strict=True)))

@@ -66,8 +66,8 @@ def pulls(experiment, folds) -> dict[tuple[str, float], float]:
     settings = experiment.config["judgments"]
     shares = sorted({*settings["shares"], settings["spread"]["share"]})
     jobs = [(fold, share) for fold in folds for share in shares]
-    found = parallel([(_pull, (experiment, *job), {}) for job in jobs], experiment.threads)
-    return {(fold.name, share): lam for (fold, share), lam in zip(jobs, found, strict=True)}
+    lams = parallel([(_pull, (experiment, *job), {}) for job in jobs], experiment.threads)
+    return {(fold.name, share): lam for (fold, share), lam in zip(jobs, lams, strict=True)}
 
 
 def _pull(experiment, fold, share: float) -> float:

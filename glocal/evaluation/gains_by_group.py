@@ -43,8 +43,8 @@ def evaluate(experiment) -> dict:
         first = odd_one_out.HELD_OUT.format(experiment.config["alignment"]["splits"][0])
         measured = [row for row in odd_one_out.held_out_objects(experiment) if row["dataset"] == first]
         samples = {row["transform"]: row["sample"] for row in measured if row["transform"] in uncertainty.TRANSFORMS}
-        found = groups(samples["original"].table, experiment.features().rows)
-        rows = [dict(encoder=experiment.encoder) | row for row in _rows(samples, found)]
+        results = groups(samples["original"].table, experiment.features().rows)
+        rows = [dict(encoder=experiment.encoder) | row for row in _rows(samples, results)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     tested = table["p"].notna()
     table.loc[tested, "p_holm"] = statistics.holm(table.loc[tested, "p"].astype(float))
@@ -54,11 +54,11 @@ def evaluate(experiment) -> dict:
 def groups(table, objects) -> dict:
     """{(grouping, group): (m,) bool} of triplets `table` (m, 3), the odd one last; objects: DataFrame of the THINGS objects."""
     member = objects["categories"].str.get_dummies(";").astype(bool)
-    found = {(CATEGORY, name): column.to_numpy()[table].any(1) for name, column in member.items()}
-    found |= {(SUPERCLASS, name): mask for name, mask in relations(objects["superclass"].to_numpy()[table]).items()}
+    results = {(CATEGORY, name): column.to_numpy()[table].any(1) for name, column in member.items()}
+    results |= {(SUPERCLASS, name): mask for name, mask in relations(objects["superclass"].to_numpy()[table]).items()}
     x = spose(objects)
     best = dimension(x, table)
-    return found | {(DIMENSION, name): best == d for d, name in enumerate(dimension_names(x, objects["name"]))}
+    return results | {(DIMENSION, name): best == d for d, name in enumerate(dimension_names(x, objects["name"]))}
 
 
 def relations(superclass) -> dict:
@@ -86,9 +86,9 @@ def dimension_names(x, names, most: int = 3) -> list[str]:
     return [f"{d + 1}: {', '.join(names[np.argsort(-column, kind='stable')[:most]])}" for d, column in enumerate(x.T)]
 
 
-def _rows(samples: dict, found: dict):
+def _rows(samples: dict, results: dict):
     """A row for each group and transform. samples: {transform: paired.Accuracy}."""
-    for (grouping, group), mask in found.items():
+    for (grouping, group), mask in results.items():
         if mask.sum() < FEWEST:
             continue
         of_group = {name: s._replace(hits=np.asarray(s.hits, float)[mask], table=s.table[mask]) for name, s in samples.items()}

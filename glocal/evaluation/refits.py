@@ -51,12 +51,12 @@ class Shares(NamedTuple):
 
 def folds(experiment) -> list[Fold]:
     """The folds of an experiment's first split, without the objects of THINGS-48 among those that train."""
-    held, found = np.flatnonzero(human_similarity.held_out("things48")), []
+    held, results = np.flatnonzero(human_similarity.held_out("things48")), []
     first = experiment.config["alignment"]["splits"][0]
     for name, (x, table, context, (test, _)) in grid_search.fold_data(experiment).items():
         if name.startswith(f"{first}-"):
-            found.append(Fold(name, x, table[~np.isin(table, held).any(axis=1)], context, test))
-    return found
+            results.append(Fold(name, x, table[~np.isin(table, held).any(axis=1)], context, test))
+    return results
 
 
 def chosen(experiment, objectives) -> dict[str, dict]:
@@ -111,9 +111,9 @@ def measure(experiment, fold: Fold, transform=None, similarity: str = "dot") -> 
     hits = triplets.score(z, fold.test, similarity).astype(float)
     ours, theirs = rsa.similarity(z[data.objects]), -data.dissimilarity[0]
     drawn = rsa.resample(ours, theirs, STIMULI_DRAWS, experiment.seed)[:, None]  # the same stimuli for every transform
-    found = {(ACCURACY, ""): paired.Accuracy(hits, fold.test)}
-    found[RSA, ""] = paired.Correlation(np.array([rsa.rsa(ours, theirs)]), drawn)
-    return found | _few_shot(experiment, align, int(fold.name.rsplit("-", 1)[1]))
+    results = {(ACCURACY, ""): paired.Accuracy(hits, fold.test)}
+    results[RSA, ""] = paired.Correlation(np.array([rsa.rsa(ours, theirs)]), drawn)
+    return results | _few_shot(experiment, align, int(fold.name.rsplit("-", 1)[1]))
 
 
 def references(experiment, fold_list: list[Fold]) -> dict[str, list]:
@@ -142,7 +142,7 @@ def summarise(draws: list, versus: list):
         widened by the spread over draws within folds, whose error is independent of theirs.
     """
     for measure, task in draws[0][0]:
-        mine, theirs = ([[found[measure, task] for found in folds] for folds in many] for many in (draws, versus))
+        mine, theirs = ([[results[measure, task] for results in folds] for folds in many] for many in (draws, versus))
         values, others = (np.array([[_value(s) for s in samples] for samples in many]) for many in (mine, theirs))  # (D, F)
         sample, other = _pooled(mine), _pooled(theirs)
         level, change = _widened(sample.interval(), values), _widened(sample.interval(other), values - others)
@@ -151,15 +151,15 @@ def summarise(draws: list, versus: list):
 
 def _few_shot(experiment, align, number: int) -> dict:
     """{(measure, task): Shares} of the tasks and repetitions of `judgments`; each fold, by its number, draws other images."""
-    settings, found = experiment.config["judgments"], {}
+    settings, results = experiment.config["judgments"], {}
     n = settings["repetitions"]
     for task in settings["tasks"]:
         options = dict(shots=SHOTS, draws=range(number * n, (number + 1) * n), classifiers=CLASSIFIERS)
         records = few_shot.records(experiment, task, lambda x: unit_norm(align(x)), "all", **options)
         for name in CLASSIFIERS:
             correct, images = (np.array([r[c] for r in records if r["classifier"] == name]) for c in ("correct", "images"))
-            found[f"{SHOTS}-shot, {name}", task] = Shares(correct / np.maximum(images, 1), images)
-    return found
+            results[f"{SHOTS}-shot, {name}", task] = Shares(correct / np.maximum(images, 1), images)
+    return results
 
 
 def _value(sample) -> float:

@@ -45,9 +45,9 @@ def evaluate(experiment) -> dict:
         if vectors.shape[1] != x.shape[1]:
             sizes = f"{name} has {vectors.shape[1]} dimensions, {experiment.encoder} {x.shape[1]}"
             raise GlocalError(f"human.words: {sizes}; give the vectors of its own text tower.")
-        found = {t: _ranks(experiment, t, x, objects, unit_rows(vectors, np.float32)) for t in uncertainty.names(experiment)}
+        results = {t: _ranks(experiment, t, x, objects, unit_rows(vectors, np.float32)) for t in uncertainty.names(experiment)}
         about = dict(encoder=experiment.encoder, words=len(objects), objects=len(x))
-        rows = [about | row for row in _rows(found, experiment.seed)]
+        rows = [about | row for row in _rows(results, experiment.seed)]
     return dict(text_retrieval=pd.DataFrame(rows, columns=COLUMNS))
 
 
@@ -59,22 +59,22 @@ def ranks(queries, gallery, target) -> np.ndarray:
 
 def _ranks(experiment, name: str, x, objects, vectors) -> dict:
     """{way: (k,) ranks} of all words, each under the transform of the fold that holds its object out."""
-    found = {side: np.empty(len(objects), int) for side in SIDES}
+    results = {side: np.empty(len(objects), int) for side in SIDES}
     for fold in uncertainty.first_folds(experiment):
         here = experiment.held_out(fold)[objects]
         align = (lambda y: y) if name == "original" else GLocalTransform.load(experiment.transform_path(fold, name)).transform
         images, texts = align(x), align(vectors)
         pairs = zip(SIDES, (vectors, texts, texts - texts.mean(0)), (images, images, images - images.mean(0)), strict=True)
         for side, queries, gallery in pairs:
-            found[side][here] = ranks(queries[here], gallery, objects[here])
-    return found
+            results[side][here] = ranks(queries[here], gallery, objects[here])
+    return results
 
 
-def _rows(found: dict, seed: int):
-    for name, by_side in found.items():
+def _rows(results: dict, seed: int):
+    for name, by_side in results.items():
         for side, rank in by_side.items():
             for most in RANKS:
-                hits, original = rank <= most, found["original"][side] <= most
+                hits, original = rank <= most, results["original"][side] <= most
                 row = dict(transform=name, sides=side, metric=f"R@{most}")
                 row |= dict(zip(odd_one_out.INTERVAL, statistics.bootstrap_mean(hits, seed=seed), strict=True))
                 if name != "original":

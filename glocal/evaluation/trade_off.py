@@ -164,9 +164,9 @@ def downstream(experiment, fold: str, align) -> dict[str, float]:
     where = fold if config["downstream"] == "folds" else "all"
     first = experiment.folds.index(fold) * settings["draws"]
     draws = dict(shots=settings["shots"], draws=range(first, first + settings["draws"]), classifiers=[LOGISTIC, MEAN])
-    found = {task: few_shot.accuracies(experiment, task, align, where, **draws) for task in settings["tasks"]}
-    found[ALL_TASKS] = {c: float(np.mean([f[c] for f in found.values()])) for c in (LOGISTIC, MEAN)}
-    values = {f"{settings['shots']}-shot {task}, {c}": value for task, f in found.items() for c, value in f.items()}
+    results = {task: few_shot.accuracies(experiment, task, align, where, **draws) for task in settings["tasks"]}
+    results[ALL_TASKS] = {c: float(np.mean([f[c] for f in results.values()])) for c in (LOGISTIC, MEAN)}
+    values = {f"{settings['shots']}-shot {task}, {c}": value for task, f in results.items() for c, value in f.items()}
     for name in settings["shift"]:
         train, train_y, test, test_y, *_ = experiment.normals(config["anomaly"]["sets"][name], where)
         options = anomaly_scores.options(config["anomaly"])

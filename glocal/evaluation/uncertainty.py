@@ -8,7 +8,7 @@ most likely one on the triplets that its fold trained on. No transform has seen 
 "all objects" know their objects from others, those of the folds do not (few triplets: all three objects must be held out).
 
 Every measure is written as a mean over triplets, so that its interval allows for shared objects (`shared_objects`): the
-correlation by its influence function (delta method), the calibration error with the bins and signs that were found.
+correlation by its influence function (delta method), the calibration error with the bins and signs as measured.
 """
 
 import numpy as np

@@ -17,6 +17,7 @@ from glocal.features.store import Features
 from glocal.system.paths import shipped
 from glocal.transform import GLocalTransform
 
+IDENTITY = ("digest", "layer", "preprocessing")  # of an encoder: features that differ in one are of another
 MAX_STD_RATIO = 2.0  # and MAX_STD_RATIO / 2 bounds the difference of means in std; images differ by less, models by more
 
 
@@ -68,6 +69,11 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
     return t.transform(x)
 
 
+def origin(header: dict) -> dict:
+    """What the header of features says of their encoder, for the file of a transform that was fitted to them."""
+    return {field: header[field] for field in ("encoder", *IDENTITY) if field in header}
+
+
 def _same_model(transform, header: dict) -> None:
     """Raises GlocalError if the header's encoder is known and not the one that a published transform belongs to."""
     if not (isinstance(transform, str) and header.get("encoder", "").startswith("{")):
@@ -90,10 +96,10 @@ def _same_model(transform, header: dict) -> None:
 
 def _same_weights(name, t, header: dict) -> None:
     """Raises GlocalError if the transform's file and the features both name their encoder, and they differ."""
-    origin = getattr(t, "metadata_", {})
-    for field in ("digest", "layer", "preprocessing"):
-        if origin.get(field) and header.get(field) and origin[field] != header[field]:
-            was, now = (f"{e.get('encoder', 'another encoder')} ({field} {str(e[field])[:60]})" for e in (origin, header))
+    fitted = getattr(t, "metadata_", {})
+    for field in IDENTITY:
+        if fitted.get(field) and header.get(field) and fitted[field] != header[field]:
+            was, now = (f"{e.get('encoder', 'another encoder')} ({field} {str(e[field])[:60]})" for e in (fitted, header))
             raise GlocalError(f"{name}: fitted on features of {was}, these are of {now}; give features of its encoder.")
 
 

@@ -5,18 +5,17 @@
 The same functions as those of the pipeline, on a config that is written to the folder of the run.
 """
 
-import json
 from pathlib import Path
 
-import numpy as np
 import yaml
 
-from glocal.datasets import image_sets, own
 from glocal.evaluation import alignment, nested, odd_one_out, structure
 from glocal.features import encoders, jobs
+from glocal.features.published import origin
 from glocal.reporting import draw, report
 from glocal.system.files import write_text
 from glocal.training import grid_search
+from glocal.workflow import triplet_tables
 from glocal.workflow.config import check_config
 from glocal.workflow.experiment import Experiment
 
@@ -91,19 +90,10 @@ def align(images, triplets, out, encoder: str = "efficientnet-lite0", **settings
     made = check_config(config(images, triplets, encoder, **settings), "align")
     write_text(folder / "config.yaml", yaml.safe_dump(made, sort_keys=False))
     experiment = Experiment(folder / "config.yaml", folder=folder)
-    write_triplets(experiment)
+    triplet_tables.write(made, folder / "triplets.npz")
     jobs.extract(experiment)
     evaluate(experiment)
     return report.write(experiment, folder / "report.html")
-
-
-def write_triplets(experiment) -> None:
-    """triplets.npz and triplets.json of an experiment with `source: own`."""
-    name = experiment.settings["objects"]
-    rows = image_sets.image_set(experiment.config["images"].get(name, name), name).rows
-    tables, about = own.tables(experiment.config, rows["picture"])
-    np.savez_compressed(experiment.folder / "triplets.npz", **{k: v.astype(np.int32) for k, v in tables.items()})
-    write_text(experiment.folder / "triplets.json", json.dumps(about, indent=1) + "\n")
 
 
 def evaluate(experiment) -> None:
@@ -112,8 +102,7 @@ def evaluate(experiment) -> None:
     tables = alignment.evaluate(experiment, fits)
     chosen = grid_search.choose(tables["alignment"], experiment.config["alignment"]["choose"])
     for (fold, name), t in alignment.transforms(experiment, fits, chosen).items():
-        origin = {k: v for k, v in experiment.features().header.items() if k in ("encoder", "layer", "preprocessing", "digest")}
-        t.save(experiment.transform_path(fold, name), **origin)
+        t.save(experiment.transform_path(fold, name), **origin(experiment.features().header))
     tables["alignment_nested"] = nested.evaluate(experiment, tables["alignment"])
     tables["history"] = grid_search.learning_curves(experiment, chosen).assign(kl_tau=grid_search.curve_tau(experiment, chosen))
     tables |= odd_one_out.evaluate(experiment)

@@ -1,6 +1,5 @@
 """The steps of the pipeline as commands: Snakemake's rules call them, and `glocal --help` lists them in a separate section."""
 
-import json
 from pathlib import Path
 
 import click
@@ -16,32 +15,10 @@ config_option = click.option(
 @click.option("--out", metavar="NPZ", required=True, help="The tables; their metadata are written to a .json of the same name.")
 def triplets(config, out):
     """The triplet tables of a config: all, and each fold's."""
-    import numpy as np
+    from glocal.workflow import triplet_tables
+    from glocal.workflow.config import load_config
 
-    from glocal.datasets.samples import absent_objects
-    from glocal.system.files import replacing, seal, write_text
-    from glocal.workflow.config import human_folds, load_config
-
-    config_path, config, out = config, load_config(config), Path(out)
-    if config["source"] == "own":
-        from glocal.workflow import own
-        from glocal.workflow.experiment import Experiment
-
-        own.write_triplets(Experiment(config_path, folder=out.parent))
-        return
-    if config["source"] == "demo":
-        from glocal.datasets import observer as source
-    else:
-        from glocal.datasets import judgments as source
-    splits = [*config["alignment"]["splits"], *human_folds(config)]
-    without = absent_objects(config) if config["source"] != "demo" else []
-    arguments = splits, config["alignment"]["folds"], config["seed"]
-    tables, about = source.tables(*arguments, **({"without": without} if without else {}))
-    write_text(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
-    seal(out.with_suffix(".json"))
-    with replacing(out) as draft:
-        np.savez_compressed(draft, **{k: v.astype(np.int32) for k, v in tables.items()})
-        seal(draft, out)
+    tables = triplet_tables.write(load_config(config), Path(out))
     for name, table in tables.items():
         print(f"{name:18} {len(table):>8,} triplets")
 
