@@ -35,10 +35,14 @@ $figures
 <h2>How it was made</h2>
 <p>glocal $version. $images images, $triplets triplets, encoder $encoder. Each fold holds out a third of the images; a triplet
 counts only if its three images are on one side. The settings are those with the best held-out triplet loss (gLocal: plus the
-local KL); the row "chosen on inner folds" repeats the choice without the objects that report it.</p>
+local KL); the column "chosen on inner folds" repeats the choice without the objects that report it.</p>
 <pre>$config</pre>
 </body></html>
 """)
+
+
+TITLES = {"human": "Agreement with the judgments", "alignment": "What it costs in neighbours", "training": "Learning curves",
+          "structure": "Neighbours and classes"}  # fmt: skip
 
 
 def figures(config: dict) -> list[str]:
@@ -74,17 +78,24 @@ def write(experiment, path: Path) -> Path:
     return path
 
 
-def verdict(differences, transform: str = "glocal") -> str:
-    """In words, whether a transform is above the original features and above centring, on held-out objects."""
-    rows = differences[(differences["metric"] == ACCURACY) & (differences["transform"] == transform)].set_index("versus")
-    words = []
-    for versus in [v for v in ("original", "centred", "global") if v in rows.index]:
-        d, low, high = (100 * rows.loc[versus, c] for c in ("difference", "ci_low", "ci_high"))
-        is_ = "better than" if low > 0 else "worse than" if high < 0 else "not to be told from"
-        words.append(f"{is_} {style.NAMES[versus]} ({d:+.1f} points [{low:+.1f}, {high:+.1f}])")
-    helped = len(words) and all(rows.loc[v, "ci_low"] > 0 for v in ("original", "centred") if v in rows.index)
-    start = "Alignment helped. " if helped else "Alignment did not show that it helps. "
-    return f"{start}On objects that the fit has not seen, {style.NAMES[transform]} is {'; '.join(words)}."
+def verdict(differences, transforms=("glocal", "global")) -> str:
+    """In words, which of `transforms` is above the original features and above centring, on held-out objects."""
+    rows = differences[differences["metric"] == ACCURACY].set_index(["transform", "versus"])
+    compared = {t: [v for v in ("original", "centred", "global") if (t, v) in rows.index] for t in transforms}
+    helped = [
+        t for t, versus in compared.items() if versus and all(rows.loc[(t, v), "ci_low"] > 0 for v in versus if v != "global")
+    ]
+    start = "Alignment did not show that it helps." if not helped else "Alignment helped."
+    if helped and transforms[0] not in helped:
+        start = f"Alignment helped with {' and '.join(style.NAMES[t] for t in helped)}, not with {style.NAMES[transforms[0]]}."
+    parts = [f"{style.NAMES[t]} is {'; '.join(_compared(rows.loc[(t, v)], v) for v in vs)}." for t, vs in compared.items() if vs]
+    return " ".join([start, "On objects that the fit has not seen,", *parts])
+
+
+def _compared(row, versus: str) -> str:
+    words = "better than" if row["ci_low"] > 0 else "worse than" if row["ci_high"] < 0 else "not to be told from"
+    points = _points(*row[["difference", "ci_low", "ci_high"]], "{:+.1f} points [{:+.1f}, {:+.1f}]")
+    return f"{words} {style.NAMES[versus]} ({points})"
 
 
 def _caption(experiment, human) -> str:
@@ -127,4 +138,4 @@ def _table(rows) -> str:
 
 def _picture(path: Path, name: str) -> str:
     content = base64.b64encode(path.read_bytes()).decode()
-    return f'<h2>{html.escape(name.capitalize())}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{content}">'
+    return f'<h2>{TITLES[name]}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{content}">'

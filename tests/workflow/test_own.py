@@ -11,6 +11,7 @@ from pipeline import read, results, succeed
 
 from glocal.cli import main
 from glocal.errors import GlocalError
+from glocal.reporting import report
 from glocal.transform import GLocalTransform
 from glocal.workflow import own
 
@@ -94,3 +95,19 @@ def test_triplets_are_checked_before_anything_is_extracted(folder, tmp_path):
     (tmp_path / "few.csv").write_text("img00,img01,img02\n")
     with pytest.raises(GlocalError, match=r"few.csv: no triplet has all three objects in the (train|test) part of fold 0"):
         own.align(folder / "images", tmp_path / "few.csv", tmp_path / "run", "absent_module:function")
+
+
+def test_the_verdict_names_the_map_that_helps():
+    rows = [("glocal", "original", 1, 0.4, 2), ("glocal", "centred", -0.4, -1, 0.6), ("glocal", "global", -3, -4, -2),
+            ("global", "original", 5, 3, 6), ("global", "centred", 3, 2, 4)]  # fmt: skip
+    columns = ["transform", "versus", "difference", "ci_low", "ci_high"]
+    table = pd.DataFrame(rows, columns=columns).assign(metric="odd-one-out accuracy")
+    table[columns[2:]] /= 100
+    words = report.verdict(table)
+    assert words.startswith(
+        "Alignment helped with global, not with gLocal. On objects that the fit has not seen, gLocal is better"
+    )
+    assert (
+        "not to be told from centred (-0.4 points [-1.0, +0.6]); worse than global" in words and "global is better than" in words
+    )
+    assert report.verdict(table[table["transform"] == "glocal"]).startswith("Alignment did not show that it helps. On objects")
