@@ -13,4 +13,5 @@ def did_you_mean(word: str, known) -> str:
     near = difflib.get_close_matches(str(word), known, n=1)
     some = known if len(known) <= 30 else difflib.get_close_matches(str(word), known, n=8, cutoff=0.3)
     others = f", and {len(known) - len(some)} others" if len(some) < len(known) else ""
-    return (f' Did you mean "{near[0]}"?' if near else "") + f" Known: {', '.join(some)}{others}."
+    listed = f" Known: {', '.join(some)}{others}." if some else ""  # thousands of names that are not near are no help
+    return (f' Did you mean "{near[0]}"?' if near else "") + listed

@@ -49,7 +49,8 @@ def build(spec: dict) -> Built:
     if ":" in _custom_path(spec):
         return _custom(spec)
     if source not in SOURCES:
-        raise GlocalError(f'encoder source "{source}" is not known.{did_you_mean(source, [*lite.SIZES, *SOURCES])}')
+        raise GlocalError(f'encoder source "{source}" is not known.{did_you_mean(source, [*lite.SIZES, *SOURCES])} '
+                          f"A network of a library is written as timm:{source} or torchvision:{source}.")  # fmt: skip
     if not spec.get("model"):
         raise GlocalError(f"encoder {source}: lacks the field model; add the name of a network.")
     net, transform, ends_at = SOURCES[source](spec["model"], spec.get("weights"), **spec.get("options", {}))
