@@ -81,12 +81,21 @@ def search(
             progress(len(points))
             continue
         fitted, last = {}, None
+        watched = {} if unwatched(options) and (len(points) > 1 or results) else {"held_out": held_out}
         for point in path(values, objective):
-            last = cached(fit)(objective, options | point, x, table, context, held_out, init=last)
+            last = cached(fit)(objective, options | point, x, table, context, **watched, init=last)
             fitted[tuple(point.values())] = last
             progress(1)
         results[name] = [(point, fitted[tuple(point.values())]) for point in points]
     return results
+
+
+def unwatched(options: dict) -> bool:
+    """Whether fits need no held-out measures, which can cost as much as their steps: the last iteration is kept, not the best.
+
+    The first fold's are made all the same where the grid has one setting: `learning_curves` shows them.
+    """
+    return options.get("restore_best") is False
 
 
 def search_experiment(experiment, folds: dict, name: str = "", progress=lambda n: None, **options) -> dict:
@@ -138,8 +147,8 @@ def final_fits(experiment, fits: dict, chosen: dict) -> dict:
     refit, options = experiment.cached(fit), experiment.fit_options | settings.get("final", {})
     for objective, point in chosen.items():
         for fold, trials in fits[objective].items():
-            t = next(t for setting, t in trials if setting == point)
-            final[fold, objective] = refit(objective, options | point, *folds[fold], init=t) if "final" in settings else t
+            t, data = next(t for setting, t in trials if setting == point), folds[fold][: 3 if unwatched(options) else 4]
+            final[fold, objective] = refit(objective, options | point, *data, init=t) if "final" in settings else t
         final["all", objective] = final[experiment.folds[-1], objective]
         more = {"all": "all"} if settings["final_fit"] == "all objects" else {}
         for fold, table in (more | {fold: f"{fold}-train" for fold in experiment.human_folds}).items():

@@ -162,6 +162,19 @@ def test_every_setting_is_fitted_on_every_fold(aligned):
     assert len(context) == len(held_out) == 64 and len(x) == 128
 
 
+def test_held_out_measures_are_made_only_where_they_are_read(aligned):
+    """They cost as much as the steps: for the best iteration, or for the learning curves of the one setting's first fold."""
+    watched = {}
+    for restore_best in (False, True):
+        _, fits = aligned(fit={"recipe": "converged", "max_iter": 3, "restore_best": restore_best})
+        for objective, folds in fits.items():
+            for fold, trials in folds.items():
+                watched[restore_best, objective, fold] = "held_out_triplet_loss" in trials[0][1].history_[0]
+    assert {key for key, made in watched.items() if not made} == {
+        (False, "naive", "picture-0"), (False, "naive", "picture-1"), (False, "glocal", "picture-1")
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("final_fit", ["all objects", "last fold"])
 def test_final_fits_have_the_chosen_settings(aligned, final_fit):
     experiment, fits = aligned(final_fit=final_fit)
