@@ -2,15 +2,15 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # PyTorch's wheels. Empty: those of the package index, on Linux with 4 GB of CUDA libraries. cpu: without them; auto: those that fit
-# the driver. The latter two are uv's --torch-backend, which asks PyTorch's own index (not tested against it yet); where that is not
-# reached, the wheels of the package index are installed. To choose again: make clean.
+# the driver. The latter two are uv's --torch-backend, which asks PyTorch's own index (not tested against it yet), whose wheels have
+# other hashes than the lock's; where it is not reached, those of the package index are installed. To choose again: make clean.
 TORCH ?=
 # The others are of experiments that the demo does not make: their defaults are config/clip-b32.yaml.
 DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebooks/*.ipynb))
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test coverage lint notebooks bench docs env clean help
+.PHONY: demo clip-b32 test coverage lint notebooks bench docs env update clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
@@ -49,7 +49,7 @@ env: .venv/installed  ## the environment alone: .venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet "uv==0.13.9"
 	@if [ -z "$(TORCH)" ]; then $(INSTALL) --requirement requirements.lock; else \
-	  $(INSTALL) --torch-backend "$(TORCH)" --constraint requirements.lock --requirement pyproject.toml --extra pipeline --extra test || \
+	  $(INSTALL) --torch-backend "$(TORCH)" --no-verify-hashes --constraint requirements.lock --requirement pyproject.toml --extra pipeline --extra test || \
 	  { echo "TORCH=$(TORCH): these wheels cannot be had here; installing those of the package index."; \
 	    $(INSTALL) --requirement requirements.lock; }; fi
 	$(INSTALL) --no-deps --editable .
@@ -58,6 +58,11 @@ env: .venv/installed  ## the environment alone: .venv
 .venv/docs: .venv/installed pyproject.toml
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --editable ".[docs]"
 	@touch $@
+
+update: env  ## the newest versions that pyproject.toml allows, with hashes, in requirements.lock; then the tests
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade \
+	  --extra pipeline --extra test pyproject.toml --output-file requirements.lock
+	$(MAKE) test
 
 clean:  ## results and environment; data/ and figures/ stay
 	rm -rf .venv results .snakemake docs/_build

@@ -41,8 +41,10 @@ def environment():
 
 @pytest.fixture(scope="module")
 def lock():
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    """Its requirements, without their hashes."""
+    lines = (ROOT / "requirements.lock").read_text().replace("\\\n", "").splitlines()
+    assert all(re.search(r" --hash=sha256:[0-9a-f]{64}", line) for line in lines), "each with at least one hash"
+    return [line.split(" --hash")[0].strip() for line in lines]
 
 
 def test_environment_names_the_packages_of_pyproject_with_the_same_versions(environment, project, wanted):
