@@ -1,7 +1,7 @@
 """glocal: align a network's features with human odd-one-out judgments, and preserve their neighbourhoods.
 
     from glocal import GLocalTransform
-    t = GLocalTransform(objective="glocal", lam=0.1, alpha=0.1, tau=0.1)
+    t = GLocalTransform(objective="glocal")
     t.fit(features, triplets, context=context_features)   # (n, p), (m, 3) with the odd one last, (q, p)
     z = t.transform(x)                                     # (k, p)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from glocal import __version__
+from glocal.defaults import ALPHA, LAM, TAU
 from glocal.errors import GlocalError
 from glocal.workflow.steps import STEPS, config_option
 
@@ -119,12 +120,40 @@ def align(images, triplets, out, encoder, first, seed, device):
     """Align an encoder with judgments of images, and report.
 
     IMAGES: a folder. The settings of naive, global and gLocal are chosen and measured on held-out images, beside the original,
-    centred and whitened features. The transform for other images is transforms/own/glocal.npz. The same command resumes.
+    centred and whitened features. The transform for other images is transforms/ENCODER/glocal.npz. The same command resumes.
     """
     from glocal.workflow import own
 
-    path = own.align(images, triplets, out, encoder, first=first, seed=seed, device=device)
-    print(path)
+    print(own.align(images, triplets, out, encoder, first=first, seed=seed, device=device))
+
+
+@commands.command()
+@click.option("--out", metavar="FOLDER", default="demo-run", help="As for `glocal align`, and the images and judgments.")
+def demo(out):
+    """What align does, on embedded images.
+
+    479 images of OpenMoji (CC BY-SA 4.0), EfficientNet-Lite0 and a simulated observer: nothing is downloaded. Settings are the
+    defaults, which real judgments chose.
+    """
+    from glocal.workflow import own
+
+    print(own.demo(out))
+
+
+@commands.command()
+@click.argument("config")
+@click.option("--images", metavar="FOLDER", required=True, help="Images; sub-folders are their classes.")
+@click.option("--triplets", metavar="FILE", required=True, help="Odd-one-out choices, as `glocal fit` takes them.")
+@click.option("--encoder", metavar="NAME", default="efficientnet-lite0", help="As for `glocal extract`.")
+@first_option
+def init(config, images, triplets, encoder, first):
+    """Write a config of your images for the pipeline.
+
+    CONFIG: a new YAML file, such as mine.yaml, with comments. In the repository, `snakemake -n --configfile mine.yaml` plans it.
+    """
+    from glocal.workflow import own
+
+    print(own.init(config, images, triplets, encoder, first=first))
 
 
 @commands.command()
@@ -133,9 +162,9 @@ def align(images, triplets, out, encoder, first, seed, device):
 @click.option("--out", metavar="FILE", required=True, help="The transform: .npz or .safetensors.")
 @click.option("--context", metavar="NPY", show_default="none", help="Features of other images, for the local loss of glocal.")
 @click.option("--objective", metavar="NAME", default="glocal", help="naive, global or glocal.")
-@click.option("--lam", type=float, default=0.1, help="Weight of the regulariser.")
-@click.option("--alpha", type=float, default=0.1, help="Share of the local loss; glocal only.")
-@click.option("--tau", type=float, default=0.1, help="Temperature of the local loss; glocal only.")
+@click.option("--lam", type=float, default=LAM, help="Weight of the regulariser.")
+@click.option("--alpha", type=float, default=ALPHA, help="Share of the local loss; glocal only.")
+@click.option("--tau", type=float, default=TAU, help="Temperature of the local loss; glocal only.")
 @click.option("--lr", type=float, default=1e-3, help="Learning rate; recipes paper and authors.")
 @click.option(
     "--recipe", type=click.Choice(["converged", "paper", "authors"]), default="converged",

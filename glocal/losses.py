@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from glocal.arrays import leading_power
+from glocal.defaults import ALPHA, TAU
 
 OBJECTIVES = ("naive", "global", "glocal")
 
@@ -202,7 +203,7 @@ def identity_pull(w: Tensor, squared: bool = True) -> Tensor:
 
 def objective(
     kind: str, w: Tensor, b: Tensor, x: Tensor, triplets: Tensor, y: Tensor | None = None, *,
-    lam: float, alpha: float = 0.1, tau: float = 0.1, squared: bool = True,
+    lam: float, alpha: float = ALPHA, tau: float = TAU, squared: bool = True,
 ) -> Tensor:  # fmt: skip
     """The function that is minimised: one of the three objectives of this module (paper, section 3).
 

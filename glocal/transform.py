@@ -27,6 +27,7 @@ from glocal import arrays, transform_io
 from glocal import triplets as triplet_tables
 from glocal._version import __version__
 from glocal.arrays import unit_rows
+from glocal.defaults import ALPHA, LAM, TAU
 from glocal.errors import GlocalError
 from glocal.system import devices
 from glocal.training import lbfgs, parameters, scaling, sgd, validation
@@ -108,7 +109,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         What the file of a loaded transform says of its origin: {"version", "parameters", ...}; empty for the authors' files.
     """
 
-    def __init__(self, objective="glocal", lam=0.1, alpha=0.1, tau=0.1, *, recipe="converged", bias=False, squared=True,
+    def __init__(self, objective="glocal", lam=LAM, alpha=ALPHA, tau=TAU, *, recipe="converged", bias=False, squared=True,
                  start=0.05, max_iter=150, tol=1e-5, lr=1e-3, schedule=None, restore_best=None, local_features="standardised",
                  statistics="training", monitor="kl", constant_columns="refuse", precision="fp32", device="auto",
                  random_state=None, verbose=False):  # fmt: skip

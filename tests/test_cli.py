@@ -55,7 +55,12 @@ def here(files, tmp_path, monkeypatch):
 
 def test_fit_transform_score(here, tmp_path, capsys):
     out, z = tmp_path / "new" / "own.npz", tmp_path / "other" / "z-v1.5"
-    assert main(["fit", "x.npy", "t.csv", "--context", "x.npy", "--lam", "0.01", "--tau", "0.5", "--out", str(out)]) == 0
+    assert (
+        main(
+            ["fit", "x.npy", "t.csv", "--context", "x.npy", "--lam", "0.01", "--alpha", "0.1", "--tau", "0.5", "--out", str(out)]
+        )
+        == 0
+    )
     assert main(["transform", str(out), "x.npy", "--out", str(z)]) == 0
     output = capsys.readouterr().out
     assert re.search(r"own\.npz: \d+ iterations, triplet loss 0\.\d{4}", output) and "z-v1.5.npy: 60 x 24" in output
@@ -253,7 +258,7 @@ def test_help_has_a_line_for_every_command(capsys):
     assert main([]) == 0 and capsys.readouterr().out == output
     own, steps = output.split("Commands:\n")[1].split("Steps of the pipeline, run by Snakemake:\n")
     listed = [re.findall(r"^  ([a-z-]+)  +\S.*\.$", part, re.M) for part in (own, steps)]
-    assert listed[0] == ["extract", "align", "fit", "transform", "score", "export", "data", "plan", "replication"]
+    assert listed[0] == ["extract", "align", "demo", "init", "fit", "transform", "score", "export", "data", "plan", "replication"]
     assert listed[1] == ["triplets", "run-notebook", "gather", "draw", "publish", "report", "published", "encoders"]
 
 

@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from glocal import GLocalTransform, __version__, losses, triplets
 from glocal.datasets import registry
+from glocal.defaults import LAM
 from glocal.errors import GlocalError
 from glocal.training import scaling
 from glocal.transform import aligners, unit_norm
@@ -48,7 +49,7 @@ def state(t):
 def test_parameters_and_clone(fitted):
     copy = clone(fitted)
     assert copy.get_params() == fitted.get_params() and not hasattr(copy, "weights_")
-    assert copy.set_params(lam=7).lam == 7 and fitted.lam == 0.1
+    assert copy.set_params(lam=7).lam == 7 and fitted.lam == LAM
 
 
 def test_pickle(fitted, data):

@@ -7,6 +7,7 @@ import numpy as np
 
 from glocal import triplet_io
 from glocal.errors import GlocalError
+from glocal.system.paths import located
 from glocal.triplets import noise_ceiling, set_code, split_objects, within
 
 
@@ -33,7 +34,7 @@ def tables(config: dict, names) -> tuple[dict, dict]:
         As `triplet_io.read`, and for a fold without triplets.
     """
     spec, names = config["triplets"], list(map(str, names))
-    every = triplet_io.read(spec["file"], len(names), names, spec.get("first"))
+    every = triplet_io.read(located(spec["file"]), len(names), names, spec.get("first"))
     made = {"all": every}
     for i, sides in enumerate(split_objects(len(names), config["alignment"]["folds"], config["seed"])):
         for part, side in zip(("train", "test"), sides, strict=True):

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from glocal import triplets
+from glocal.defaults import TAU
 from glocal.errors import GlocalError
 from glocal.evaluation import alignment
 from glocal.training import grid_search
@@ -49,7 +50,7 @@ class GLocalTransformCV(TransformerMixin, BaseEstimator):
         Fitted to all triplets.
     """
 
-    def __init__(self, estimator=None, param_grid=None, *, folds=3, kl_tau=0.1, random_state=42):
+    def __init__(self, estimator=None, param_grid=None, *, folds=3, kl_tau=TAU, random_state=42):
         self.estimator = estimator
         self.param_grid = param_grid
         self.folds = folds

@@ -52,7 +52,7 @@ def pictures(e):
 
 def alignment(e):
     table, ceiling = _read(e, "alignment"), e.noise_ceiling(f"{e.folds[0]}-test")
-    return figures.alignment(table, alignment_tables.means(table), ceiling, f"{e.encoder} · {e.observer}")
+    return figures.alignment(table, alignment_tables.means(table), ceiling, f"{e.encoder_name} · {e.observer}")
 
 
 def training(e):

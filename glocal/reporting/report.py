@@ -15,12 +15,14 @@ PAGE = Template("""<!doctype html>
 <title>$title</title><style>
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.7rem; line-height: 1.2 }
 table { border-collapse: collapse; display: block; overflow-x: auto }
-th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8886 }
+th, td { padding: .2rem .5rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8886 }
 th:first-child, td:first-child { text-align: left }
-img { max-width: 100%; background: #fff; border-radius: 4px }
-.verdict { font-size: 1.2rem; border-left: 4px solid #009E73; padding-left: 1rem }
-code, pre { background: #8882; border-radius: 4px; padding: .1rem .3rem; overflow-x: auto }
+.figure { overflow-x: auto }
+img { width: 100%; min-width: 40rem; background: #fff; border-radius: 4px }
+.verdict { font-size: 1.2rem; border-left: 4px solid $colour; padding-left: 1rem }
+pre { background: #8882; border-radius: 4px; padding: .3rem .6rem; white-space: pre-wrap; overflow-wrap: anywhere }
 </style></head><body>
 <h1>$title</h1>
 <p class="verdict">$verdict</p>
@@ -34,15 +36,20 @@ $figures
 <pre>glocal transform $transform features.npy --out aligned</pre>
 <h2>How it was made</h2>
 <p>glocal $version. $images images, $triplets triplets, encoder $encoder. Each fold holds out a third of the images; a triplet
-counts only if its three images are on one side. The settings are those with the best held-out triplet loss (gLocal: plus the
-local KL); the column "chosen on inner folds" repeats the choice without the objects that report it.</p>
-<pre>$config</pre>
+counts only if its three images are on one side. $choice</p>
+<details><summary>Its config</summary><pre>$config</pre></details>
 </body></html>
 """)
 
 
 TITLES = {"human": "Agreement with the judgments", "alignment": "What it costs in neighbours", "training": "Learning curves",
           "structure": "Neighbours and classes"}  # fmt: skip
+WHOSE = {"human": "human judgments", "simulated observer": "the judgments of a simulated observer"}
+CHOICES = {
+    True: "The settings are those with the best held-out triplet loss (gLocal: plus the local KL); the column "
+    '"chosen on inner folds" repeats the choice without the objects that report it.',
+    False: "The settings were fixed beforehand.",
+}
 
 
 def figures(config: dict) -> list[str]:
@@ -64,11 +71,13 @@ def write(experiment, path: Path) -> Path:
         The HTML file; the figures are in it.
     """
     human, differences = (tables.read(experiment.table(name)) for name in ("human", "human_differences"))
-    settings = (experiment.folder / "config.yaml").read_text()
+    words, settings = verdict(differences), (experiment.folder / "config.yaml").read_text()
     about = experiment.features().header
     values = dict(
-        title=f"{experiment.encoder_name} and human judgments", verdict=verdict(differences), caption=_caption(experiment, human),
-        version=__version__, images=about["n"], triplets=len(experiment.triplets()["all"]), encoder=experiment.encoder_name,
+        title=f"{experiment.encoder_name} and {WHOSE.get(experiment.observer, experiment.observer)}",
+        verdict=words, colour=style.COLOURS["glocal" if words.startswith("Alignment helped") else "naive"],
+        caption=_caption(experiment, human), choice=CHOICES["nested" in experiment.config["alignment"]], version=__version__,
+        images=f"{about['n']:,}", triplets=f"{len(experiment.triplets()['all']):,}", encoder=experiment.encoder_name,
         config=settings, transform=str(experiment.transform_path("all", experiment.featured)),
     )  # fmt: skip
     values = {name: html.escape(str(value)) for name, value in values.items()}
@@ -112,13 +121,13 @@ def _headline(experiment, human):
     chosen = tables.read(experiment.table("alignment")).query("chosen").rename(columns={"objective": "transform"})
     kept = first_split(chosen).groupby("transform")["neighbour_overlap"].mean()
     inner = tables.read(experiment.table("alignment_nested")).groupby("objective")["odd_one_out"].mean()
+    nested = {t: {"chosen on inner folds": f"{100 * value:.1f}"} for t, value in inner.items()}
     rows = [{
         "": style.NAMES[t],
         "accuracy": _points(*held.loc[t, ["value", "ci_low", "ci_high"]], "{:.1f} [{:.1f}, {:.1f}]"),
-        "chosen on inner folds": f"{100 * inner[t]:.1f}" if t in inner else "",
         "10-NN overlap": f"{100 * kept.get(t, 1.0):.0f}",
-    } for t in style.order(held.index)]  # fmt: skip
-    return pd.DataFrame(rows)
+    } | nested.get(t, {}) for t in style.order(held.index)]  # fmt: skip
+    return pd.DataFrame(rows).fillna("")
 
 
 def _differences(table):
@@ -138,4 +147,6 @@ def _table(rows) -> str:
 
 def _picture(path: Path, name: str) -> str:
     content = base64.b64encode(path.read_bytes()).decode()
-    return f'<h2>{TITLES[name]}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{content}">'
+    return (
+        f'<h2>{TITLES[name]}</h2><div class="figure"><img alt="{html.escape(name)}" src="data:image/png;base64,{content}"></div>'
+    )

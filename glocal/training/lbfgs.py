@@ -18,6 +18,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from glocal.defaults import ALPHA, TAU
 from glocal.errors import GlocalError
 from glocal.training.objective import Objective
 
@@ -37,7 +38,7 @@ class Solution:
 
 
 def lbfgs(
-    kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, bias=False, start=0.05, max_iter=150, tol=1e-5,
+    kind, x, triplets, y=None, *, lam, alpha=ALPHA, tau=TAU, squared=True, bias=False, start=0.05, max_iter=150, tol=1e-5,
     memory=10, precision="fp32", monitor=None, restore_best=False, on_iteration=None,
 ) -> Solution:  # fmt: skip
     """Minimise an objective of `losses.py`.

@@ -7,6 +7,7 @@ loss is that of `local_loss.py`.
 import torch
 from torch import Tensor
 
+from glocal.defaults import ALPHA, TAU
 from glocal.training.local_loss import Local
 
 
@@ -17,7 +18,7 @@ class Objective:
     The terms of the last call are in `triplet_loss` and `local_kl` (floats).
     """
 
-    def __init__(self, kind, x, triplets, y=None, *, lam, alpha=0.1, tau=0.1, squared=True, precision="fp32"):
+    def __init__(self, kind, x, triplets, y=None, *, lam, alpha=ALPHA, tau=TAU, squared=True, precision="fp32"):
         self.kind, self.lam, self.alpha, self.squared = kind, lam, alpha, squared
         used, compact = torch.unique(triplets, return_inverse=True)  # objects that no triplet names are left out
         self.x, (i, j, k) = x[used], compact.reshape(-1, 3).T  # (n', p), 3 x (m,)

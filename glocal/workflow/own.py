@@ -1,35 +1,35 @@
 """Align an encoder with your own judgments of your own images, from the images to a report.
 
     align("my/images", "triplets.csv", "my-run", encoder="timm:resnet18")
+    demo("demo-run")                                 # the same with embedded images and a simulated observer
 
-The same functions as those of the pipeline, on a config that is written to the folder of the run.
+The same functions as those of the pipeline, on config/own.yaml with your images, judgments and encoder in it.
 """
 
+import re
 from pathlib import Path
 
 import yaml
 
+from glocal.datasets import image_sets, observer, openmoji
+from glocal.defaults import ALPHA, LAM, TAU
+from glocal.errors import GlocalError
 from glocal.evaluation import alignment, nested, odd_one_out, structure
 from glocal.features import encoders, jobs
 from glocal.features.published import origin
 from glocal.reporting import draw, report
 from glocal.system.files import write_text
+from glocal.system.paths import root, shipped
 from glocal.training import grid_search
 from glocal.workflow import triplet_tables
 from glocal.workflow.config import check_config
 from glocal.workflow.experiment import Experiment
 
-GRID = {
-    "naive": {"lam": [1.0, 0.1]},
-    "global": {"lam": [3.0, 1.0, 0.3, 0.1]},
-    "glocal": {"lam": [1.0, 0.3, 0.1], "alpha": [0.1, 0.5], "tau": [0.1]},
-}
 
-
-def config(
+def text(
     images, triplets, encoder: str, first: int | None = None, seed: int = 42, device: str = "auto", name: str = "own"
-) -> dict:
-    """The config of a run with `source: own`.
+) -> str:
+    """config/own.yaml, with its comments, about your images, triplets and encoder.
 
     Parameters
     ----------
@@ -48,21 +48,74 @@ def config(
 
     Returns
     -------
+    str
+    """
+    judged, model = {"file": str(triplets)} | ({} if first is None else {"first": first}), encoders.parse(encoder)
+    key = re.sub(r"[^A-Za-z0-9_-]+", "-", model.get("model") or model["source"]).strip("-") or "encoder"
+    content = shipped("config/own.yaml").read_text(encoding="utf-8")
+    for example, yours in {
+        "profile: own": f"profile: {name}", "seed: 42": f"seed: {seed}", "device: auto": f"device: {device}",
+        "{file: my-triplets.csv}": _flow(judged), "{source: timm, model: resnet18}": _flow(model), "  resnet18:": f"  {key}:",
+        "{kind: folder, folder: my-images}": _flow({"kind": "folder", "folder": str(images)}),
+    }.items():  # fmt: skip
+        content = content.replace(example, yours, 1)
+    return content
+
+
+def _flow(value: dict) -> str:
+    """A section in one line of YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000).strip()
+
+
+def config(images, triplets, encoder: str, **settings) -> dict:
+    """The config of `align`: that of `text`, with absolute paths and only the alignment.
+
+    Parameters
+    ----------
+    images, triplets, encoder, **settings
+        As for `text`.
+
+    Returns
+    -------
     dict
     """
-    judged = {"file": str(Path(triplets).absolute())} | ({} if first is None else {"first": first})
-    fit = {"recipe": "converged", "max_iter": 300, "tol": 1.0e-5, "restore_best": False}
-    return {
-        "profile": name, "observer": "human", "seed": seed, "device": device, "source": "own", "downstream": "folds",
-        "triplets": judged,
-        "images": {"own": {"kind": "folder", "folder": str(Path(images).absolute())}},
-        "encoders": {"own": {"model": encoders.parse(encoder), "objects": "own", "context": {"set": "objects"}}},
-        "baselines": ["centred", "whitened"], "shrinkage": 0.5,
-        "alignment": {
-            "splits": ["object"], "folds": 3, "objectives": list(GRID), "grid": GRID, "kl_tau": 0.1, "nested": {"folds": 2},
-            "choose": "triplet_loss + local_kl at kl_tau", "final_fit": "all objects", "fit": fit,
-        },
-    }  # fmt: skip
+    made = yaml.safe_load(text(Path(images).absolute(), Path(triplets).absolute(), encoder, **settings))
+    return {field: value for field, value in made.items() if field != "few_shot"}
+
+
+def init(path, images, triplets, encoder: str = "efficientnet-lite0", **settings) -> Path:
+    """Write a commented config for the pipeline.
+
+    Parameters
+    ----------
+    path : path
+        A file that does not exist; the profile has its name.
+    images, triplets, encoder, **settings
+        As for `text`. Classes too small for few-shot classification leave it out.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    GlocalError
+        If the file exists, for an unsuitable name, and for images or triplets that cannot be used.
+    """
+    path = Path(path)
+    if path.exists():
+        raise GlocalError(f"{path}: exists, and would be overwritten; give another name.")
+    places = (
+        p.relative_to(root()) if p.is_relative_to(root()) else p for p in (Path(images).resolve(), Path(triplets).resolve())
+    )
+    content = text(*places, encoder, name=path.stem, **settings)
+    made = check_config(yaml.safe_load(content), str(path))
+    triplet_tables.make(made)
+    classes = image_sets.image_set(made["images"]["my-images"]).rows["class"].value_counts()
+    if (classes >= made["alignment"]["folds"] * made["few_shot"]["tasks"]["classes"]["min_per_class"]).sum() < 2:
+        content = content[: content.index("\nfew_shot:")]
+    write_text(path, content)
+    return path
 
 
 def align(images, triplets, out, encoder: str = "efficientnet-lite0", **settings) -> Path:
@@ -71,7 +124,7 @@ def align(images, triplets, out, encoder: str = "efficientnet-lite0", **settings
     Parameters
     ----------
     images, triplets, encoder, **settings
-        As for `config`.
+        As for `text`.
     out : path
         A folder: config.yaml, features/, tables/, figures/, transforms/ and report.html. A run that was interrupted resumes.
 
@@ -85,10 +138,57 @@ def align(images, triplets, out, encoder: str = "efficientnet-lite0", **settings
     GlocalError
         For images, triplets or an encoder that cannot be used; before the extraction for triplets.
     """
+    return run(config(images, triplets, encoder, **settings), out)
+
+
+def demo(out) -> Path:
+    """`align` on every third image of OpenMoji, with a simulated observer and the default settings: nothing is downloaded.
+
+    Parameters
+    ----------
+    out : path
+        As for `align`; also images/ and judgments.csv.
+
+    Returns
+    -------
+    Path
+        The report.
+    """
+    folder, drawn = Path(out).absolute(), openmoji.emojis().iloc[::3]
+    images, judgments = openmoji.save_images(drawn, folder / "images"), folder / "judgments.csv"
+    judged = drawn["code"].to_numpy()[observer.judge(drawn, m=60_000)]
+    write_text(judgments, "kept,kept,odd\n" + "".join(f"{','.join(row)}\n" for row in judged))
+    made = config(images, judgments, "efficientnet-lite0") | {"observer": "simulated observer"}
+    made["alignment"]["grid"] = {"naive": {"lam": [LAM]}, "global": {"lam": [LAM]},
+                                 "glocal": {"lam": [LAM], "alpha": [ALPHA], "tau": [TAU]}}  # fmt: skip
+    del made["alignment"]["nested"]  # nothing is chosen
+    made["alignment"]["fit"]["tol"] = 1.0e-4  # a demonstration: a looser tolerance
+    return run(made, folder)
+
+
+def run(made: dict, out) -> Path:
+    """The whole of `align`, for its config.
+
+    Parameters
+    ----------
+    made : dict
+    out : path
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    GlocalError
+        As `align`.
+    """
     folder = Path(out).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    made = check_config(config(images, triplets, encoder, **settings), "align")
-    write_text(folder / "config.yaml", yaml.safe_dump(made, sort_keys=False))
+    write_text(
+        folder / "config.yaml", yaml.safe_dump(check_config(made, "align"), sort_keys=False, default_flow_style=None, width=100)
+    )
     experiment = Experiment(folder / "config.yaml", folder=folder)
     triplet_tables.write(made, folder / "triplets.npz")
     jobs.extract(experiment)

@@ -49,35 +49,68 @@ def folder(tmp_path_factory):
     return folder
 
 
+def small(config):
+    """One setting each."""
+    config["alignment"]["grid"] = {o: {k: v[:1] for k, v in grid.items()} for o, grid in config["alignment"]["grid"].items()}
+    return config
+
+
 def test_one_command_makes_a_report_that_says_whether_it_helped(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(own, "GRID", {o: {k: v[:1] for k, v in grid.items()} for o, grid in own.GRID.items()})
+    config = own.config
+    monkeypatch.setattr(own, "config", lambda *args, **kwargs: small(config(*args, **kwargs)))
     line = ["align", "images", "--triplets", "triplets.csv", "--encoder", "own_pixels:pixels", "--out", "run"]
     assert main(line) == 0, capsys.readouterr().err
     page = (folder / "run" / "report.html").read_text()
     assert "Alignment helped. On objects that the fit has not seen, gLocal is better than original" in page
     assert page.count('src="data:image/png;base64,') == 3 and "http" not in page.replace("http-equiv", "")
-    human = pd.read_csv(folder / "run" / "tables" / "own" / "human.csv").set_index(["dataset", "transform"])
+    assert "<h1>own_pixels:pixels and human judgments</h1>" in page and "chosen on inner folds" in page
+    human = pd.read_csv(folder / "run" / "tables" / "pixels" / "human.csv").set_index(["dataset", "transform"])
     assert (
         human.loc[("held-out objects (object)", "glocal"), "value"]
         > human.loc[("held-out objects (object)", "original"), "value"] + 0.04
     )
-    t = GLocalTransform.load(folder / "run" / "transforms" / "own" / "glocal.npz")
+    t = GLocalTransform.load(folder / "run" / "transforms" / "pixels" / "glocal.npz")
     assert t.metadata_["encoder"] and t.objective == "glocal"
     before = {p: p.stat().st_mtime_ns for p in (folder / "run" / "features").rglob("*.npy")}
     assert main(line) == 0 and {p: p.stat().st_mtime_ns for p in before} == before  # nothing is extracted twice
 
 
+def test_init_writes_the_example_config_about_your_images(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = ["init", "mine.yaml", "--images", str(folder / "images"), "--triplets", str(folder / "triplets.csv"), "--first", "1"]
+    assert main([*line, "--encoder", "timm:resnet50"]) == 0, capsys.readouterr().err
+    example, mine = (read(path) for path in ("config/own.yaml", tmp_path / "mine.yaml"))
+    assert mine["profile"] == "mine" and mine["triplets"] == {"file": str(folder / "triplets.csv"), "first": 1}
+    assert mine["images"] == {"my-images": {"kind": "folder", "folder": str(folder / "images")}}
+    assert mine["encoders"] == {"resnet50": example["encoders"]["resnet18"] | {"model": {"source": "timm", "model": "resnet50"}}}
+    same = example.keys() - {"profile", "triplets", "images", "encoders"}
+    assert {name: mine[name] for name in same} == {name: example[name] for name in same}
+    assert "# a triplet counts only if all its images are on one side" in (tmp_path / "mine.yaml").read_text()
+    assert main(line) == 2 and "mine.yaml: exists, and would be overwritten" in capsys.readouterr().err
+    (tmp_path / "few.csv").write_text("img00,img01,absent\n")
+    with pytest.raises(GlocalError, match='"absent": no image has this name'):
+        own.init("other.yaml", folder / "images", tmp_path / "few.csv")
+    flat = own.init(tmp_path / "flat.yaml", folder / "images" / "dark", _of(folder, "dark", tmp_path))
+    assert "few_shot" not in read(flat) and not (tmp_path / "other.yaml").exists()
+
+
+def _of(folder, group, tmp_path):
+    """The triplets about one sub-folder's images."""
+    table = pd.read_csv(folder / "triplets.csv")
+    known = {path.stem for path in (folder / "images" / group).glob("*")}
+    table[table.isin(known).all(axis=1)].to_csv(tmp_path / f"{group}.csv", index=False)
+    return tmp_path / f"{group}.csv"
+
+
 @pytest.mark.slow
-def test_the_example_config_runs_to_its_last_line(folder, monkeypatch):
-    """config/own.yaml with this encoder and these images, on a small grid: alignment, agreement, few-shot and their figures."""
-    config = read("config/own.yaml") | {"profile": "test-own", "triplets": {"file": str(folder / "triplets.csv")}}
-    config["images"]["my-images"]["folder"] = str(folder / "images")
-    config["encoders"]["resnet18"]["model"] = {"source": "own_pixels:pixels"}
+def test_the_config_of_init_runs_to_its_last_line(folder, monkeypatch):
+    """On a small grid: alignment, agreement, few-shot and their figures."""
+    own.init(folder / "test-own.yaml", folder / "images", folder / "triplets.csv", "own_pixels:pixels")
+    config = small(read(folder / "test-own.yaml"))
     config["few_shot"] |= {"shots": [1, 2], "repetitions": 2}
     config["few_shot"]["tasks"]["classes"]["min_per_class"] = 4
-    config["alignment"] |= {"grid": {o: {k: v[:1] for k, v in grid.items()} for o, grid in own.GRID.items()}}
     (folder / "own.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     with results("test-own") as made:
@@ -86,7 +119,7 @@ def test_the_example_config_runs_to_its_last_line(folder, monkeypatch):
         figures = {path.name for path in (made / "figures").glob("*.png")}
     assert "2-shot accuracy" in text and "glocal align" in text
     assert {"alignment", "alignment_nested", "human", "human_differences", "few_shot", "headline"} <= set(tables)
-    assert {"alignment-resnet18.png", "human-resnet18.png", "few_shot-resnet18.png"} <= figures
+    assert {"alignment-pixels.png", "human-pixels.png", "few_shot-pixels.png"} <= figures
     held = tables["human"].set_index(["dataset", "transform"])["value"]["held-out objects (object)"]
     assert held["glocal"] > held["original"] + 0.04
 
