@@ -53,10 +53,8 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
     if kind not in KINDS:
         raise GlocalError(f'{name}: kind "{kind}" is not known.{did_you_mean(kind, KINDS)}')
     arguments = {k: v for k, v in spec.items() if k not in ("kind", "skip_broken", "superclasses", "per_class")}
-    try:
-        images = KINDS[kind](name, **arguments)
-    except TypeError as error:
-        raise GlocalError(f"{name}: a set of kind {kind} has other fields ({' '.join(str(error).split()[1:])}).") from None
+    loaders.require_arguments(KINDS[kind], f"{name}: a set of kind {kind} has other fields", name, **arguments)
+    images = KINDS[kind](name, **arguments)
     if not len(images):
         raise GlocalError(f"{name}: {spec.get('folder', kind)} holds no images ({', '.join(SUFFIXES)}).")
     if expected and len(images) != expected:

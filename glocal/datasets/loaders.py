@@ -5,8 +5,11 @@ decoded before it is asked for.
 """
 
 import hashlib
+import inspect
 import json
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,13 @@ import numpy as np
 
 from glocal.datasets import archives, human_similarity, imagenet, things
 from glocal.datasets.images import SUFFIXES, checked, read_image
+from glocal.datasets.manifests import files_below
 from glocal.errors import GlocalError, did_you_mean
+from glocal.system.files import sha256
 from glocal.system.paths import located, shipped
+
+READ_WHOLE = 10**9  # bytes: a second of reading; sets that are larger come from archives, and a change there changes sizes
+CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # a surrogate stands for a byte that is not UTF-8
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ def folder_set(name, folder, labels=None, only=None, label="first") -> ImageSet:
     import pandas as pd
 
     top = _existing_folder(folder, name)
-    paths = sorted(p.relative_to(top) for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = _images_below(top)
     if only:
         paths = _only(paths, only, name)
     rows = pd.DataFrame({"picture": [p.as_posix() for p in paths]}, dtype="str")
@@ -91,7 +99,7 @@ def things_set(name, folder) -> ImageSet:
     top = top if top.is_dir() else _existing_folder(top, name)  # a zip without object images creates no folder
     rows = things.things_objects()
     by_concept: dict[str, list] = {}
-    for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES):
+    for path in (top / p for p in _images_below(top)):
         concept = path.parent.name if path.parent != top else path.stem
         by_concept.setdefault(concept, []).append(path)
         if path.parent == top and path.stem[-4:-3] == "_":  # flat: <concept>_01b.jpg
@@ -126,9 +134,10 @@ def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
 
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
+        require_arguments(kind, f"{name}: {kind.__name__} does not take these options", folder, **options)
         try:
             return kind(folder, **options)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise GlocalError(f"{name}: {kind.__name__} does not take these options ({' '.join(str(error).split())}).") from None
         except (RuntimeError, FileNotFoundError) as error:
             if not download:
@@ -200,11 +209,38 @@ KINDS = {
 
 
 def _files(top: Path, rows) -> ImageSet:
-    """Pictures below `top`; names, sizes and modification times of the files are in the key of their features."""
+    """Images below `top`. In the key of their features: names and contents; of more than `READ_WHOLE` bytes names and sizes."""
+    for bad in filter(CONTROL.search, rows["picture"]):
+        raise GlocalError(f"{top}: the file name {bad!r} has control characters or is not UTF-8; rename the file.")
     items = [top / p for p in rows["picture"]]
-    stats = [(p, item.stat()) for p, item in zip(rows["picture"], items, strict=True)]
-    state = "".join(f"{p} {s.st_size} {s.st_mtime_ns}\n" for p, s in stats)
+    sizes = [item.stat().st_size for item in items]
+    with ThreadPoolExecutor() as pool:
+        states = pool.map(_content, items) if sum(sizes) <= READ_WHOLE else sizes
+        state = "".join(f"{p} {s}\n" for p, s in zip(rows["picture"], states, strict=True))
     return ImageSet(rows, items, read_image, {"images": hashlib.sha256(state.encode()).hexdigest()})
+
+
+def _content(path: Path) -> str:
+    """sha256 of a file; "" for one that cannot be read, which is an error when it is opened."""
+    try:
+        return sha256(path)
+    except OSError:
+        return ""
+
+
+def _images_below(top: Path) -> list[Path]:
+    """Sorted paths of the images below a folder, relative to it; without hidden files and folders (._a.jpg of macOS)."""
+    return sorted(Path(p) for p in files_below(top) if p.lower().endswith(SUFFIXES) and (top / p).is_file())
+
+
+def require_arguments(function, problem: str, *args, **kwargs) -> None:
+    """Raises GlocalError, `problem` and the reason, if a function does not take these arguments; it is not called."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind_partial(*args, **kwargs)  # first what is unknown, then what is missing
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise GlocalError(f"{problem} ({error}).") from None
 
 
 def _existing_folder(folder, name: str) -> Path:

@@ -111,9 +111,11 @@ def tables(names, folds: int = 3, seed: int = 42, m: int = 60_000, m_test: int =
     t = temperature(latent)
     samples = {"all": (np.arange(len(rows)), m)}
     for split, fold in splits(rows, folds, seed).items():
-        for i in range(folds if split in names else 0):
+        for i in range(folds):
             samples[f"{split}-{i}-train"] = (np.flatnonzero(fold != i), m)
             samples[f"{split}-{i}-test"] = (np.flatnonzero(fold == i), m_test)
-    triplets = {k: simulate_triplets(latent, o, n, [seed, i], t) for i, (k, (o, n)) in enumerate(samples.items())}
+    numbered = list(enumerate(samples.items()))  # all splits are numbered, so that a table is the same whatever others are made
+    wanted = [(i, item) for i, item in numbered if item[0].rsplit("-", 2)[0] in ("all", *names)]
+    triplets = {k: simulate_triplets(latent, o, n, [seed, i], t) for i, (k, (o, n)) in wanted}
     ceilings = {k: round(noise_ceiling(latent, table, t), 4) for k, table in triplets.items()}
     return triplets, {"observer": "simulated observer", "temperature": t, "noise_ceiling": ceilings}

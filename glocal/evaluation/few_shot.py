@@ -3,7 +3,7 @@
     tables = few_shot.evaluate(experiment)      # {name: DataFrame}
 
 A task has a pool to draw from and optionally a test set; without one, the images that were not drawn are the test set.
-Each repetition of each fold, task and transform is one call of `repetition`, on one core, and its result is cached.
+Each repetition of each fold, task and transform is one call of `classify`, on one core, and its result is cached.
 `few_shot_tables` computes the tables from the repetitions.
 """
 
@@ -12,8 +12,9 @@ import numpy as np
 from glocal.evaluation import few_shot_tables
 from glocal.evaluation.classifiers import LOGISTIC
 from glocal.evaluation.frames import with_split
-from glocal.evaluation.repetition import repetition
+from glocal.evaluation.repetition import classify, sample
 from glocal.evaluation.shots import task_shots, usable_shots
+from glocal.features.store import blocks
 from glocal.system.parallel import parallel
 from glocal.transform import aligners
 
@@ -54,18 +55,25 @@ def evaluate(experiment) -> dict:
 
 
 def repetitions(experiment):
-    """The records of `repetition` for all folds, tasks and transforms, a DataFrame.
+    """The records of `classify` for all folds, tasks and transforms, a DataFrame.
 
     Added columns: encoder, task, transform, fold, split, and names, (K,) the classes of the counts in `correct`.
     """
     import pandas as pd
     from tqdm import tqdm
 
-    cached, work = experiment.cached(repetition), list(_work(experiment))
-    calls = [(cached, args, kwargs) for _, args, kwargs in work]
-    results = tqdm(parallel(calls, experiment.threads), total=len(calls), desc=f"few-shot {experiment.encoder}")
-    rows = [about | row for (about, _, _), records in zip(work, results, strict=True) for row in records]
-    return with_split(pd.DataFrame(rows))
+    cached, abouts = experiment.cached(classify), []
+
+    def calls():  # made when a process is free, so that the images of few are in memory
+        for about, args, kwargs in _work(experiment):
+            abouts.append(about)
+            yield cached, args, kwargs
+
+    settings = experiment.config["few_shot"]
+    each = len(settings["tasks"]) * settings["repetitions"] * len(experiment.downstream_folds)
+    results = parallel(calls(), experiment.threads)
+    results = tqdm(results, total=each * (1 + len(transforms(experiment))), desc=f"few-shot {experiment.encoder}")
+    return with_split(pd.DataFrame([abouts[i] | row for i, records in enumerate(results) for row in records]))
 
 
 def accuracies(experiment, task: str, align, fold: str, *, shots: int, draws, classifiers) -> dict[str, float]:
@@ -74,10 +82,8 @@ def accuracies(experiment, task: str, align, fold: str, *, shots: int, draws, cl
     align: function from raw features (k, p) to aligned ones; draws: numbers of the repetitions, so that equal ones draw the
     same images. Raises GlocalError as `evaluate`.
     """
-    args, own = _aligned(_data(experiment, fold, task), align)
-    kwargs = _kwargs(experiment) | own | dict(shots=[shots], classifiers=classifiers)
-    records = [record for number in draws for record in repetition(*args, number=number, **kwargs)]  # faster than a cache's key
-    return {c: float(np.mean([r["accuracy"] for r in records if r["classifier"] == c])) for c in classifiers}
+    made = records(experiment, task, align, fold, shots=shots, draws=draws, classifiers=classifiers)
+    return {c: float(np.mean([r["accuracy"] for r in made if r["classifier"] == c])) for c in classifiers}
 
 
 def transforms(experiment) -> list[str]:
@@ -90,18 +96,18 @@ def transforms(experiment) -> list[str]:
 
 
 def records(experiment, task: str, align, fold: str, *, shots: int, draws, classifiers) -> list[dict]:
-    """The records of `repetition` for one task under one map, at one number of shots; not cached.
+    """The records of `classify` for one task under one map, at one number of shots; not cached.
 
     align: function from raw features (k, p) to aligned ones; draws: numbers of the repetitions, so that equal ones draw the
     same images. Raises GlocalError as `evaluate`.
     """
-    args, own = _aligned(_data(experiment, fold, task), align)
-    kwargs = _kwargs(experiment) | own | dict(at=[shots], classifiers=classifiers)
-    return [record for number in draws for record in repetition(*args, number=number, **kwargs)]
+    work = _drawn(_data(experiment, fold, task, [shots]), align, draws, experiment.seed)
+    kwargs = _kwargs(experiment) | dict(classifiers=classifiers)
+    return [record for args, own in work for record in classify(*args, **kwargs | own)]
 
 
 def _work(experiment):
-    """(description, args, kwargs) of every call of `repetition`."""
+    """(description, args, kwargs) of every call of `classify`."""
     settings, kwargs, names = experiment.config["few_shot"], _kwargs(experiment), transforms(experiment)
     at = _reported_shots(experiment)
     for fold in experiment.downstream_folds:
@@ -111,12 +117,10 @@ def _work(experiment):
             data = _data(experiment, fold, task)
             about = dict(encoder=experiment.encoder, task=task, fold=fold, names=np.unique(data["labels"]))
             for transform, align in aligned.items():
-                args, own = _aligned(data, align)
-                for number in range(settings["repetitions"]):
-                    draw = dict(number=number)
-                    if number >= settings.get("curve_repetitions", settings["repetitions"]):
-                        draw["at"] = [at[task]]
-                    yield about | dict(transform=transform), args, kwargs | own | draw
+                for args, own in _drawn(data, align, range(settings["repetitions"]), experiment.seed):
+                    if own["number"] >= settings.get("curve_repetitions", settings["repetitions"]):
+                        own["at"] = [at[task]]
+                    yield about | dict(transform=transform), args, kwargs | own
 
 
 def _reported_shots(experiment) -> dict[str, int]:
@@ -129,7 +133,7 @@ def _reported_shots(experiment) -> dict[str, int]:
 
 
 def _kwargs(experiment) -> dict:
-    """The keyword arguments of `repetition` that all calls share."""
+    """The keyword arguments of `classify` that all calls share."""
     settings = experiment.config["few_shot"]
     return dict(
         values=settings["c"],
@@ -141,8 +145,8 @@ def _kwargs(experiment) -> dict:
     )
 
 
-def _data(experiment, fold: str, task: str) -> dict:
-    """A task's raw features and labels: pool, labels, test and test_labels (or None), per, text (or None), shots."""
+def _data(experiment, fold: str, task: str, shots=None) -> dict:
+    """A task's raw features and labels: pool, labels, test and test_labels (or None), per, text (or None), and shots."""
     settings = experiment.config["few_shot"]
     spec = settings["tasks"][task]
     pool, test = experiment.parts(spec, fold)
@@ -156,13 +160,21 @@ def _data(experiment, fold: str, task: str) -> dict:
         test_labels=test.rows[spec["label"]].to_numpy() if test else None,
         per=per,
         text=experiment.text(spec, fold),
-        shots=usable_shots(labels if per is None else per, settings["shots"], int(test is None), where),
+        shots=usable_shots(labels if per is None else per, shots or settings["shots"], int(test is None), where),
     )
 
 
-def _aligned(data: dict, align) -> tuple[tuple, dict]:
-    """args and kwargs of `repetition` under one transform; text has unit norm, transforms expect the norm of image features."""
+def _drawn(data: dict, align, numbers, seed: int):
+    """(args, kwargs) of `classify` under one transform for the repetitions `numbers`.
+
+    Of a pool with a test set only what is drawn is read and aligned: the pool may be larger than the memory. Text has unit
+    norm, transforms expect the norm of image features.
+    """
     pool, test, text = data["pool"], data["test"], data["text"]
-    length = np.linalg.norm(pool, axis=1).mean()
-    args = (align(pool), data["labels"], None if test is None else align(test), data["test_labels"])
-    return args, dict(shots=data["shots"], per=data["per"], text=None if text is None else align(text * length))
+    if text is not None:
+        text = align(text * np.concatenate([np.linalg.norm(block, axis=1) for block in blocks(pool)]).mean())
+    pool, test = (align(pool[:]), None) if test is None else (pool, align(test[:]))
+    for number in numbers:
+        draw = dict(number=number, shots=data["shots"])
+        x, *args = sample(pool, data["labels"], test, data["test_labels"], **draw, per=data["per"], seed=seed)
+        yield (x if test is None else align(x), *args), draw | dict(text=text)

@@ -23,8 +23,19 @@ def accuracy(correct, images, balanced: bool) -> float:
     return float(np.mean(correct[seen] / images[seen]) if balanced else correct.sum() / images.sum())
 
 
-def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=(LOGISTIC,), per=None, text=None,
-               balanced=False, seed=42, device="cpu", at=None) -> list[dict]:  # fmt: skip
+def sample(x, y, test_x, test_y, *, number, shots, per=None, seed=42) -> tuple:
+    """The images that a repetition draws, the most of `shots` a class or group, and its test set, as `classify` takes them.
+
+    Parameters as of `repetition`; x may be any object whose rows can be indexed, such as `store.Rows`.
+    """
+    drawn = draw(y if per is None else per, max(shots), np.random.default_rng([seed, number]))
+    if test_x is None:
+        undrawn = np.setdiff1d(np.arange(len(y)), drawn)
+        test_x, test_y = x[undrawn], y[undrawn]
+    return x[drawn], y[drawn], test_x, test_y
+
+
+def repetition(x, y, test_x, test_y, *, number, shots, per=None, seed=42, **options) -> list[dict]:
     """Draw the shots once, classify the test images and count the correct answers (paper, section 4.2).
 
     Parameters
@@ -33,12 +44,40 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
         Pool and test set, features of unit norm and labels; test_x None: test on the images of the pool not drawn.
     number, seed : int
         The repetition and the seed of all repetitions; together they determine the draw.
-    shots, values, folds : list of int, list of float, int
-        Numbers of images per class; candidates for C, the inverse L2 penalty; the most folds of its cross-validation.
-    classifiers, text : sequence of str, array of shape (K, p) or None
-        Names of `classifiers.CLASSIFIERS`; text weights, one row per class.
+    shots : list of int
+        Numbers of images per class.
     per : array of shape (n,), optional
         Groups to draw `shots` images from, if not the labels: subclasses, for example.
+    **options
+        Of `classify`.
+
+    Returns
+    -------
+    list of dict
+        As `classify`.
+
+    Raises
+    ------
+    GlocalError
+        For a pool that is too small, and as `classify`.
+    """
+    shots = usable_shots(y if per is None else per, shots, spare=int(test_x is None))
+    drawn = sample(x, y, test_x, test_y, number=number, shots=shots, per=per, seed=seed)
+    return classify(*drawn, number=number, shots=shots, seed=seed, **options)
+
+
+def classify(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=(LOGISTIC,), text=None, balanced=False, seed=42,
+             device="cpu", at=None) -> list[dict]:  # fmt: skip
+    """Classify the test images from each number of shots and count the correct answers.
+
+    Parameters
+    ----------
+    x, y, test_x, test_y, number, shots, seed
+        Of `sample`, and what it was given.
+    values, folds : list of float, int
+        Candidates for C, the inverse L2 penalty; the most folds of its cross-validation.
+    classifiers, text : sequence of str, array of shape (K, p) or None
+        Names of `classifiers.CLASSIFIERS`; text weights, one row per class.
     balanced, device : bool, str
         Whether accuracy is the mean over classes; where logistic regression runs.
     at : list of int, optional
@@ -52,20 +91,16 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
     Raises
     ------
     GlocalError
-        For a pool that is too small, test classes that are not in the pool, and features of an unusable scale.
+        For test classes that are not in the pool, and features of an unusable scale.
     """
-    per, classes = y if per is None else per, np.unique(y)
+    classes = np.unique(y)
     for name, features in (("pool", x), ("test", test_x)):
         _check_scale(features, name)
-    shots = usable_shots(per, shots, spare=int(test_x is None))
-    if test_x is None:
-        undrawn = np.setdiff1d(np.arange(len(y)), draw(per, max(shots), np.random.default_rng([seed, number])))
-        test_x, test_y = x[undrawn], y[undrawn]
     if len(foreign := np.setdiff1d(test_y, classes)):
         raise GlocalError(f"few-shot test: class {foreign[0]} is not in the pool; select the same classes in pool and test.")
     records = []
     for s in [s for s in shots if at is None or s in at]:
-        train = draw(per, s, np.random.default_rng([seed, number]))
+        train = np.arange(len(y)).reshape(-1, max(shots))[:, :s].ravel()  # the first s of each class or group
         for name in (c for c in classifiers if c != TIP or text is not None):
             kwargs = dict(values=values, folds=max(2, min(s, folds)), text=text, device=device, seed=seed)  # n_shot folds
             predicted, c = predict(name, x[train], y[train], test_x, **kwargs)

@@ -13,8 +13,7 @@ of named weights: give both, `weights: ResNet50_Weights.IMAGENET1K_V2` and `opti
 """
 
 import hashlib
-import importlib
-import inspect
+import importlib.util
 import json
 import re
 import sys
@@ -25,6 +24,7 @@ import torch
 
 from glocal.errors import GlocalError, did_you_mean
 from glocal.features import lite
+from glocal.system import modules
 from glocal.system.paths import located, root
 
 WITH_WEIGHTS = ("hf-hub:", "hf_hub:", "local-dir:")  # model names that say where the weights are
@@ -224,7 +224,8 @@ def _custom_path(spec: dict) -> str:
 
 def _custom(spec: dict) -> Built:
     """function(**options) returns (net, preprocessing): net maps (b, 3, h, w) to (b, p), preprocessing a PIL image to
-    (3, h, w). Modules are also searched below the repository root and the current folder, and reloaded each time.
+    (3, h, w). Modules are also searched below the repository root and the current folder. An edited one, or one that imports
+    an edited one, is loaded again.
     """
     path = _custom_path(spec)
     module, _, function = path.partition(":")
@@ -232,15 +233,32 @@ def _custom(spec: dict) -> Built:
         if folder not in sys.path:
             sys.path.append(folder)
     try:
-        loaded = sys.modules.get(module)
-        factory = getattr(importlib.reload(loaded) if loaded else importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        code = _loaded_code(module)
+        factory = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, SyntaxError, ValueError) as error:
         raise GlocalError(f'encoder "{path}": cannot be imported ({error}); the form is package.module:function.') from None
     net, transform, version = _check_returned(factory(**spec.get("options", {})), path)
     weights = weights_digest(net) if isinstance(net, torch.nn.Module) else str(version)
-    code = Path(inspect.getsourcefile(factory)).read_bytes()
     digest = hashlib.sha256(f"{weights} {version}".encode() + code).hexdigest()
     return Built(_text(spec | {"source": path}), net, transform, digest, _words(transform), "its output")
+
+
+_codes: dict[str, bytes] = {}  # the source with which a module was loaded
+
+
+def _loaded_code(module: str) -> bytes:
+    """The source of a user's module and of what it imports from its own folder; if it was edited, they will be loaded again."""
+    importlib.invalidate_caches()
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.has_location:
+        raise ImportError(f"no module named {module!r}")
+    base = Path(spec.origin).parents[module.count(".") + (spec.submodule_search_locations is not None)]
+    files = modules.below(module, base) if "site-packages" not in base.parts else {module: spec.origin}
+    code = b"".join((base / file).read_bytes() for file in files.values())
+    for name in files if _codes.get(module) != code else ():
+        sys.modules.pop(name, None)
+    _codes[module] = code
+    return code
 
 
 def _check_returned(returned, path: str):

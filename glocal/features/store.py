@@ -23,8 +23,29 @@ from glocal.system.files import seal, sha256, verify, write_array, write_text
 SCALE = "raw features; transforms standardise them by one mean and one std over their training matrix"
 
 
+class Rows:
+    """Rows `index` of a matrix x, copied when they are asked for: a memory-mapped pool may be larger than the memory."""
+
+    def __init__(self, x, index):
+        self.x, self.index, self.shape = x, np.asarray(index), (len(index), *x.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        return np.asarray(self.x[self.index[rows]])
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+
+def blocks(x, size: int = 4096):
+    """The rows of a matrix, or of `Rows`, in order, `size` at a time."""
+    return (x[i : i + size] for i in range(0, len(x), size))
+
+
 class Features(NamedTuple):
-    """x: (n, p) matrix, memory-mapped if it was read; rows: DataFrame of n rows; header: dict."""
+    """x: (n, p) matrix, memory-mapped if it was read, `Rows` of it if selected; rows: DataFrame of n rows; header: dict."""
 
     x: np.ndarray
     rows: Any

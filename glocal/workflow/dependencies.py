@@ -1,11 +1,11 @@
 """Which files of this package a notebook or module depends on: rules take them as inputs, caches as part of their key."""
 
-import ast
 import functools
 import hashlib
 import json
 from pathlib import Path
 
+from glocal.system.modules import imports
 from glocal.system.paths import resolve
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -49,12 +49,7 @@ def _upstream(modules: set[str]) -> set[str]:
 
 def _imports(code: str) -> set[str]:
     """The modules of glocal that a piece of source imports by name, wherever in it."""
-    names = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom):
-            names |= {node.module or ""} | {f"{node.module}.{a.name}" for a in node.names}
-        elif isinstance(node, ast.Import):
-            names |= {a.name for a in node.names}
+    names = imports(code)
     return {n for n in names & _graph().modules if n != "glocal" or "glocal.GLocalTransform" in names}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from glocal.datasets import human_similarity
 from glocal.errors import GlocalError, did_you_mean
 from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
-from glocal.features.store import Features, read
+from glocal.features.store import Features, Rows, blocks, read
 from glocal.system.devices import device
 from glocal.system.files import write_table
 from glocal.system.paths import resolve
@@ -120,12 +120,12 @@ class Experiment:
         return read(self.stem(name))
 
     def select(self, part: dict, fold: str = "all") -> Features:
-        """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
+        """The rows of a set that a config part {set, where} names (x: `Rows`); of the objects only those held out of `fold`."""
         features = self.features(part["set"])
         keep = rows_where(features.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(features.x), bool)
         if part["set"] == "objects" and fold != "all":
             keep = keep & self.held_out(fold)
-        return Features(np.asarray(features.x[keep]), features.rows[keep].reset_index(drop=True), features.header)
+        return _kept(Features(Rows(features.x, np.arange(len(keep))), features.rows, features.header), keep)
 
     def parts(self, spec: dict, fold: str = "all") -> list:
         """The feature sets that a task names: its pool (or train) and, if it has one, its test.
@@ -138,15 +138,13 @@ class Experiment:
                 selected.append(None)
                 continue
             chosen = self.select(part, fold)
-            keep = _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))
-            selected.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
+            selected.append(_kept(chosen, _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))))
         pool, test = selected
         if "per" in spec:
             column(pool.rows, spec["per"], spec["pool"]["set"])  # raises an error if it is missing
         if test is None:
             return selected
-        keep = ~also_in(pool.x, test.x)
-        return [Features(pool.x[keep], pool.rows[keep].reset_index(drop=True), pool.header), test]
+        return [_kept(pool, ~also_in(pool.x, test.x)), test]
 
     def check_tasks(self) -> None:
         """Raises GlocalError for a task whose image sets lack a column that it names, before any fit."""
@@ -168,7 +166,7 @@ class Experiment:
         first, second = halves(labels, self.seed) if test is None else (slice(None), slice(None))
         test = test or train
         rows = test.rows.iloc[second]
-        other = self.select(spec["against"], fold).x if "against" in spec else None
+        other = self.select(spec["against"], fold).x[:] if "against" in spec else None
         return train.x[first], labels.to_numpy()[first], test.x[second], rows[spec["label"]].to_numpy(), other, rows
 
     def text(self, spec: dict, fold: str = "all") -> np.ndarray | None:
@@ -271,8 +269,14 @@ def halves(labels, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
 
 def also_in(x, y) -> np.ndarray:
     """(n,) bool: the rows of x (n, p) that are also in y (m, p): the same features, so the same image."""
-    known = {row.tobytes() for row in y}
-    return np.array([row.tobytes() in known for row in x], bool)
+    known = {row.tobytes() for block in blocks(y) for row in block}
+    return np.array([row.tobytes() in known for block in blocks(x) for row in block], bool)
+
+
+def _kept(features: Features, keep) -> Features:
+    """The selected rows of which `keep` (n,) is true."""
+    x = Rows(features.x.x, features.x.index[keep])
+    return Features(x, features.rows[keep].reset_index(drop=True), features.header)
 
 
 def _check_part(rows, spec: dict, part: str, field: str) -> None:

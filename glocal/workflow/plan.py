@@ -10,7 +10,7 @@ from pathlib import Path
 from glocal.datasets import repositories
 from glocal.datasets.registry import embeddings, image_registry, on_disk, registry
 from glocal.datasets.samples import repositories_of
-from glocal.system import files
+from glocal.system import files, modules
 from glocal.system.paths import located
 
 JUDGMENTS = ("triplets-", "noise-ceiling", "sortindex", "things-c", "breeds-")  # registry names of the public judgments
@@ -106,13 +106,14 @@ def set_aside_damaged(folder) -> list[Path]:
 
 
 def named_files(encoder: dict, images: dict) -> list[str]:
-    """Files that an encoder's entry names: weights, its own module, lists and labels of its image sets. A change reruns it.
+    """Files of an encoder's entry: weights, its own modules, lists and labels of its image sets. A change reruns the extraction.
 
-    Folders of images are not checked here; `snakemake --forcerun extract_<encoder>` checks the size and date of every file.
+    Folders of images are not checked here; `snakemake --forcerun extract_<encoder>` checks the files (`loaders.READ_WHOLE`).
     """
     model = encoder.get("model", {})
     used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]
-    module = model.get("source", "").split(":")[0].replace(".", "/") + ".py"
-    values = [model.get("weights"), *model.get("options", {}).values(), module]
+    module = model.get("source", "").partition(":")[0]
+    own = modules.below(module, located(module.replace(".", "/") + ".py").parents[module.count(".")]).values()
+    values = [model.get("weights"), *model.get("options", {}).values(), *own]
     values += [v for name in used if name in images for v in images[name].values()]
     return sorted({v for v in values if isinstance(v, str) and located(v).is_file()})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 from helpers import needs_data
 from PIL import Image
 
-from glocal.datasets import archives, image_sets, imagenet, things
+from glocal.datasets import archives, image_sets, imagenet, loaders, things
 from glocal.datasets.image_sets import KINDS, image_set
 from glocal.datasets.loaders import superclasses
 from glocal.datasets.registry import image_registry
@@ -52,15 +53,47 @@ def test_a_folder(folder):
     assert list(deep.rows["class"]) == ["cat", "cat", "dog/big", "dog"]
 
 
-def test_the_digest_sees_names_sizes_and_dates(folder):
-    digests = [image_set({"kind": "folder", "folder": str(folder)}).about["images"]]
-    paint(folder / "cat" / "a.png", 0, size=(120, 100))
-    digests.append(image_set({"kind": "folder", "folder": str(folder)}).about["images"])
-    (folder / "cat" / "a.png").rename(folder / "cat" / "z.png")
-    digests.append(image_set({"kind": "folder", "folder": str(folder)}).about["images"])
-    os.utime(folder / "cat" / "z.png", ns=(1, 1))  # what an edit that keeps the size leaves
-    digests.append(image_set({"kind": "folder", "folder": str(folder)}).about["images"])
-    assert len(set(digests)) == 4
+def test_the_digest_sees_names_and_contents_but_not_dates(folder, monkeypatch):
+    digest = lambda: image_set({"kind": "folder", "folder": str(folder)}).about["images"]
+    first = digest()
+    os.utime(folder / "cat" / "a.png", ns=(1, 1))  # as a copy leaves it
+    assert digest() == first
+    image = folder / "cat" / "a.png"
+    image.write_bytes(image.read_bytes()[:-1] + b"x")  # the same size
+    digests = [first, digest()]
+    monkeypatch.setattr(loaders, "READ_WHOLE", 10)
+    digests.append(digest())
+    image.write_bytes(image.read_bytes()[:-1] + b"y")
+    assert digest() == digests[-1]  # a large set: names and sizes
+    paint(image, 0, size=(120, 100))
+    digests.append(digest())
+    image.rename(folder / "cat" / "z.png")
+    assert len({*digests, digest()}) == 5
+
+
+def test_hidden_files_and_folders_are_no_images(folder):
+    before = image_set({"kind": "folder", "folder": str(folder)})
+    paint(folder / ".ipynb_checkpoints" / "a.png")
+    (folder / "cat" / "._a.png").write_bytes(b"what macOS leaves on other disks")
+    after = image_set({"kind": "folder", "folder": str(folder)})
+    assert list(after.rows["picture"]) == list(before.rows["picture"]) and after.about == before.about
+
+
+@pytest.mark.parametrize("name", [b"a\rb.png", b"a\nb.png", b"a\xff.png"])
+def test_a_file_name_that_no_table_can_hold_is_refused(folder, name):
+    shutil.copy(folder / "cat" / "a.png", os.fsencode(folder) + b"/cat/" + name)
+    with pytest.raises(GlocalError, match=r"the file name 'cat/a.*\.png' has control characters or is not UTF-8") as error:
+        image_set({"kind": "folder", "folder": str(folder)})
+    assert str(error.value).isprintable()
+
+
+def test_an_error_inside_a_loader_is_no_wrong_field(folder, monkeypatch):
+    def broken(name, folder):
+        return len(None)
+
+    monkeypatch.setitem(KINDS, "folder", broken)
+    with pytest.raises(TypeError, match="has no len"):
+        image_set({"kind": "folder", "folder": str(folder)})
 
 
 def test_a_list_file_and_a_label_file(folder, tmp_path):

@@ -66,6 +66,13 @@ def test_pictures_lie_on_white_and_have_colour(rows):
     assert all(len(np.unique(image.reshape(-1, 3), axis=0)) > 2 for image in images)
 
 
+def test_a_table_does_not_depend_on_which_others_are_made():
+    both, _ = observer.tables(["subgroup", "picture"], 3, 42, 50, 20)
+    one, about = observer.tables(["picture"], 3, 42, 50, 20)
+    assert list(one) == ["all", *(f"picture-{i}-{part}" for i in range(3) for part in ("train", "test"))]
+    assert list(about["noise_ceiling"]) == list(one) and all(np.array_equal(one[name], both[name]) for name in one)
+
+
 # -- the observer ----------------------------------------------------------------------------------------------------
 
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from helpers import clusters
 
 from glocal.errors import GlocalError
-from glocal.evaluation import few_shot, few_shot_tables
+from glocal.evaluation import few_shot, few_shot_tables, repetition
 from glocal.evaluation.frames import first_split, to_original, with_split
+from glocal.features.store import Rows
 from glocal.reporting.tables import TABLES
 
 FOLDS = ("subgroup-0", "subgroup-1", "picture-0", "picture-1")
@@ -96,7 +98,18 @@ def test_transforms_are_compared_with_each_other(tiny):
 def test_features_of_unit_norm_or_as_they_come(tiny):
     for unit in (True, False):
         experiment = tiny(few_shot={"unit_norm": unit, "repetitions": 1})
-        work = [args[0] for _, args, _ in few_shot._work(experiment)]
-        norms = np.linalg.norm(np.vstack(work), axis=1)
+        work = [args[:3] for _, args, _ in few_shot._work(experiment)]
+        norms = np.linalg.norm(np.vstack([x for x, _, _ in work]), axis=1)
         assert np.allclose(norms, 1, atol=1e-5) == unit
-    np.testing.assert_allclose(work[0], experiment.select({"set": "objects"}, "subgroup-0").x, rtol=1e-6)  # the original
+    pool = np.asarray(experiment.select({"set": "objects"}, "subgroup-0").x)
+    np.testing.assert_array_equal(np.sort(np.vstack(work[0][::2]), axis=0), np.sort(pool, axis=0))  # the original: drawn and not
+
+
+def test_of_a_pool_with_a_test_set_only_what_is_drawn_is_read():
+    x, y = clusters(1.0)
+    rows, aligned, how = Rows(x, np.arange(len(x))), [], dict(values=[1.0], folds=2)
+    data = dict(pool=rows, labels=y, test=rows, test_labels=y, per=None, text=None, shots=[1, 2])
+    ((args, own),) = few_shot._drawn(data, lambda rows: aligned.append(len(rows)) or 2 * rows, [7], 42)
+    assert aligned == [len(x), 4 * 2]
+    whole = repetition.repetition(2 * x, y, 2 * x, y, number=7, shots=[1, 2], **how)
+    assert [r["accuracy"] for r in repetition.classify(*args, **own, **how)] == [r["accuracy"] for r in whole]

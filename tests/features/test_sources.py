@@ -11,6 +11,7 @@ import torch
 from glocal.errors import GlocalError
 from glocal.features import encoders, sources
 from glocal.features.encoders import check_batches, encoder
+from glocal.workflow import plan
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +179,23 @@ def test_an_edited_module_is_read_anew(own, tmp_path, noise):
     after = encoder("my_model:make", "cpu")
     assert before.digest != after.digest
     torch.testing.assert_close(after(noise), before(noise) / 2)
+
+
+def test_a_module_is_loaded_once_and_again_when_a_helper_is_edited(tmp_path, monkeypatch):
+    """The module takes its network from a package beside it, which takes it from a relative import."""
+    helper = tmp_path / "nets_of_mine" / "deep" / "net.py"
+    helper.parent.mkdir(parents=True)
+    helper.write_text(OWN)
+    (tmp_path / "nets_of_mine" / "entry.py").write_text("from .deep.net import make as made\nimport torch\ntorch.loads += 1\n"
+                                                        "make = lambda: made(4)\n")  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch, "loads", 0, raising=False)
+    first, second = (encoder("nets_of_mine.entry:make", "cpu") for _ in range(2))
+    assert torch.loads == 1 and first.digest == second.digest
+    helper.write_text(OWN + "# edited\n")
+    assert encoder("nets_of_mine.entry:make", "cpu").digest != first.digest and torch.loads == 2
+    spec = {"model": {"source": "nets_of_mine.entry:make"}, "objects": "x"}
+    assert plan.named_files(spec, {}) == ["nets_of_mine/deep/net.py", "nets_of_mine/entry.py"]
 
 
 def test_taps_on_one_network_do_not_meet(own, noise):

@@ -52,7 +52,7 @@ def numbered(n):
 
 
 def numbers(x):
-    return x[:, 0].astype(int).tolist()
+    return np.asarray(x)[:, 0].astype(int).tolist()
 
 
 def test_places(house, tmp_path):
@@ -170,7 +170,7 @@ def test_an_image_of_the_test_is_left_out_of_the_pool(public):
     store.write(public.stem("images"), x, public.features("images").rows)
     source, target = ({"set": "images", "where": f'part == "{part}"'} for part in ("source", "target"))
     pool, test = public.parts({"label": "superclass", "pool": source, "test": target})
-    assert pool.x[:, 0].tolist() == [0, 6, 9, 12, 15, 18, 21, 24, 27] and len(pool.rows) == 9 and len(test.x) == 10
+    assert pool.x[:][:, 0].tolist() == [0, 6, 9, 12, 15, 18, 21, 24, 27] and len(pool.rows) == 9 and len(test.x) == 10
 
 
 def test_halves_split_every_class():
