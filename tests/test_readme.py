@@ -7,15 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from study_tables import STUDIES
+from summary_table import summary
 
 from glocal.evaluation import few_shot_tables
 from glocal.evaluation.frames import to_original
 from glocal.reporting.encoders import ALIGNMENT, AUROC, COMMON, FEW_SHOT, NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "results.md"]
-SPEED = ROOT / "docs" / "gpu-and-cluster.md"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "explanation" / "results.md"]
+SPEED = ROOT / "docs" / "reference" / "speed.md"
 STARTS = {  # the line before a table: which numbers it has
+    "What holds": "summary",
     "CLIP ViT-B/32, real": "clip-b32",
     "What each map adds": "gains",
     "Beside the paper": "beside",
@@ -156,7 +158,12 @@ def _interval(numbers) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*numbers).replace("-0.0", "+0.0")
 
 
-WHOLE = {"encoders": encoders, "encoder gains": encoder_gains, **STUDIES}  # tables whose rows are also written
+WHOLE = {
+    "summary": summary,
+    "encoders": encoders,
+    "encoder gains": encoder_gains,
+    **STUDIES,
+}  # tables whose rows are also written
 
 
 def numbers(kind, cells) -> str | None:
