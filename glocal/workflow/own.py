@@ -13,7 +13,7 @@ from glocal.evaluation import alignment, nested, odd_one_out, structure
 from glocal.features import encoders, jobs
 from glocal.features.published import origin
 from glocal.reporting import draw, report
-from glocal.system.files import write_text
+from glocal.system import files
 from glocal.training import grid_search
 from glocal.workflow import triplet_tables
 from glocal.workflow.config import check_config
@@ -86,14 +86,15 @@ def align(images, triplets, out, encoder: str = "efficientnet-lite0", **settings
         For images, triplets or an encoder that cannot be used; before the extraction for triplets.
     """
     folder = Path(out).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    made = check_config(config(images, triplets, encoder, **settings), "align")
-    write_text(folder / "config.yaml", yaml.safe_dump(made, sort_keys=False))
-    experiment = Experiment(folder / "config.yaml", folder=folder)
-    triplet_tables.write(made, folder / "triplets.npz")
-    jobs.extract(experiment)
-    evaluate(experiment)
-    return report.write(experiment, folder / "report.html")
+    with files.lock(folder):
+        files.clean(folder)
+        made = check_config(config(images, triplets, encoder, **settings), "align")
+        files.write_text(folder / "config.yaml", yaml.safe_dump(made, sort_keys=False))
+        experiment = Experiment(folder / "config.yaml", folder=folder)
+        triplet_tables.write(made, folder / "triplets.npz")
+        jobs.extract(experiment)
+        evaluate(experiment)
+        return report.write(experiment, folder / "report.html")
 
 
 def evaluate(experiment) -> None:
@@ -102,7 +103,7 @@ def evaluate(experiment) -> None:
     tables = alignment.evaluate(experiment, fits)
     chosen = grid_search.choose(tables["alignment"], experiment.config["alignment"]["choose"])
     for (fold, name), t in alignment.transforms(experiment, fits, chosen).items():
-        t.save(experiment.transform_path(fold, name), **origin(experiment.features().header))
+        experiment.save_transform(fold, name, t, **origin(experiment.features().header))
     tables["alignment_nested"] = nested.evaluate(experiment, tables["alignment"])
     tables["history"] = grid_search.learning_curves(experiment, chosen).assign(kl_tau=grid_search.curve_tau(experiment, chosen))
     tables |= odd_one_out.evaluate(experiment)
