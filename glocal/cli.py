@@ -14,11 +14,13 @@ import click
 from glocal import __version__
 from glocal.defaults import ALPHA, LAM, TAU
 from glocal.errors import GlocalError
+from glocal.system.guard import end_with_workflow
 from glocal.workflow.steps import STEPS, config_option
 
 
 def main(argv=None) -> int:
     """Run one command. Returns the exit code: 0, or 2 after one sentence on stderr that names the fix."""
+    end_with_workflow()
     try:
         return commands.main(argv, "glocal", standalone_mode=False) or 0
     except click.Abort:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from glocal.errors import GlocalError
-from glocal.system.files import replacing
+from glocal.system.files import replacing, verify
 
 SUFFIXES = (".npz", ".safetensors")
 
@@ -36,6 +36,7 @@ def read(path: Path) -> tuple[dict, dict]:
     """
     if not path.exists():
         raise GlocalError(f"{path}: no such transform file; make one with fit, or check the path.")
+    verify(path)
     try:
         arrays, metadata = _arrays(path)
     except Exception as error:

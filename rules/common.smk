@@ -1,6 +1,6 @@
 # Shared by all stages: the checked config, paths of results, code dependencies of notebooks, and the lock of a run.
 
-import fcntl
+import contextlib
 import os
 import shlex
 import sys
@@ -19,12 +19,12 @@ from glocal.workflow.config import baselines
 from glocal.workflow.config import check_config
 from glocal.workflow.config import human_folds
 from glocal.workflow.config import with_numbers
-from glocal.system.files import write_text
+from glocal.system.files import lock, write_text
 from glocal.system.guard import WORKFLOW
 from glocal.reporting import inventory
 from glocal.workflow.dependencies import files_of, modules_used
 from glocal.workflow.plan import named_files
-from glocal.workflow.plan import set_aside_damaged
+from glocal.workflow.plan import clean
 
 for section, changes in workflow.config_settings.config.items():
     if isinstance(changes, (dict, list)):  # --config 'few_shot={repetitions: 2}'
@@ -43,9 +43,10 @@ if workflow.is_main_process and DRY and any("model" in e for e in config["encode
 
 os.environ[WORKFLOW] = str(os.getpid())  # steps end when the process that started them ends
 RESULTS = f"results/{config['profile']}"
-if workflow.is_main_process and not DRY:
-    for damaged in set_aside_damaged(RESULTS):
-        print(f"{damaged}: damaged; it is now {damaged.name}.damaged, and is made again.", file=sys.stderr)
+if workflow.is_main_process and not DRY and Path(RESULTS).is_dir():
+    with contextlib.suppress(GlocalError), lock(RESULTS):  # not beside another run
+        for damaged, aside in clean(RESULTS).items():
+            print(f"{damaged}: damaged; it is now {aside.name}, and is made again.", file=sys.stderr)
 ENCODERS = list(config["encoders"])
 FOLDS = [f"{s}-{i}" for s in config["alignment"]["splits"] for i in range(config["alignment"]["folds"])]
 HUMAN_FOLDS = human_folds(config)  # hold out the objects that other people judged
@@ -165,24 +166,16 @@ def write_config():
     """Write the effective config to the folder of results, if it differs from the file there."""
     text = yaml.safe_dump(dict(config), sort_keys=False)
     path = Path(EFFECTIVE)
-    if not path.exists() or path.read_text() != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         write_text(path, text)
 
 
-def lock_results():
-    """One run per profile at a time. The lock ends with the process, so an interrupted run leaves none."""
-    Path(RESULTS).mkdir(parents=True, exist_ok=True)
-    lock = open(f"{RESULTS}/.lock", "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(f"another run is writing to {RESULTS}; wait for it, or give this one another `profile`.")
-    return lock
-
-
 onstart:
-    globals()["LOCK"] = lock_results()  # first: a run that is refused changes no file of the other
-    write_config()
+    try:
+        globals()["LOCK"] = lock(RESULTS)  # first: a run that is refused changes no file of the other
+        write_config()
+    except GlocalError as error:
+        raise WorkflowError(str(error))
 
 
 onsuccess:

@@ -16,7 +16,7 @@ import torch
 
 from glocal.arrays import as_table, finite
 from glocal.errors import GlocalError
-from glocal.features.store import Features, csv_text, publish, read, sibling, write_json
+from glocal.features.store import Features, csv_text, publish, read, refuse_folders, sibling, write_json
 
 
 def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: str = "float32") -> Features:
@@ -31,6 +31,7 @@ def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: st
     if len(images) != len(rows) or not len(rows):
         raise GlocalError(f"{stem}: {len(images)} images and {len(rows)} rows; give at least one image, and a row for each.")
     stem.parent.mkdir(parents=True, exist_ok=True)
+    refuse_folders(stem)
     key = _key(header, rows, dtype)
     with _locked(stem):
         if not _finished(stem, key):
@@ -46,7 +47,7 @@ def _stream(images, encode, part: Path, key: str, batch: int, dtype: str) -> Non
     from tqdm import tqdm
 
     n, counter = len(images), part.with_suffix(".json")
-    done = _progress(counter, part, key)
+    done, digest = _progress(counter, part, key)
     out = np.lib.format.open_memmap(part, mode="r+") if done else None
     with tqdm(total=n, initial=done, unit=" rows", desc=part.name.removesuffix(".part.npy")) as bar:
         work = lambda i: _encoded(encode, images[i : i + batch], dtype, part.name, i)
@@ -55,7 +56,8 @@ def _stream(images, encode, part: Path, key: str, batch: int, dtype: str) -> Non
                 out = _allocated(part, dtype, (n, z.shape[1]))
             out[i : i + len(z)] = z
             out.flush()
-            write_json(counter, {"key": key, "done": i + len(z)})
+            digest.update(z.tobytes())
+            write_json(counter, {"key": key, "done": i + len(z), "sha256": digest.hexdigest()})
             bar.update(len(z))
 
 
@@ -103,14 +105,17 @@ def _in_order(work, starts: range):
         torch.set_num_threads(threads)
 
 
-def _progress(counter: Path, part: Path, key: str) -> int:
-    """Number of rows finished by an earlier run with the same key; 0 if there was none or its files are unusable."""
+def _progress(counter: Path, part: Path, key: str) -> tuple:
+    """Number of rows finished by an earlier run with the same key, and their sha256; 0 if there are none or they are damaged."""
     try:
         state = json.loads(counter.read_text())
-        np.load(part, mmap_mode="r")
-        return state["done"] if state["key"] == key else 0
+        if state["key"] == key:
+            digest = hashlib.sha256(np.load(part, mmap_mode="r")[: state["done"]])
+            if digest.hexdigest() == state["sha256"]:
+                return state["done"], digest
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        pass
+    return 0, hashlib.sha256()
 
 
 def _finished(stem: Path, key: str) -> bool:

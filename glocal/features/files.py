@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glocal.errors import GlocalError
+from glocal.system.files import verify
 
 NAMES = ("picture", "image", "file", "name", "object")  # columns that name the rows, the first that there is
 KINDS = ".npy, .npz, .csv, .h5, .safetensors or .pt"
@@ -50,6 +51,8 @@ def read(path) -> Table:
     reader = READERS.get(file.suffix.lower())
     if reader is None or not file.is_file():
         raise GlocalError(f"{path}: {'no such file' if reader else 'no features'}; give a {KINDS} file of shape (n, p).")
+    if file.suffix == ".npy":
+        _verify(file)
     try:
         return reader(file)
     except ModuleNotFoundError:
@@ -57,6 +60,14 @@ def read(path) -> Table:
     except Exception as error:  # each library has its own for a damaged file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GlocalError(f"{path}: cannot be read as features ({reason[:200]}); give a {KINDS} file of shape (n, p).") from None
+
+
+def _verify(file: Path) -> None:
+    """Raises Damaged for a matrix or rows that are not those of the header beside them."""
+    header = _header(file.with_suffix(".json"))
+    for path, digest in ((file, "sha256"), (file.with_suffix(".csv"), "rows_sha256")):
+        if path.is_file() and header.get(digest):
+            verify(path, header[digest])
 
 
 def _npy(file: Path) -> Table:

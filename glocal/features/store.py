@@ -62,6 +62,7 @@ def write(stem, x, rows, **header) -> Path:
     Raises GlocalError if x is not an (n, p) table of finite numbers, exceeds float32 or has another number of rows than `rows`.
     """
     stem = Path(stem)
+    refuse_folders(stem)
     x = finite(as_table(np.asarray(x), len(rows), stem.name), stem.name)
     part = sibling(stem, ".part.npy")
     write_array(part, x if x.dtype == np.float16 else as_float32(x, stem.name))
@@ -87,19 +88,20 @@ def read(stem) -> Features:
         For a missing file, a damaged npy or csv (`files.Damaged`), and a csv or header that does not match the matrix.
     """
     stem = Path(stem)
-    npy, csv, _ = paths = [sibling(stem, end) for end in (".npy", ".csv", ".json")]
+    npy, csv, json_file = paths = [sibling(stem, end) for end in (".npy", ".csv", ".json")]
     for path in paths:
         if not path.exists():
             raise GlocalError(f"{path}: no such file; features are a .npy, .csv and .json, so extract the features again.")
-    header, x = _read_header(sibling(stem, ".json")), _map(npy)
+    verify(json_file)  # first: a damaged header would accuse the other two
+    header = _read_header(json_file)
+    for path, digest in ((npy, "sha256"), (csv, "rows_sha256")):
+        verify(path, header.get(digest))
+    x = _map(npy)
     rows = _read_rows(csv, header.get("columns", {}))
     if x.ndim != 2 or len(rows) != len(x):
         raise GlocalError(f"{csv}: {len(rows)} rows for features of shape {x.shape}; the csv needs one line per row.")
     if (header.get("n"), header.get("p"), header.get("dtype")) != (*x.shape, str(x.dtype)):
         raise GlocalError(f"{npy}: {x.dtype} of shape {x.shape} is not as the json says; extract the features again.")
-    for path, digest in ((npy, "sha256"), (csv, "rows_sha256")):
-        if header.get(digest):
-            verify(path, header[digest])
     return Features(x, rows, header)
 
 
@@ -119,7 +121,15 @@ def publish(stem: Path, part: Path, rows, header: dict) -> Path:
     for path, digest in ((npy, facts["sha256"]), (csv, facts["rows_sha256"])):
         seal(path, digest=digest)
     write_json(header_file, {"scale": SCALE, **header, **facts, "columns": columns, "versions": _versions()})
+    seal(header_file)
     return npy
+
+
+def refuse_folders(stem: Path) -> None:
+    """GlocalError if a folder is in the place of a file of the set: before an extraction, not after it."""
+    for path in (sibling(stem, end) for end in (".npy", ".csv", ".json")):
+        if path.is_dir():
+            raise GlocalError(f"{path}: a folder is in the place of this file; rename or remove it.")
 
 
 def sibling(stem: Path, end: str) -> Path:

@@ -19,6 +19,7 @@ from glocal.reporting import (
     trade_off_figures,
 )
 from glocal.reporting.overview import overview as draw_overview
+from glocal.system.files import seal
 from glocal.system.paths import resolve
 from glocal.training.parameters import SGD
 
@@ -33,6 +34,7 @@ def save(experiment, name: str):
     """Draw the figure `name` of an experiment (workflow.experiment.Experiment), write it, and return it."""
     fig = FIGURES[name](experiment)
     style.save(fig, path(experiment, name), "human" if name in UNNAMED else experiment.observer)
+    seal(path(experiment, name))
     return fig
 
 

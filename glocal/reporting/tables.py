@@ -84,6 +84,7 @@ def publish(folder, target) -> list[str]:
     sources = {path.name: path for path in sorted((folder / "figures").glob("*.png"))}
     sources |= {f"tables/{path.name}": path for path in sorted(folder.glob("*.csv"))}
     for name, source in sources.items():
+        verify(source)
         with replacing(target / name) as draft:
             shutil.copyfile(source, draft)
     for name, digest in _published(target).items():

@@ -9,8 +9,10 @@ A file whose size and date are those of the last check is not read again, so tha
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -88,41 +90,70 @@ def sha256(path) -> str:
 
 
 def seal(path, name=None, digest: str | None = None) -> None:
-    """Store the sha256, size and date of `path`, which is or will be called `name`. digest: its sha256, if known."""
-    stat, seal_file = os.stat(path), _seal_of(Path(name or path))
-    text = json.dumps({"sha256": digest or sha256(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns})
+    """Store the sha256, size, date and inode of `path`, which is or will be called `name`. digest: its sha256, if known."""
+    text = json.dumps(_facts(path, digest or sha256(path)))
     with contextlib.suppress(OSError, GlocalError):  # a folder that cannot be written to: the next check reads the file again
-        write_text(seal_file, text + "\n")
+        write_text(_seal_of(Path(name or path)), text + "\n")
 
 
 def verify(path, expected: str | None = None) -> None:
     """Raises Damaged if the sha256 of `path` is not `expected`, or, without it, not the sealed one. No seal: no check."""
-    path, stat = Path(path), os.stat(path)
+    path = Path(path)
     known = _read_seal(_seal_of(path))
-    if expected is None and known is None:
+    expected = expected or (known and known["sha256"])
+    if expected is None or known == _facts(path, expected):
         return
-    expected = expected or known["sha256"]
-    if known == {"sha256": expected, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}:
-        return
-    if sha256(path) != expected:
-        raise Damaged(
-            f"{path}: damaged: its sha256 is not that of what was written; delete it, and the same command makes it again."
-        )
+    if path.is_dir() or sha256(path) != expected:
+        what = "a folder is in its place" if path.is_dir() else "its sha256 is not that of what was written"
+        raise Damaged(f"{path}: damaged: {what}; delete it, and the same command makes it again.")
     seal(path, digest=expected)
 
 
-def set_aside_damaged(folder) -> list[Path]:
-    """Rename every sealed file below `folder` that is damaged to <name>.damaged; returns their former paths."""
-    damaged = []
-    for seal_file in sorted(Path(folder).rglob(f"{SEALS}/*.json")):
-        path = seal_file.parent.parent / seal_file.name.removesuffix(".json")
-        try:
-            if path.is_file():
-                verify(path)
-        except Damaged:
-            os.replace(path, path.with_name(f"{path.name}.damaged"))
-            damaged.append(path)
-    return damaged
+def lock(folder):
+    """An open file that marks a folder of results as in use until it is closed or the process ends.
+
+    Raises GlocalError if it is in use, or cannot be written to.
+    """
+    import fcntl
+
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        held = open(Path(folder) / ".lock", "w")  # noqa: SIM115
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        message = f"another run is writing to {folder}; wait for it, or give this one another `profile` or --out."
+        raise GlocalError(message) from None
+    except OSError as error:
+        raise GlocalError(f"{folder}/.lock: cannot be written ({error.strerror}); give another `profile` or --out.") from None
+    return held
+
+
+def clean(folder) -> tuple[dict[Path, Path], list[Path]]:
+    """Tidy a folder of results that nothing writes to: after an interruption, and after damage.
+
+    Sealed files that are damaged are renamed: {path: <name>.damaged}. Of those that are gone the seals are removed: [path].
+    Drafts that a killed process left are deleted.
+    """
+    aside, gone = {}, []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "cache"]  # joblib's: thousands of folders, each result with its sha256
+        for name in names:
+            if Path(place).name == SEALS and name.endswith(".json"):
+                _check_sealed(Path(place).parent / name.removesuffix(".json"), aside, gone)
+            elif re.match(r"\.\d+-", name):
+                (Path(place) / name).unlink(missing_ok=True)
+    return aside, gone
+
+
+def _check_sealed(path: Path, aside: dict, gone: list) -> None:
+    try:
+        return verify(path)
+    except FileNotFoundError:
+        gone.append(path)
+    except Damaged:
+        free = (path.with_name(f"{path.name}.damaged{n or ''}") for n in itertools.count())
+        aside[path] = path.rename(next(name for name in free if not name.is_dir()))
+    _seal_of(path).unlink(missing_ok=True)
 
 
 SEALS = ".seals"
@@ -132,10 +163,15 @@ def _seal_of(path: Path) -> Path:
     return path.parent / SEALS / f"{path.name}.json"
 
 
+def _facts(path, digest: str) -> dict:
+    stat = os.stat(path)
+    return {"sha256": digest, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino}
+
+
 def _read_seal(path: Path) -> dict | None:
     """None for a seal that is not there or cannot be read: then the file itself is read, or nothing is checked."""
     try:
         stored = json.loads(path.read_text())
-        return stored if set(stored) == {"sha256", "size", "mtime_ns"} else None
-    except (OSError, ValueError, TypeError):
+        return stored if len(stored["sha256"]) == 64 else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -2,12 +2,11 @@
 
 A kernel and the workers of its cells form one process group. A `Guard` is a small separate process that waits for
 the end of a pipe which only the run holds open. Then it ends the group and removes the folder of the kernel, so that no worker
-process and no socket is left, and a step whose Snakemake was killed does not continue while the next run does it again.
+process and no socket is left. Steps themselves, and workers whose parent no guard watches, watch with a thread (`end_with`).
 """
 
 import contextlib
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -27,7 +26,7 @@ class Guard:
     def __init__(self):
         short = len(tempfile.gettempdir()) <= SOCKET_PATH
         self.folder = Path(tempfile.mkdtemp(prefix="glocal-", dir=None if short else "/tmp"))
-        command = [sys.executable, "-P", __file__, str(self.folder), os.environ.get(WORKFLOW, "")]
+        command = [sys.executable, "-P", __file__, str(self.folder)]
         quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **quiet)
 
@@ -41,38 +40,34 @@ class Guard:
         self.process.wait()
 
 
-def end_with_parent() -> None:
-    """Called in a worker process: it exits within a second of its parent's end, even if SIGKILL ended the parent."""
-    parent = os.getppid()
+def end_with(number: int) -> None:
+    """This process ends within a second of the process `number`, even if SIGKILL ended that one, or has already.
+
+    Not by Linux' parent-death signal: that comes when the thread which started a process ends.
+    """
+    import psutil
 
     def wait():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(number)
+            while not _is_gone(process):
+                time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _guard_process(folder: str, workflow: str) -> None:
-    """The process of the guard: argument 2 is the process number of a Snakemake, or empty."""
-    run, groups, snakemake = os.getppid(), b"", _process(workflow)
-    while not (gone := snakemake is not None and _is_gone(snakemake)):
-        if select.select([0], [], [], 1)[0]:
-            part = os.read(0, 4096)
-            if not part:
-                break
-            groups += part
-    if gone and os.getppid() == run:
-        os.kill(run, signal.SIGKILL)
-    for group in groups.split():
+def end_with_workflow() -> None:
+    """Called in a step: it ends with the Snakemake that runs it, so that it does not write beside the next one's."""
+    if os.environ.get(WORKFLOW):
+        end_with(int(os.environ[WORKFLOW]))
+
+
+def _guard_process(folder: str) -> None:
+    """The process of the guard."""
+    for group in sys.stdin.read().split():
         _end_group(int(group))
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _process(number: str):
-    import psutil
-
-    return psutil.Process(int(number)) if number and psutil.pid_exists(int(number)) else None
 
 
 def _is_gone(process) -> bool:
@@ -106,4 +101,4 @@ def _members(group: int) -> list[tuple[int, str]]:
 
 
 if __name__ == "__main__":
-    _guard_process(sys.argv[1], sys.argv[2])
+    _guard_process(sys.argv[1])

@@ -1,6 +1,8 @@
 """Many small calls on several processes, in order."""
 
-from glocal.system.guard import end_with_parent
+import os
+
+from glocal.system.guard import end_with
 
 
 def parallel(calls: list, jobs: int):
@@ -10,6 +12,6 @@ def parallel(calls: list, jobs: int):
     """
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=end_with_parent):
+    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=end_with, initargs=(os.getpid(),)):
         run = Parallel(n_jobs=jobs, return_as="generator")
         yield from run(delayed(function)(*args, **kwargs) for function, args, kwargs in calls)

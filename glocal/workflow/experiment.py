@@ -20,7 +20,7 @@ from glocal.errors import GlocalError, did_you_mean
 from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
 from glocal.features.store import Features, Rows, blocks, read
 from glocal.system.devices import device
-from glocal.system.files import write_table
+from glocal.system.files import seal, verify, write_table
 from glocal.system.paths import resolve
 from glocal.workflow.config import baselines, human_folds, load_config, tasks
 from glocal.workflow.dependencies import code_digest
@@ -93,6 +93,10 @@ class Experiment:
     def transforms(self) -> list[str]:
         """The objectives and baselines of the config, in its order."""
         return [*self.config["alignment"]["objectives"], *self.baselines]
+
+    def save_transform(self, fold: str, name: str, t, **origin) -> None:
+        """Write a transform of this encoder, and seal it. origin: as for `GLocalTransform.save`."""
+        seal(t.save(self.transform_path(fold, name), **origin))
 
     def transform_paths(self, fold: str = "all") -> dict[str, Path]:
         return {name: self.transform_path(fold, name) for name in self.transforms}
@@ -186,17 +190,21 @@ class Experiment:
 
     def triplets(self) -> dict[str, np.ndarray]:
         """(m, 3) tables, the odd one last: "all", and "<fold>-train", "<fold>-test" for each fold."""
-        path = self.folder / "triplets.npz"
-        if not path.exists():
-            raise GlocalError(f"{path}: no triplets yet; run `snakemake triplets` with this config.")
-        with np.load(path) as tables:
+        with np.load(self._triplet_file("triplets.npz"), allow_pickle=False) as tables:
             return {name: tables[name] for name in tables.files}
 
     def noise_ceiling(self, table: str = "all") -> float:
         """The best accuracy that any model can reach on a triplet table, because people do not always agree; nan if unknown."""
-        known = json.loads((self.folder / "triplets.json").read_text())["noise_ceiling"]
+        known = json.loads(self._triplet_file("triplets.json").read_text())["noise_ceiling"]
         ceiling = known.get(table, known["all"])
         return float("nan") if ceiling is None else ceiling
+
+    def _triplet_file(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            raise GlocalError(f"{path}: no triplets yet; run `snakemake triplets` with this config.")
+        verify(path)
+        return path
 
     @property
     def fit_options(self) -> dict:

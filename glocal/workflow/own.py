@@ -18,7 +18,7 @@ from glocal.evaluation import alignment, nested, odd_one_out, structure
 from glocal.features import encoders, jobs
 from glocal.features.published import origin
 from glocal.reporting import draw, report
-from glocal.system.files import write_text
+from glocal.system import files
 from glocal.system.paths import root, shipped
 from glocal.training import grid_search
 from glocal.workflow import triplet_tables
@@ -114,7 +114,7 @@ def init(path, images, triplets, encoder: str = "efficientnet-lite0", **settings
     classes = image_sets.image_set(made["images"]["my-images"]).rows["class"].value_counts()
     if (classes >= made["alignment"]["folds"] * made["few_shot"]["tasks"]["classes"]["min_per_class"]).sum() < 2:
         content = content[: content.index("\nfew_shot:")]
-    write_text(path, content)
+    files.write_text(path, content)
     return path
 
 
@@ -157,7 +157,7 @@ def demo(out) -> Path:
     folder, drawn = Path(out).absolute(), openmoji.emojis().iloc[::3]
     images, judgments = openmoji.save_images(drawn, folder / "images"), folder / "judgments.csv"
     judged = drawn["code"].to_numpy()[observer.judge(drawn, m=60_000)]
-    write_text(judgments, "kept,kept,odd\n" + "".join(f"{','.join(row)}\n" for row in judged))
+    files.write_text(judgments, "kept,kept,odd\n" + "".join(f"{','.join(row)}\n" for row in judged))
     made = config(images, judgments, "efficientnet-lite0") | {"observer": "simulated observer"}
     made["alignment"]["grid"] = {"naive": {"lam": [LAM]}, "global": {"lam": [LAM]},
                                  "glocal": {"lam": [LAM], "alpha": [ALPHA], "tau": [TAU]}}  # fmt: skip
@@ -185,15 +185,15 @@ def run(made: dict, out) -> Path:
         As `align`.
     """
     folder = Path(out).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(
-        folder / "config.yaml", yaml.safe_dump(check_config(made, "align"), sort_keys=False, default_flow_style=None, width=100)
-    )
-    experiment = Experiment(folder / "config.yaml", folder=folder)
-    triplet_tables.write(made, folder / "triplets.npz")
-    jobs.extract(experiment)
-    evaluate(experiment)
-    return report.write(experiment, folder / "report.html")
+    with files.lock(folder):
+        files.clean(folder)
+        whole = yaml.safe_dump(check_config(made, "align"), sort_keys=False, default_flow_style=None, width=100)
+        files.write_text(folder / "config.yaml", whole)
+        experiment = Experiment(folder / "config.yaml", folder=folder)
+        triplet_tables.write(made, folder / "triplets.npz")
+        jobs.extract(experiment)
+        evaluate(experiment)
+        return report.write(experiment, folder / "report.html")
 
 
 def evaluate(experiment) -> None:
@@ -202,7 +202,7 @@ def evaluate(experiment) -> None:
     tables = alignment.evaluate(experiment, fits)
     chosen = grid_search.choose(tables["alignment"], experiment.config["alignment"]["choose"])
     for (fold, name), t in alignment.transforms(experiment, fits, chosen).items():
-        t.save(experiment.transform_path(fold, name), **origin(experiment.features().header))
+        experiment.save_transform(fold, name, t, **origin(experiment.features().header))
     tables["alignment_nested"] = nested.evaluate(experiment, tables["alignment"])
     tables["history"] = grid_search.learning_curves(experiment, chosen).assign(kl_tau=grid_search.curve_tau(experiment, chosen))
     tables |= odd_one_out.evaluate(experiment)

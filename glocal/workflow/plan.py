@@ -92,17 +92,17 @@ def _weights(config: dict):
             yield f"weights of {name}", None, encoder.get("gb"), get, f"the cache of {spec['source']} ({name})", spec["source"]
 
 
-def set_aside_damaged(folder) -> list[Path]:
-    """Rename damaged results below `folder` (files.py) to <name>.damaged, so that they are made again; their former paths.
+def clean(folder) -> dict[Path, Path]:
+    """Tidy the results of a profile (`files.clean`) so that what is damaged is made again: {path: where it is set aside}.
 
-    With features, the summary of their step is deleted, so that the step runs again for sets that no rule names.
+    Of features that are damaged or gone the summary of their step is deleted, so that it runs again for sets that no rule names.
     """
-    damaged = files.set_aside_damaged(folder)
-    for path in damaged:
+    aside, gone = files.clean(folder)
+    for path in (*aside, *gone):
         encoder = path.parent.relative_to(folder).parts[1:] if path.parent.parent.name == "features" else ()
         for name in encoder:
             (Path(folder) / "tables" / name / "features.csv").unlink(missing_ok=True)
-    return damaged
+    return aside
 
 
 def named_files(encoder: dict, images: dict) -> list[str]:

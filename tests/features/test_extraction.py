@@ -91,7 +91,8 @@ def test_what_no_longer_fits_is_encoded_again(tmp_path, change):
     pd.testing.assert_frame_equal(result.rows, table)
 
 
-def test_after_a_failure_it_goes_on_where_it_stopped(tmp_path):
+@pytest.mark.parametrize("damaged", [False, True])
+def test_after_a_failure_it_goes_on_where_it_stopped_if_what_it_has_is_whole(tmp_path, damaged):
     images = images_of_noise()
     images[17] = 255
     extraction.extract(images, encode, tmp_path / "whole", rows(23), HEADER, 4)
@@ -99,9 +100,13 @@ def test_after_a_failure_it_goes_on_where_it_stopped(tmp_path):
         extraction.extract(images, Counting(fail_at=255), tmp_path / "x", rows(23), HEADER, 4)
     done = json.loads((tmp_path / "x.part.json").read_text())["done"]
     assert 0 < done <= 16 and not (tmp_path / "x.json").exists()
+    if damaged:
+        content = bytearray((tmp_path / "x.part.npy").read_bytes())
+        content[140] ^= 1  # of the first row
+        (tmp_path / "x.part.npy").write_bytes(content)
     resumed = Counting()
     extraction.extract(images, resumed, tmp_path / "x", rows(23), HEADER, 4)
-    assert resumed.seen == 23 - done
+    assert resumed.seen == 23 - (0 if damaged else done)
     assert files(tmp_path / "x") == files(tmp_path / "whole")
 
 

@@ -1,6 +1,7 @@
 """Feature files: what is written is read, and faults are named."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from glocal import arrays
 from glocal.errors import GlocalError
 from glocal.features import store
-from glocal.system.files import Damaged
+from glocal.system.files import SEALS, Damaged, seal
 
 # -- the format ------------------------------------------------------------------------------------------------------
 
@@ -51,6 +52,7 @@ def test_a_table_without_types_in_its_header_is_read(tmp_path):
     header = json.loads((tmp_path / "x.json").read_text())
     del header["columns"]
     (tmp_path / "x.json").write_text(json.dumps(header))
+    seal(tmp_path / "x.json")
     assert list(store.read(tmp_path / "x").rows["fold"]) == [0, 1, 2]
 
 
@@ -60,18 +62,37 @@ def test_a_table_without_types_in_its_header_is_read(tmp_path):
         (lambda f: (f / "x.npy").unlink(), r"x\.npy: no such file"),
         (lambda f: (f / "x.csv").unlink(), r"x\.csv: no such file"),
         (lambda f: (f / "x.json").unlink(), r"x\.json: no such file"),
-        (lambda f: cut(f / "x.npy", 140), r"x\.npy: damaged or truncated"),
-        (lambda f: cut(f / "x.npy", 40), r"x\.npy: damaged or truncated"),
-        (lambda f: cut(f / "x.npy", 0), r"x\.npy: damaged or truncated"),
-        (lambda f: (f / "x.csv").write_text("code,fold\n1,0\n"), r"x\.csv: 1 rows for features of shape \(4, 3\)"),
-        (lambda f: (f / "x.csv").write_text("code,fold\n1,a\n"), r"x\.csv: not the table that was written"),
-        (lambda f: (f / "x.json").write_text("{"), r"x\.json: not valid JSON"),
-        (lambda f: (f / "x.json").write_text('{"n": 4, "p": 2}'), r"x\.npy: float32 of shape \(4, 3\) is not as the json says"),
+        (lambda f: cut(f / "x.npy", 140), r"x\.npy: damaged: "),
+        (lambda f: cut(f / "x.npy", 40), r"x\.npy: damaged: "),
+        (lambda f: cut(f / "x.npy", 0), r"x\.npy: damaged: "),
+        (lambda f: (f / "x.csv").write_text("code,fold\n1,0\n"), r"x\.csv: damaged: "),
+        (lambda f: (f / "x.json").write_text("{"), r"x\.json: damaged: "),
     ],
 )
 def test_faults_on_disk_are_named(tmp_path, damage, message):
     store.write(tmp_path / "x", np.random.default_rng(0).standard_normal((4, 3)), rows(4))
     damage(tmp_path)
+    with pytest.raises(GlocalError, match=message):
+        store.read(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("x.csv", "code,fold\n1,0\n", r"x\.csv: 1 rows for features of shape \(4, 3\)"),
+        ("x.csv", "code,fold\n1,a\n", r"x\.csv: not the table that was written"),
+        ("x.json", "{", r"x\.json: not valid JSON"),
+        ("x.json", '{"n": 4, "p": 2}', r"x\.npy: float32 of shape \(4, 3\) is not as the json says"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_named(tmp_path, name, text, message):
+    """Of a set without digests."""
+    store.write(tmp_path / "x", np.random.default_rng(0).standard_normal((4, 3)), rows(4))
+    shutil.rmtree(tmp_path / SEALS)
+    header = {key: value for key, value in store.read(tmp_path / "x").header.items() if not key.endswith("sha256")}
+    shutil.rmtree(tmp_path / SEALS)
+    (tmp_path / "x.json").write_text(json.dumps(header))
+    (tmp_path / name).write_text(text)
     with pytest.raises(GlocalError, match=message):
         store.read(tmp_path / "x")
 

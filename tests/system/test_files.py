@@ -118,10 +118,26 @@ def test_damaged_files_are_set_aside_and_no_others(tmp_path):
     for name in ("bad.csv", "deep/bad.csv"):
         (tmp_path / name).write_text("a\n")  # cut at the end of a line
     (tmp_path / "gone.csv").unlink()
-    assert files.set_aside_damaged(tmp_path) == [tmp_path / "bad.csv", tmp_path / "deep" / "bad.csv"]
+    (tmp_path / "bad.csv.damaged").mkdir()  # what was set aside before stays
+    (tmp_path / ".123-good.csv").touch()  # of a process that was killed
+    aside, gone = files.clean(tmp_path)
+    assert aside == {
+        tmp_path / "bad.csv": tmp_path / "bad.csv.damaged1",
+        tmp_path / "deep/bad.csv": tmp_path / "deep/bad.csv.damaged",
+    }
+    assert gone == [tmp_path / "gone.csv"]
     names = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.csv*") if p.parent.name != files.SEALS}
-    assert names == {"good.csv", "unsealed.csv", "bad.csv.damaged", "deep/bad.csv.damaged"}
-    assert files.set_aside_damaged(tmp_path) == []
+    assert names == {"good.csv", "unsealed.csv", "bad.csv.damaged", "bad.csv.damaged1", "deep/bad.csv.damaged"}
+    assert files.clean(tmp_path) == ({}, [])
+
+
+def test_a_folder_of_results_has_one_writer(tmp_path):
+    with files.lock(tmp_path / "new"), pytest.raises(GlocalError, match=r"another run is writing to .*new; wait for it, or"):
+        files.lock(tmp_path / "new")
+    files.lock(tmp_path / "new").close()
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(GlocalError, match=r"\.lock: cannot be written \(Is a directory\)"):
+        files.lock(tmp_path)
 
 
 def test_inputs_are_not_overwritten(tmp_path, monkeypatch):

@@ -104,6 +104,25 @@ def test_workers_end_with_a_parent_that_no_guard_watches(folder):
     wait_until(lambda: all_gone(started), seconds=30)
 
 
+STEP = "import time; from glocal import cli; cli.main(['data', '--help']); time.sleep(120)"
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_step_ends_with_its_snakemake(when):
+    """Not the notebooks alone; nor does one survive that starts only after the kill."""
+    with subprocess.Popen(["sleep", "300"]) as snakemake:
+        if when == "before":
+            snakemake.kill()
+            snakemake.wait()
+        step = subprocess.Popen([sys.executable, "-c", STEP], env=os.environ | {WORKFLOW: str(snakemake.pid)}, stdout=-1)
+        if when == "while":
+            assert step.stdout.readline()  # the help
+            time.sleep(2)
+            assert step.poll() is None
+            snakemake.kill()
+        assert step.wait(timeout=30) == -signal.SIGKILL
+
+
 def test_a_guard_ends_the_group_and_removes_the_folder():
     guard = Guard()
     (guard.folder / "socket").touch()

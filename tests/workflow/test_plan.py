@@ -76,12 +76,20 @@ def test_files_that_a_config_names_are_watched(tmp_path, monkeypatch):
     assert plan.named_files({"objects": "openmoji"}, {}) == []
 
 
-def test_with_damaged_features_the_summary_of_their_step_goes(tmp_path):
+@pytest.mark.parametrize("damage", ["hole", None])
+def test_with_features_that_are_damaged_or_gone_the_summary_of_their_step_goes(tmp_path, damage):
     paths = [tmp_path / name for name in ("features/net/own.csv", "tables/net/features.csv", "tables/other/features.csv")]
     for path in paths:
         path.parent.mkdir(parents=True)
         files.write_text(path, "whole")
         files.seal(path)
-    paths[0].write_text("hole")
-    assert plan.set_aside_damaged(tmp_path) == [paths[0]]
+    if damage:
+        paths[0].write_text(damage)
+    else:
+        paths[0].unlink()
+    assert plan.clean(tmp_path) == ({paths[0]: paths[0].with_name("own.csv.damaged")} if damage else {})
     assert [path.exists() for path in paths] == [False, False, True]
+    files.write_text(paths[1], "again, without this set")
+    files.seal(paths[1])
+    plan.clean(tmp_path)
+    assert paths[1].exists()  # once is enough
