@@ -101,6 +101,24 @@ def report(config):
         print(tables.show(config, folder))
 
 
+@click.command()
+@config_option
+@click.option("--out", metavar="FOLDER", show_default="report/ of the run", help="Where to write; index.html is the first page.")
+def site(config, out):
+    """The report of a run as a folder of pages.
+
+    Of what the run has made so far. A browser opens it from disk.
+    """
+    from glocal.reporting import site
+    from glocal.system.paths import resolve
+    from glocal.workflow import plan
+    from glocal.workflow.config import load_config
+
+    config = load_config(config)
+    folder = resolve("results") / config["profile"]
+    print(site.write(folder, Path(out) if out else folder / "report", plan.sources(config)))
+
+
 @click.command("published")
 @click.option("--out", metavar="CSV", required=True, help="The table: one row a measure and transform.")
 @click.option("--matrices", metavar="CSV", required=True, help="A table of all published transforms beside c I.")
@@ -149,7 +167,7 @@ def encoders(folder, out):
     print(f"{out}.csv, .png: {', '.join(path.parent.name for path in profiles)}")
 
 
-STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, published, encoders)}
+STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, site, published, encoders)}
 
 
 def value_of(text: str):
