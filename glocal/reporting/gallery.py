@@ -44,24 +44,18 @@ class Figure(NamedTuple):
     command: str
 
 
-def read_config(folder) -> dict:
-    """The config of the run in `folder`; empty where it has none."""
-    path = Path(folder) / "config.yaml"
-    return yaml.safe_load(path.read_text()) if path.exists() else {}
-
-
-def config_name(config: dict, folder) -> str:
+def config_name(config: dict) -> str:
     """The file to name in a command: that of the repository if the run used it as it is, else that of the run."""
-    name = f"config/{config.get('profile')}.yaml"
+    name = f"config/{config['profile']}.yaml"
     stored = resolve(name)
-    same = stored.exists() and yaml.safe_load(stored.read_text()) == config
-    return name if same else Path(folder, "config.yaml").as_posix()
+    same = stored.exists() and yaml.safe_load(stored.read_text(encoding="utf-8")) == config
+    return name if same else f"results/{config['profile']}/config.yaml"
 
 
-def figures(folder, config: dict) -> dict[str, list[Figure]]:
-    """{section: its figures} of the run in `folder`, as they are there."""
-    tables, command = sorted(path.stem for path in Path(folder).glob("*.csv")), config_name(config, folder)
-    named = [(*_name(path.stem, config.get("encoders", {})), path) for path in sorted(Path(folder, "figures").glob("*.png"))]
+def figures(pictures: Path, tables: Path, config: dict) -> dict[str, list[Figure]]:
+    """{section: its figures} of a run: the files of the folder `pictures`, made of those of `tables`."""
+    tables, command = sorted(path.stem for path in tables.glob("*.csv")), config_name(config)
+    named = [(*_name(path.stem, config["encoders"]), path) for path in sorted(pictures.glob("*.png"))]
     order = [*ORDER, *(name for name, _, _ in named)]
     sections = {section: [] for section in [*SECTIONS, "More"]}
     for name, encoder, path in sorted(named, key=lambda item: order.index(item[0])):
@@ -89,40 +83,56 @@ def _tables(name: str, tables: list[str]) -> list[str]:
     return [t for t in tables if t == name or t.startswith(f"{name}_")] or [t for t in tables if name.startswith(f"{t}_")]
 
 
-def index(folder) -> str:
-    """The page figures/<profile>/index.md, as Markdown: the run in `folder` for a reader of the repository."""
-    config = read_config(folder)
-    observer = config.get("observer", "human")
-    lines = [f"# {config['profile']}", f"Judgments: {observer}{'' if observer == 'human' else ', no human judgments'}."]
-    for encoder in encoders(folder, config):
-        lines += [f"## {encoder}", summary.verdict_of(folder, encoder), _markdown(summary.headline(folder, encoder))]
-    for section, rows in figures(folder, config).items():
+def index(folder: Path, config: dict) -> str:
+    """The page figures/<profile>/index.md, as Markdown: what was published there, for a reader of the repository.
+
+    folder: with the figures, and tables/; config: of the run.
+    """
+    tables, observer = folder / "tables", config["observer"]
+    lines = [
+        f"# Results of {config_name(config)}",
+        f"Judgments: {observer}{'' if observer == 'human' else ', no human judgments'}.",
+    ]
+    if (folder / "replication.md").exists():
+        lines.append("[Beside the numbers of the paper](replication.md)")
+    for encoder in encoders(tables, config):
+        table = summary.headline(tables, encoder)
+        scores = summary.scores(table)
+        lines += [
+            f"## {encoder}",
+            summary.verdict_of(tables, encoder),
+            HOLDS,
+            _markdown(list(scores), scores.itertuples(name=None)),
+        ]
+        cells = [(label, *("<br>".join(filter(None, (c["value"], c["difference"]))) if c else "" for c in row))
+                 for label, row in grid(table)]  # fmt: skip
+        lines += [NOTE, _markdown(style.order(table["transform"]), cells)]
+    for section, rows in figures(folder, tables, config).items():
         lines.append(f"## {section}")
         for f in rows:
             title, file = " · ".join(filter(None, (f.title, f.encoder))), f.path.name
-            tables = ", ".join(f"[{t}](tables/{t}.csv)" for t in f.tables)
-            lines += [f"### {title}", f"![{title}]({file})", f.caption, f"`{f.command}`{f' · {tables}' if tables else ''}"]
+            links = [f"`{f.command}`", *(f"[{t}](tables/{t}.csv)" for t in f.tables)]
+            lines += [f"### {title}", f"![{title}]({file})", f.caption, " · ".join(links)]
     return "\n\n".join(filter(None, lines)) + "\n"
 
 
-def encoders(folder, config: dict) -> list[str]:
+def _markdown(transforms, rows) -> str:
+    """A Markdown table: labels, and a column for each of `transforms`."""
+    head = ["", *(style.NAMES[t] for t in transforms)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---", *["---:"] * len(transforms)], *rows])
+
+
+def encoders(folder: Path, config: dict) -> list[str]:
     """The encoders that a headline can be made of: all, once the alignment is done."""
-    return list(config.get("encoders", {})) if (Path(folder) / "alignment.csv").exists() else []
+    return list(config["encoders"]) if (folder / "alignment.csv").exists() else []
 
 
+HOLDS = """On how many tasks a map is better (▲) or worse (▼) than the original features, or not to be told from them (○), by the
+95 % interval of the paired difference. Baselines, grey to purple in the figures, read no judgments: a map that judgments train
+should beat them."""
 NOTE = """In %, the mean; below it the difference to the original features in points, with its paired 95 % interval (odd-one-out:
 over objects; few-shot: over draws and classes; anomaly detection: over classes, or images). ▲ better, ▼ worse. Differences are
 paired over all classes and folds together, so they can differ a little from those of the means."""
-
-
-def _markdown(table) -> str:
-    """A headline as a Markdown table, transforms side by side."""
-    rows = grid(table)
-    head = ["", *(style.NAMES[t] for t in style.order(table["transform"]))]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    for label, cells in rows:
-        lines.append([label, *("<br>".join(filter(None, (c["value"], c["difference"]))) if c else "" for c in cells)])
-    return f"{NOTE}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def grid(table) -> list[tuple[str, list]]:

@@ -25,15 +25,16 @@ ELSEWHERE = "not in this run"
 STATES = {"made here": "here", ELSEWHERE: "never", "needs data": "needs", "not made": "never", "made with": "never"}
 
 
-def write(folder: Path, out: Path, sources: list[dict]) -> Path:
+def write(folder: Path, out: Path, config: dict, sources: list[dict]) -> Path:
     """Write the report of the run in `folder`, whole or in part, of what it has made.
 
     Parameters
     ----------
     folder : Path
-        results/<profile>, with config.yaml.
+        results/<profile>.
     out : Path
         The folder of the report; an earlier report in it is replaced.
+    config : dict
     sources : list of dict
         Of `workflow.plan.sources`.
 
@@ -42,7 +43,6 @@ def write(folder: Path, out: Path, sources: list[dict]) -> Path:
     Path
         Its first page.
     """
-    config = gallery.read_config(folder)
     if (out / "index.html").exists():
         shutil.rmtree(out)
     _copy(folder.glob("figures/*.png"), out / "figures")
@@ -53,7 +53,7 @@ def write(folder: Path, out: Path, sources: list[dict]) -> Path:
     page("index.html", f"gLocal: {config['profile']}", **_results(folder, config))
     page("paper.html", "The paper's tables and figures", template="page.html", body=_paper(out))
     page("notebooks.html", "Notebooks", notebooks=notebooks)
-    page("run.html", "How it was made", tables=[path.stem for path in tables], **_run(folder, config))
+    page("run.html", "How it was made", tables=[path.stem for path in tables], **_run(folder, gallery.config_name(config)))
     notice, citation = (resolve(name).read_text(encoding="utf-8") for name in ("NOTICE", "CITATION.cff"))
     page("data.html", "Data, licences and citations", sources=sources, notice=notice, citation=citation)
     for n in notebooks:
@@ -99,8 +99,8 @@ def _results(folder: Path, config: dict) -> dict:
     many = len(tables) > 1
     scores = [summary.scores(t).rename(index=f"{name}: {{}}".format if many else str) for name, t in tables.items()]
     scores = pd.concat(scores).fillna("") if scores else None
-    return dict(encoders=encoders, scores=scores, many=many, sections=gallery.figures(folder, config), asked=_asked(config),
-                looks=style.LOOKS, note=gallery.NOTE)  # fmt: skip
+    return dict(encoders=encoders, scores=scores, many=many, sections=gallery.figures(folder / "figures", folder, config),
+                asked=_asked(config), looks=style.LOOKS, note=gallery.NOTE, holds=gallery.HOLDS)  # fmt: skip
 
 
 def _asked(config: dict):
@@ -188,8 +188,7 @@ def _code_css():
 # -- how it was made -----------------------------------------------------------------------------------------------------
 
 
-def _run(folder: Path, config: dict) -> dict:
-    name = gallery.config_name(config, folder)
+def _run(folder: Path, name: str) -> dict:
     return dict(config_name=name, config=_code(resolve(name)), versions=_versions(), times=[*_times(folder)])
 
 

@@ -112,4 +112,4 @@ def _compared(row, versus: str) -> str:
 
 def points(value, low, high, words="{:+.1f} [{:+.1f}, {:+.1f}]") -> str:
     """A fraction and its interval, in points."""
-    return words.format(100 * value, 100 * low, 100 * high)
+    return words.format(*(round(100 * v, 1) + 0.0 for v in (value, low, high)))  # + 0.0: no "-0.0"

@@ -55,11 +55,15 @@ def gather(parts, out):
 def publish(folder, target):
     """Copy the figures and tables of a run to the folder in git.
 
-    FOLDER, TARGET: such as results/clip-b32 and figures/clip-b32.
+    FOLDER, TARGET: such as results/clip-b32 and figures/clip-b32, where index.md shows them.
     """
-    from glocal.reporting import tables
+    from glocal.reporting import gallery, tables
+    from glocal.system.files import write_text
+    from glocal.workflow.config import load_config
 
-    print(f"{target}: {len(tables.publish(Path(folder), Path(target)))} figures and tables")
+    copied = tables.publish(Path(folder), Path(target))
+    write_text(Path(target, "index.md"), gallery.index(Path(target), load_config(Path(folder, "config.yaml"))))
+    print(f"{target}: {len(copied)} figures and tables")
 
 
 @click.command()
@@ -116,7 +120,7 @@ def site(config, out):
 
     config = load_config(config)
     folder = resolve("results") / config["profile"]
-    print(site.write(folder, Path(out) if out else folder / "report", plan.sources(config)))
+    print(site.write(folder, Path(out) if out else folder / "report", config, plan.sources(config)))
 
 
 @click.command("published")
