@@ -5,18 +5,24 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # the driver. The latter two are uv's --torch-backend, which asks PyTorch's own index (not tested against it yet), whose wheels have
 # other hashes than the lock's; where it is not reached, those of the package index are installed. To choose again: make clean.
 TORCH ?=
+# The profile of `make report`, or its config.
+PROFILE ?= demo
+CONFIG ?= config/$(PROFILE).yaml
 # The others are of experiments that the demo does not make: their defaults are config/clip-b32.yaml.
 DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebooks/*.ipynb))
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test coverage lint notebooks bench docs env update clean help
+.PHONY: demo clip-b32 report test coverage lint notebooks bench docs env update clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
 
 clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then an hour on two cores
 	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
+
+report: env  ## a run as pages, results/<profile>/report/index.html; PROFILE=demo, or CONFIG=a config
+	snakemake --cores $(CORES) report --configfile $(CONFIG)
 
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"

@@ -20,6 +20,7 @@ include: "rules/extract.smk"
 include: "rules/align.smk"
 include: "rules/evaluate.smk"
 include: "rules/figures.smk"
+include: "rules/report.smk"
 
 
 localrules:
@@ -38,5 +39,6 @@ rule all:
         rules.extract.input,
         rules.figures.input,
         rules.tables.input,
+        rules.report.output,
     message:
         f"All results of {config['profile']}"

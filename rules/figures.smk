@@ -77,8 +77,11 @@ rule publish:
     input:
         rules.figures.input,
         rules.tables.input,
+        sorted(Path("figures/captions").glob("*.rst")),
+        modules=files_of("reporting.gallery", "reporting.comparison"),
     output:
         update(f"{PUBLISHED}/published.csv"),
+        update(f"{PUBLISHED}/index.md"),
     log:
         f"{RESULTS}/logs/publish.log",
     conda:
@@ -86,7 +89,7 @@ rule publish:
     message:
         f"Publish figures and tables -> {PUBLISHED}"
     shell:
-        f"(python -m glocal publish {RESULTS} {PUBLISHED} && {PAGE}) 2>&1 | tee {{log:q}}"
+        f"({PAGE} && python -m glocal publish {RESULTS} {PUBLISHED}) 2>&1 | tee {{log:q}}"
 
 
 rule encoders:

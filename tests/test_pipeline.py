@@ -18,6 +18,7 @@ from glocal.reporting import tables
 
 pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
 ENCODER = "efficientnet-lite0"
+REPORT = "Report -> results/demo/report/index.html"
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("0[1-7]*.ipynb"))
 
 
@@ -80,7 +81,7 @@ def test_one_changed_value_is_enough_on_the_command_line(demo):
 def test_another_name_of_the_observer_redraws_and_computes_nothing(demo):
     plan = succeed("--dry-run", "--config", "observer=another simulated observer")
     jobs = [line.split(": ", 1)[1] for line in plan.splitlines() if line.startswith("Job ") and ": " in line]
-    assert jobs == ["Figures of demo", "All results of demo"]
+    assert jobs == ["Figures of demo", REPORT, "All results of demo"]
 
 
 def test_every_file_of_every_rule_is_asked_for_and_is_there(demo):
@@ -89,6 +90,8 @@ def test_every_file_of_every_rule_is_asked_for_and_is_there(demo):
     asked, known = (set(re.findall(r">results/demo/([^<]+)<", text)) for text in (target, "".join(rules)))
     assert f"transforms/{ENCODER}/subgroup-1/naive.npz" in asked and known <= asked
     assert all((demo / file).exists() for file in asked)
+    pages = {path.relative_to(demo).as_posix() for path in (demo / "report").rglob("*") if path.is_file()}
+    assert pages == {file for file in asked if file.startswith("report/")} and len(pages) > 40
     figures = ("pictures", "overview", "teaser", *(f"{n}-{ENCODER}" for n in ("alignment", "human", "few_shot", "structure")))
     assert {f"figures/{name}.png" for name in figures} <= asked
 
@@ -105,6 +108,7 @@ GONE = {
     "anomaly_summary.csv": "Gather the tables of anomaly",
     f"figures/similarity-{ENCODER}.png": "Figures of demo",
     "headline.csv": "Figures of demo",
+    "report/paper.html": REPORT,
 }
 
 

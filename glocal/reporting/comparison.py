@@ -1,8 +1,8 @@
-"""The page "paper / authors' notebook / here": every number that is known of the paper, beside ours, with the difference.
+"""The page beside the paper: a row for every number that is known of it, with ours, the difference, and why.
 
 data/paper_numbers.csv has the numbers and where each is from (in %): `paper`, its text; `notebook`, the authors' notebook of
-April 2023 (preliminary, 4 shots).
-data/paper_differences.csv says why ours differ, where they do.
+April 2023 (preliminary, 4 shots). data/paper_differences.csv says why ours differ, in a few words and in a note; an empty field
+stands for all, `encoder` for the names that begin so, and of several rows that fit the last counts.
 """
 
 from pathlib import Path
@@ -11,8 +11,7 @@ from glocal.reporting.style import NAMES
 from glocal.reporting.tables import read
 from glocal.system.paths import shipped
 
-SOURCES = {"paper": "paper", "notebook": "authors' notebook"}
-IMAGENET = ("AlexNet", "VGG-16")  # trained on ImageNet's labels: another family than ours, which gLocal does not help
+FIELDS = ["measure", "task", "model"]
 
 
 def numbers():
@@ -20,9 +19,19 @@ def numbers():
     return _data("paper_numbers").fillna({"task": "", "transform": "", "model": "", "shots": 0})
 
 
-def reasons() -> dict:
-    """{(measure, task): why ours differs}; task "" stands for all of a measure."""
-    return {(r.measure, r.task): r.why for r in _data("paper_differences").fillna({"task": ""}).itertuples()}
+def reasons():
+    """data/paper_differences.csv as a DataFrame: encoder, measure, task, model, why, note."""
+    return _data("paper_differences").fillna("")
+
+
+def reason(known, row, encoder: str) -> tuple[str, str]:
+    """(why, note) of a row of `numbers` for our `encoder`; known: `reasons`."""
+    fits = [r for r in known.itertuples() if encoder.startswith(r.encoder) and _fits(r, row)]
+    return (fits[-1].why, fits[-1].note) if fits else ("", "")
+
+
+def _fits(pattern, row) -> bool:
+    return all(getattr(pattern, field) in ("", getattr(row, field)) for field in FIELDS)
 
 
 def _data(name):
@@ -47,41 +56,39 @@ def here(folder, encoder: str) -> dict:
 
 
 def page(folder, encoder: str) -> str:
-    """The page as Markdown, from the tables in `folder`; what they lack is named at the end."""
-    ours, why, lines, missing = here(folder, encoder), reasons(), [], []
-    for key, known in numbers().groupby(["measure", "task", "shots", "transform"], sort=False):
-        measure, task, shots, transform = key
-        label = f"{int(shots)}-shot {task}" if shots else f"{measure} {task}".strip()
+    """The page as Markdown, from the tables in `folder`; the numbers whose experiment they lack are named at the end."""
+    ours, known, lines, notes, missing = here(folder, encoder), reasons(), [], [], []
+    for row in numbers().itertuples():
+        label = f"{int(row.shots)}-shot {row.task}" if row.shots else f"{row.measure} {row.task}".strip()
+        key = (row.measure, row.task, row.shots, row.transform)
         if key not in ours:
             missing.append(label)
             continue
-        before, after = ours.get((measure, task, shots, "original")), ours[key]
-        cells = [" · ".join(_cell(r) for r in known[known["source"] == s].itertuples()) for s in SOURCES]
-        mine = f"{before:.1f} → {after:.1f}" if transform and before else f"{after:.2f}"
-        reason = why.get((measure, task), why.get((measure, ""), ""))
-        lines.append([label, NAMES.get(transform, ""), *cells, mine, _difference(known, before, after), reason])
-    head = ["", "transform", *SOURCES.values(), "here", "difference", "why"]
+        before, after = ours.get((*key[:3], "original")) if row.before == row.before else None, ours[key]
+        theirs, mine = (row.before, row.after) if before else (None, row.after), (before, after)
+        why, note = reason(known, row, encoder)
+        if note and note not in notes:
+            notes.append(note)
+        mark = f"[^{notes.index(note) + 1}]" if note else ""
+        name = f"{row.model} ({row.source})" if row.model else row.source
+        lines.append([f"{label}, {NAMES[row.transform]}" if row.transform else label, name, _cell(*theirs), _cell(*mine),
+                      f"{round(_gain(*mine) - _gain(*theirs), 1) + 0.0:+.1f}", why + mark])  # fmt: skip
+    head = ["", "whose", "theirs", "here", "difference", "why"]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *lines])
-    absent = "Not at hand here (the images and their features are not public): " + ", ".join(dict.fromkeys(missing))
-    return f"# {encoder} beside the paper\n\n{INTRODUCTION}\n\n{table}\n\n{absent}.\n"
+    foot = "\n".join(f"[^{i}]: {note}." for i, note in enumerate(notes, 1))
+    absent = f"Not in this run: {', '.join(dict.fromkeys(missing))}."
+    return (
+        "\n\n".join(filter(None, [f"# {encoder} beside the paper", INTRODUCTION, table, absent if missing else "", foot])) + "\n"
+    )
 
 
-INTRODUCTION = """In %, before → after the transform. Values of other models than ours have their names; what compares across
-models is the gain. `difference`: our gain less theirs (the mean over their image/text models), in points; where a source has
-the value alone, or the same model as ours, our value less theirs. Made by `python -m glocal replication` from the tables."""
+INTRODUCTION = """In %, before → after the transform, with the gain. Difference: our gain less theirs, in points, since between
+models only gains compare; where they give one value, our value less theirs. notebook: the authors', of April 2023."""
 
 
-def _cell(row) -> str:
-    value = f"{row.before:g} → {row.after:g}" if row.before == row.before else f"{row.after:g}"
-    return f"{value} ({row.model})" if row.model else value
+def _cell(before, after) -> str:
+    return f"{before:.1f} → {after:.1f} ({after - before:+.1f})" if before else f"{after:.1f}"
 
 
-def _difference(known, before, after) -> str:
-    """Ours less theirs, by source: gains where there is a before, of the same model also the values."""
-    parts = []
-    for _, rows in known[~known["model"].isin(IMAGENET)].groupby("source", sort=False):
-        if rows["before"].notna().all():
-            parts.append(f"gain {after - before - (rows['after'] - rows['before']).mean():+.1f}")
-        else:
-            parts.append(f"{after - rows['after'].mean():+.1f}")
-    return ", ".join(parts)
+def _gain(before, after) -> float:
+    return after - (before or 0)

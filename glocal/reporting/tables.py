@@ -108,24 +108,30 @@ def _published(target: Path) -> dict[str, str]:
     return {name: digest for name, digest in listed.items() if Path(name).parent.parts in ((), ("tables",))}
 
 
-def headline(folder, shots: int = 5):
+def first_encoder(folder) -> str:
+    """The encoder of a headline: the first one with all steps that the run has."""
+    path = Path(folder) / "few_shot.csv"
+    return read(path if path.exists() else Path(folder) / "alignment.csv")["encoder"].iloc[0]
+
+
+def headline(folder, shots: int = 5, encoder: str | None = None):
     """One row per measure, task, split and transform, with mean and sd: the numbers that tell the story.
 
-    folder: results/<profile>, with the table alignment and, where the profile has them, few_shot and anomaly; of the first
-    encoder that has them all. Each few-shot task is at its number of shots (`task_shots`), which its measure names. sd is over
-    folds for alignment, over folds and repetitions for few-shot, over folds for anomaly detection (nan where there is one).
+    folder: results/<profile>, with the table alignment and, where the profile has them, few_shot and anomaly; encoder: default
+    the first one that has them all. Each few-shot task is at its number of shots (`task_shots`), which its measure names. sd is
+    over folds for alignment, over folds and repetitions for few-shot, over folds for anomaly detection (nan where there is one).
     """
     import pandas as pd
 
     folder = Path(folder)
     a = read(folder / "alignment.csv")
     made = {name: read(folder / f"{name}.csv") for name in ("few_shot", "anomaly") if (folder / f"{name}.csv").exists()}
-    first = made.get("few_shot", a)["encoder"].iloc[0]
+    first = encoder or first_encoder(folder)
     a = a[(a["encoder"] == first) & a["chosen"]].rename(columns={"objective": "transform"})
     rows = [
         a.assign(measure="odd-one-out accuracy, held out", task="", value=a["odd_one_out"]),
         a.assign(measure="10-NN overlap with original", task="", value=a["neighbour_overlap"]),
-        *(_STEPS[name](table[table["encoder"] == first], shots) for name, table in made.items()),
+        *(_STEPS[name](rows, shots) for name, table in made.items() if len(rows := table[table["encoder"] == first])),
     ]
     table = pd.concat([r[["measure", "task", "fold", "transform", "value"]] for r in rows], ignore_index=True)
     table["split"] = table["fold"].str.rsplit("-", n=1).str[0]
@@ -166,6 +172,8 @@ def show(config: dict, folder: Path) -> str:
     ]
     look = "\n".join(["look at:", *(f"  {path}" for path in first if path.exists())])
     where = f"tables: {folder} · notebooks as run: {folder / 'logs'}"
+    if (site := folder / "report" / "index.html").exists():
+        where += f"\nall of it, in a browser: {site}"
     step = "snakemake --cores 8 --configfile config/clip-b32.yaml     # human judgments, CLIP features"
     own = "glocal align my-images --triplets triplets.csv --out my-run     # your own encoder, images and judgments"
     following = [f"  {step}"] * (config["source"] == "demo") + [f"  {own}"]

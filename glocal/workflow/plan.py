@@ -41,20 +41,38 @@ def show(config: dict) -> str:
 
 def _public(config: dict):
     """The judgments, and the published features: files of data/registry.csv."""
+    for what, rows in _registered(config).items():
+        missing = [row for row in rows if not on_disk(row["file"])]
+        if rows:
+            gb = sum(int(row["bytes"]) for row in missing or rows) / 1e9
+            yield what, None, gb, "download" if missing else "at hand", f"data ({what})", "data/registry.csv"
+
+
+def _registered(config: dict) -> dict[str, list[dict]]:
+    """The rows of data/registry.csv that a config reads, by what they are."""
     if config["source"] != "public":
-        return
+        return {}
     named = set(config.get("references", []))
     for encoder in config["encoders"].values():
         named |= {encoder["objects"]} if encoder["objects"] in embeddings() else set()
         named |= {f"{part['cache']}-" for part in encoder.get("sets", {}).values() if "cache" in part}
     groups = {"human similarities (other people)": ("human-",) if config.get("human") else ()}
     groups |= {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
-    for what, starts in groups.items():
-        rows = [row for name, row in registry().items() if name.startswith(starts)] if starts else []
-        missing = [row for row in rows if not on_disk(row["file"])]
-        if rows:
-            gb = sum(int(row["bytes"]) for row in missing or rows) / 1e9
-            yield what, None, gb, "download" if missing else "at hand", f"data ({what})", "data/registry.csv"
+    return {what: [row for name, row in registry().items() if name.startswith(starts)] for what, starts in groups.items()}
+
+
+def sources(config: dict) -> list[dict]:
+    """What a config reads that others made, a row for each origin: names (with addresses), licence, citation."""
+    rows = [(row["url"], row) for rows in _registered(config).values() for row in rows]
+    for name in _sets_used(config):
+        spec = config.get("images", {}).get(name) or image_registry()[name]
+        known = [repositories.entry(r) for r in repositories_of(spec)]
+        rows += [(row["url"], row) for row in known] or [(spec["source"], spec)] * ("licence" in spec)
+    result = {}
+    for url, row in rows:
+        about = dict(licence=row["licence"], citation=row["citation"])
+        result.setdefault(tuple(about.values()), dict(names={}, **about))["names"][row["name"]] = url
+    return list(result.values())
 
 
 def _images(config: dict):

@@ -55,11 +55,15 @@ def gather(parts, out):
 def publish(folder, target):
     """Copy the figures and tables of a run to the folder in git.
 
-    FOLDER, TARGET: such as results/clip-b32 and figures/clip-b32.
+    FOLDER, TARGET: such as results/clip-b32 and figures/clip-b32, where index.md shows them.
     """
-    from glocal.reporting import tables
+    from glocal.reporting import gallery, tables
+    from glocal.system.files import write_text
+    from glocal.workflow.config import load_config
 
-    print(f"{target}: {len(tables.publish(Path(folder), Path(target)))} figures and tables")
+    copied = tables.publish(Path(folder), Path(target))
+    write_text(Path(target, "index.md"), gallery.index(Path(target), load_config(Path(folder, "config.yaml"))))
+    print(f"{target}: {len(copied)} figures and tables")
 
 
 @click.command()
@@ -99,6 +103,24 @@ def report(config):
     steps = ["alignment", "human", *(name for name in ("few_shot", "anomaly", "structure") if name in config)]
     if all((folder / f"{name}.csv").exists() for name in steps):
         print(tables.show(config, folder))
+
+
+@click.command()
+@config_option
+@click.option("--out", metavar="FOLDER", show_default="report/ of the run", help="Where to write; index.html is the first page.")
+def site(config, out):
+    """The report of a run as a folder of pages.
+
+    Of what the run has made so far. A browser opens it from disk.
+    """
+    from glocal.reporting import site
+    from glocal.system.paths import resolve
+    from glocal.workflow import plan
+    from glocal.workflow.config import load_config
+
+    config = load_config(config)
+    folder = resolve("results") / config["profile"]
+    print(site.write(folder, Path(out) if out else folder / "report", config, plan.sources(config)))
 
 
 @click.command("published")
@@ -149,7 +171,7 @@ def encoders(folder, out):
     print(f"{out}.csv, .png: {', '.join(path.parent.name for path in profiles)}")
 
 
-STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, published, encoders)}
+STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, site, published, encoders)}
 
 
 def value_of(text: str):
