@@ -89,10 +89,10 @@ def _of_baseline(experiment, name: str, fold: str, t, x, _train, _context, held_
 
 
 def means(table):
-    """Mean accuracy and neighbour overlap of every setting over the folds of the first split, the chosen settings last."""
+    """Mean accuracy, neighbour overlap and local KL of every setting over the folds of the first split, chosen settings last."""
     rows = first_split(table)
     keys = ["objective", "chosen", *(s for s in grid_search.SETTINGS if s in rows)]
-    columns = ["odd_one_out", "neighbour_overlap"]
+    columns = [c for c in ("odd_one_out", "neighbour_overlap", "local_kl") if c in rows]
     return rows.groupby(keys, dropna=False, sort=False)[columns].mean().reset_index().sort_values("chosen")
 
 

@@ -75,16 +75,20 @@ def cosine_histogram(pairs, bins: int = 400):
     return table.melt("cosine", var_name="pairs", value_name="count")
 
 
-def object_pairs(experiment):
-    """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool).
+def superclass_of(rows):
+    """The superclass of each object, a Series: the column group, superclass or class ("": none), or each object its own."""
+    import pandas as pd
 
-    The superclass is the column group, superclass or class; objects without any of them are all apart.
-    """
+    column = next((name for name in ("group", "superclass", "class") if name in rows), None)
+    return rows[column].fillna("") if column else pd.Series(np.arange(len(rows)), rows.index)
+
+
+def object_pairs(experiment):
+    """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool)."""
     import pandas as pd
 
     objects = experiment.features()
-    column = next((name for name in ("group", "superclass", "class") if name in objects.rows), None)
-    labels = objects.rows[column].fillna("") if column else pd.Series(np.arange(len(objects.x)))
+    labels = superclass_of(objects.rows)
     named = (labels != "").to_numpy()
     within, between = cosine_pairs(np.asarray(objects.x[named]), labels[named].to_numpy())
     cosines = np.concatenate([within, between])

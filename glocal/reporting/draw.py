@@ -8,10 +8,12 @@ Apart from tables only thumbnails need the images themselves, and go without whe
 from glocal.evaluation import alignment as alignment_tables
 from glocal.evaluation import anomaly as anomaly_tables
 from glocal.reporting import (
+    encoders,
     figures,
     human_figures,
     image_figures,
     judgment_figures,
+    names,
     style,
     tables,
     task_figures,
@@ -23,9 +25,8 @@ from glocal.system.files import seal
 from glocal.system.paths import resolve
 from glocal.training.parameters import SGD
 
-BESIDE = "figures/clip-b32/tables"  # the committed tables of a real run, shown next to the demo's images in the README's figure
-REAL = "CLIP ViT-B/32, human judgments"  # what they are of
-STORY = ("original", "centred", "naive", "global", "glocal")  # the columns of the README's table
+BESIDE = "figures/encoders.csv"  # the committed table of real runs, shown next to the demo's images in the README's figure
+REAL = "clip-b32"  # the encoder of it that is shown
 # Figures without the observer's name below: they need none, or have it.
 UNNAMED = ("features", "pictures", "overview", "teaser", "published_spectra")
 
@@ -54,7 +55,11 @@ def pictures(e):
 
 def alignment(e):
     table, ceiling = _read(e, "alignment"), e.noise_ceiling(f"{e.folds[0]}-test")
-    return figures.alignment(table, alignment_tables.means(table), ceiling, f"{e.encoder_name} · {e.observer}")
+    return figures.alignment(table, alignment_tables.means(table), ceiling, names.judged(e.encoder_name, e.observer))
+
+
+def grid(e):
+    return figures.grid(alignment_tables.means(_read(e, "alignment")))
 
 
 def training(e):
@@ -82,7 +87,7 @@ def few_shot(e):
 
 
 def few_shot_curves(e):
-    return task_figures.few_shot_curves(_read(e, "few_shot"), accuracy(e))
+    return task_figures.few_shot_curves(_read(e, "few_shot"), _read(e, "few_shot_gains"))
 
 
 def few_shot_classes(e):
@@ -110,6 +115,10 @@ def similarity(e):
     return figures.similarity(_read(e, "similarity"))
 
 
+def distances(e):
+    return figures.distances(_read(e, "similarity"))
+
+
 def data_efficiency(e):
     return judgment_figures.data_efficiency(_read(e, "data_efficiency"))
 
@@ -122,16 +131,21 @@ def trade_off(e):
     return trade_off_figures.trade_off(_read(e, "trade_off"), _read(e, "trade_off_differences"))
 
 
-def overview(e, headline=None, title: str = ""):
-    """The layout of this experiment beside a headline table, default its own."""
-    layout, spec = _read(e, "layout"), next(iter(e.config["structure"]["sets"].values()))
-    images = thumbnails.of(e, spec["images"]["set"], layout[layout["transform"] == "original"])
-    return draw_overview(layout, images, tables.headline(e.folder) if headline is None else headline, title or e.observer)
+def overview(e, gains=None, story: str = ""):
+    """The layout of this experiment, and the gains of its encoder, or those of another, from `encoders.table`, titled `story`."""
+    layout, spec = _read(e, "layout"), next(iter(e.config["structure"]["sets"].items()))
+    images = thumbnails.of(e, spec[1]["images"]["set"], layout[layout["transform"] == "original"])
+    if gains is None:
+        gains = encoders.table({e.folder: e.config})
+    own = names.judged(e.encoder, e.observer)
+    mine = gains[gains["encoder"] == e.encoder] if not story else gains
+    return draw_overview(layout, images, mine, f"{names.dataset(spec[0])} by t-SNE: {own}", story or own)
 
 
 def teaser(e):
-    headline = tables.headline(resolve(BESIDE))
-    return overview(e, headline[headline["transform"].isin(STORY)], REAL)
+    gains = tables.read(resolve(BESIDE)).fillna({"task": ""})
+    gains = gains[gains["encoder"] == REAL]
+    return overview(e, gains, names.judged(REAL, "human"))
 
 
 def published_spectra(e):
@@ -143,8 +157,8 @@ OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser, published_spec
 FIGURES = OF_PROFILE | {
     f.__name__: f
     for f in (features, alignment, training, human, human_similarity, human_calibration, human_groups, few_shot,
-              few_shot_curves, few_shot_classes, anomaly, anomaly_classes, anomaly_moved, structure, similarity,
-              data_efficiency, controls, trade_off)
+              few_shot_curves, few_shot_classes, anomaly, anomaly_classes, anomaly_moved, structure, similarity, distances,
+              grid, data_efficiency, controls, trade_off)
 }  # fmt: skip
 
 

@@ -1,17 +1,20 @@
 """Figures of agreement with people: table in, figure out."""
 
+import textwrap
+
 import numpy as np
 
 from glocal.evaluation.gains_by_group import CATEGORY, DIMENSION, SUPERCLASS
 from glocal.evaluation.human_similarity import EACH
 from glocal.evaluation.uncertainty import CORRELATION, CROSS_ENTROPY, ERROR
 from glocal.reporting import panels, style
+from glocal.reporting.names import dataset, encoder
 
 FILL = "#DDDDDD"
 TITLES = {
-    CATEGORY: "an object is of the category",
-    SUPERCLASS: "superclass",
-    DIMENSION: "SPoSE dimension of the choice",
+    CATEGORY: "triplets with an object of the category",
+    SUPERCLASS: "triplets by superclass",
+    DIMENSION: "triplets by SPoSE dimension of the choice",
 }
 BOUNDS = {CORRELATION: "best possible", CROSS_ENTROPY: "people's entropy", ERROR: "a calibrated model"}
 PUBLISHED = {  # as people write them
@@ -47,15 +50,16 @@ def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
     rows = table[people & (table["metric"] == metric) & (table["kernel"] == kernel) & (table["transform"] != "reference")]
     sets, kinds = list(dict.fromkeys(rows["dataset"])), style.order(rows["transform"])
     height = style.height(max(rows["encoder"].nunique(), 1), len(kinds))
-    fig, axes = style.figure(max(len(sets), 1), height=height, sharey=True)
+    fig, axes = style.figure(max(len(sets), 1), height=height, sharex=True, sharey=True)
+    rows = rows.assign(encoder=rows["encoder"].map(encoder))
     for ax, name in zip(axes, sets, strict=False):
         part = rows[rows["dataset"] == name]
         panels.dots(ax, part, "encoder", "value", ("ci_low", "ci_high"), kinds)
         _bounds(ax, part, table[(table["dataset"] == name) & (table["metric"] == metric)])
         people = part["people"].iloc[0]
-        title = f"{name}: {part['stimuli'].iloc[0]} stimuli, {f'{people} people' if people > 1 else 'one mean matrix'}"
+        title = f"{dataset(name)}: {part['stimuli'].iloc[0]} stimuli, {f'{people} people' if people > 1 else 'one mean matrix'}"
         ax.set_title(title, pad=12)
-        ax.set_xlabel(f"{metric} correlation ({kernel})")
+        ax.set_xlabel(f"{metric} correlation with people's similarities")
     panels.legend(fig, kinds)
     return fig
 
@@ -96,6 +100,7 @@ def calibration(table, curve):
         if metric == CROSS_ENTROPY:
             ax.set_xlabel(f"{metric} (nats)")
             panels.reference(ax, np.log(3), "chance", ":")
+            ax.set_xlim(right=1.02 * np.log(3))
     panels.legend(fig, kinds)
     return fig
 
@@ -105,6 +110,7 @@ def _calibration_curve(ax, rows, kind) -> None:
     ax.plot([0, 0.9], [0, 0.9], color=style.INK, linestyle="--", linewidth=0.8)
     errors = (rows["share"] - rows["ci_low"], rows["ci_high"] - rows["share"])
     look = dict(color=style.COLOURS[kind], marker=style.MARKERS[kind], markersize=3.5, linewidth=1, elinewidth=0.8)
+    look |= dict(markerfacecolor=style.face(kind))
     ax.errorbar(rows["probability"], rows["share"], yerr=errors, **look)
     ax.set(xlim=(0, 0.9), ylim=(0, 0.9), xticks=[0, 0.4, 0.8], yticks=[0, 0.4, 0.8], title=style.NAMES[kind])
     ax.grid()
@@ -116,7 +122,7 @@ def _with_bound(ax, rows, kinds, bound: str) -> None:
     levels = rows.groupby("dataset", sort=False)["bound"].mean()
     for place, level in enumerate(levels):
         ax.plot([level] * 2, [place - 0.48, place + 0.48], color=style.INK, linestyle="--", linewidth=0.8)
-    panels.above(ax, levels.iloc[0], bound)
+    panels.above(ax, levels.iloc[0], textwrap.fill(bound, 10))
 
 
 def groups(table, most: int = 25):
@@ -148,7 +154,8 @@ def groups(table, most: int = 25):
         ax.tick_params(axis="y", labelsize=6.5)
         ax.set_title(TITLES[grouping])
         ax.axvline(0, color=style.INK, linewidth=0.8)
-        ax.set_xlabel("" if place == "top" else "accuracy, points above the original")
+        ax.set_xlabel("" if place == "top" else "difference to original (points)")
+    axes["top"].sharex(axes["bottom"])
     panels.legend(fig, kinds)
     return fig
 

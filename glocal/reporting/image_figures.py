@@ -3,6 +3,7 @@
 import numpy as np
 
 from glocal.reporting import panels, style
+from glocal.reporting.names import dataset
 from glocal.reporting.style import INK
 
 
@@ -48,7 +49,7 @@ def anomaly_moved(moved, images=None, rows: int = 2, columns: int = 8):
         panels.image(ax, images[i], f"{change[i]:+.0f}", framed=normal[i])
     _blank([*axes[n:half], *axes[half + n :]])
     ends = f"Rows 1 to {rows}: moved most to the correct side, in percentiles; the others: to the wrong side"
-    fig.suptitle(f"normal: {moved['normal_class'].iloc[0]} (framed). {ends}", fontsize=8)
+    fig.suptitle(f"normal: {_normal(moved)} (framed). {ends}", fontsize=8)
     return credited(fig, images)
 
 
@@ -60,10 +61,16 @@ def _moved_histogram(moved):
     look = dict(palette={"normal": "#0072B2", "anomaly": INK}, element="step", stat="density", common_norm=False, alpha=0.25)
     sns.histplot(rows, x="change", hue="image", ax=ax, **look)
     ax.axvline(0, color=INK, linewidth=0.8)
-    dataset, normal = moved[["dataset", "normal_class"]].iloc[0]
-    ax.set(xlabel="move to the correct side (percentiles)", title=f"{dataset}, normal: {normal}")
+    title = f"{dataset(moved['dataset'].iloc[0])}, normal: {_normal(moved)}"
+    ax.set(xlabel="move to the correct side (percentiles)", ylabel="density of images", title=title)
     ax.get_legend().set_title("")
     return fig
+
+
+def _normal(moved) -> str:
+    """The name of the normal class; a class that has no name but a number."""
+    name = panels.short(moved["normal_class"].iloc[0]).replace("_", " ")
+    return f"class {name}" if name.isdecimal() else name
 
 
 def credited(fig, images):

@@ -5,6 +5,7 @@ import numpy as np
 from glocal.evaluation.classifiers import MEAN
 from glocal.evaluation.data_efficiency import SHARES, SPREAD
 from glocal.reporting import panels, style
+from glocal.reporting.names import dataset
 from glocal.reporting.style import COLOURS, INK, MARKERS
 
 NAMES = {"human": "people", "spose-66": "SPoSE-66", "text": "text of names", "itself": "the encoder itself",
@@ -30,6 +31,7 @@ def data_efficiency(table):
             ax.set_title(_title(*key) if line == 0 else "")
             count = of_measure[of_measure["part"] == part]["triplets"].mean()
             ax.set_xlabel("triplets" if part == SHARES else f"objects\n({count:,.0f} triplets)")
+    _one_range(axes, columns * len(parts), "y")
     fig.supylabel(DIFFERENCE, fontsize=9)
     panels.legend(fig, kinds, _legend(rows))
     return fig
@@ -50,6 +52,7 @@ def controls(table):
         panels.dots(ax, part, "answers", "value", ("ci_low", "ci_high"), kinds)
         _levels(ax.axvline, of_measure)
         ax.set(title=_title(measure, task), xlabel="")
+    _one_range(axes, columns, "x")
     fig.supxlabel(DIFFERENCE, fontsize=9)
     panels.legend(fig, kinds, _legend(rows))
     return fig
@@ -72,7 +75,9 @@ def _shown(table):
 
 
 def _title(measure: str, task: str) -> str:
-    return f"{measure.split(',')[0]} accuracy\n{task}" if task else measure.replace(" with ", "\nwith ").replace(" acc", "\nacc")
+    if task:
+        return f"{measure.split(',')[0]} accuracy\n{dataset(task)}"
+    return measure.replace(" with ", "\nwith ").replace(" acc", "\nacc")
 
 
 def _curves(ax, rows, kinds, x: str) -> None:
@@ -84,8 +89,19 @@ def _curves(ax, rows, kinds, x: str) -> None:
         look = dict(color=COLOURS[kind], marker=MARKERS[kind], markersize=4, linewidth=1, elinewidth=1.2)
         ax.errorbar(beside, part["value"], error, **look)
     ax.set_xscale("log" if x == "triplets" else "linear")
+    if x == "triplets":
+        panels.plain_log(ax.xaxis)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k")
     ax.minorticks_off()
     ax.grid(axis="y")
+
+
+def _one_range(axes, columns, axis: str) -> None:
+    """One range for the panels of tasks, which are compared. columns: ((measure, task), rows) of each panel."""
+    tasks = [ax for ax, ((_, task), _) in zip(axes, columns, strict=True) if task]
+    ends = [getattr(ax, f"get_{axis}lim")() for ax in tasks]
+    for ax in tasks:
+        getattr(ax, f"set_{axis}lim")(min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def _levels(draw, rows) -> None:
@@ -99,4 +115,5 @@ def _levels(draw, rows) -> None:
 
 def _legend(rows):
     names = {"--": "original", "-.": "centred", ":": "noise ceiling"}
-    return [(line, name) for line, name in names.items() if line == ":" or (rows["transform"] == name).any()]
+    known = {line: name for line, name in names.items() if line == ":" or (rows["transform"] == name).any()}
+    return [(dict(color=COLOURS.get(name, INK), linestyle=line), name) for line, name in known.items()]

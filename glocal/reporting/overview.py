@@ -1,64 +1,85 @@
-"""The story in one figure: images laid out before and after alignment, and what alignment does to the three kinds of results."""
+"""The story in one figure: images laid out in three spaces, and what each map adds to the results."""
 
-from glocal.reporting import panels, style
+from glocal.reporting import encoders, panels, style
 from glocal.reporting.image_figures import credited
-from glocal.reporting.style import NAMES
-from glocal.reporting.task_figures import shot_names
+from glocal.reporting.style import COLOURS, INK, MARKERS, NAMES, face
 
-SHOTS = "-shot accuracy"  # how a headline's few-shot measures end
+SHOWN = ("centred", "whitened", "naive", "global", "glocal")
+TITLES = {
+    encoders.ALIGNMENT: "agreement with people:\nodd-one-out accuracy",
+    encoders.FEW_SHOT: "{shots:.0f}-shot accuracy,\nmean of {tasks} tasks",
+    "shift AUROC": "anomalies under shift:\nAUROC, mean of {tasks} tasks",
+    "one-vs-rest AUROC": "anomalies, one-vs-rest:\nAUROC, mean of {tasks} tasks",
+}
 
 
-def overview(layout, images, headline, observer: str):
-    """t-SNE before and after on the left; agreement, few-shot and anomaly detection on the right.
+def overview(layout, images, gains, title: str, story: str):
+    """t-SNE of original, naive and aligned features, with numbers below; and the gains of each map over the original features.
 
-    layout: of `structure.layouts`, of "original" and another; images: of its rows, or None (then coloured points); headline: of
-    `tables.headline`; observer: who judged, as the title of the results.
+    Parameters
+    ----------
+    layout : DataFrame
+        Of `structure.layouts`.
+    images : sequence or None
+        Of its rows of one transform; without them points.
+    gains : DataFrame
+        Rows of one encoder of `encoders.table`.
+    title, story : str
+        What the layouts are of, and what the gains are of.
     """
     import matplotlib.pyplot as plt
 
     style.style()
-    parts = list(_panels(headline))
-    kinds, groups = style.order(headline["transform"]), [rows["task"].nunique() for _, _, rows in parts]
-    fig = plt.figure(figsize=(10.5, max(4.6, 2.4 + 0.1 * len(kinds) * sum(groups))))
-    grid = fig.add_gridspec(3, 3, width_ratios=[4, 4, 3], height_ratios=[n + 0.5 for n in groups])
-    for column, kind in enumerate(style.order(layout["transform"])):
-        rows, ax = layout[layout["transform"] == kind], fig.add_subplot(grid[:, column])
-        if images:
-            panels.thumbnails(ax, rows[["x", "y"]].to_numpy(), images)
-        else:
-            panels.superclass_points(ax, rows[["x", "y"]].to_numpy(), rows["label"])
-        ax.set_title(f"{'before' if kind == 'original' else 'after'}: {NAMES[kind]} features (t-SNE)")
-    for n, (title, chance, rows) in enumerate(parts):
-        _result(fig.add_subplot(grid[n, 2]), title, chance, rows)
-    look = dict(columns=4, loc="outside upper right", title_fontsize=8)
-    panels.legend(fig, kinds, title=f"{observer} (mean, sd)", **look)
+    fig = plt.figure(figsize=(10, 5.9))
+    top, bottom = fig.subfigures(2, 1, height_ratios=[3.6, 2.3])
+    kinds = style.order(layout["transform"])
+    for ax, kind in zip(top.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        _layout(ax, layout[layout["transform"] == kind], images)
+        ax.set_title(f"{NAMES[kind]} features", fontweight="bold")
+    if images:
+        _groups(top, layout["label"])
+    top.suptitle(title, fontsize=9)
+    _results(bottom, gains)
+    bottom.suptitle(story, fontsize=9)
     return credited(fig, images)
 
 
-def _result(ax, title: str, chance: float | None, rows):
-    """One kind of result: a row of dots a task."""
-    ends = rows.assign(low=rows["mean"] - rows["sd"], high=rows["mean"] + rows["sd"])
-    panels.dots(ax, ends, "task", "mean", ("low", "high"))
-    if chance:
-        panels.reference(ax, chance, "chance", ":")
-    ax.set(xlabel=title)
+def _layout(ax, rows, images) -> None:
+    """One space: the images or points, and below how many neighbours it keeps and how far superclasses are apart."""
+    xy = rows[["x", "y"]].to_numpy()
+    if images:
+        panels.thumbnails(ax, xy, images, rows["label"])
+    else:
+        panels.superclass_points(ax, xy, rows["label"])
+    kept, apart = rows[["overlap", "separation"]].iloc[0]
+    text = f"neighbours kept {100 * kept:.0f} % · separation of groups {apart:.2f} sd"
+    ax.text(0.5, -0.02, text, transform=ax.transAxes, ha="center", va="top", fontsize=8, color=INK)
 
 
-def _panels(headline, tasks: int = 3):
-    """(title, chance, rows) of the three panels: the headline's first split and first tasks of each measure."""
-    kinds = (("odd-one-out", "odd-one-out accuracy, held-out objects", 1 / 3), (SHOTS, None, None), ("anomaly", None, 0.5))
-    for start, title, chance in kinds:
-        rows = headline[headline["measure"].str.contains(start)]
-        rows = rows[rows["split"] == rows["split"].iloc[0]].fillna({"task": ""})
-        rows = _at_their_shots(rows) if start == SHOTS else rows
-        measures = list(dict.fromkeys(rows["measure"]))
-        rows = rows[rows["measure"] == next((m for m in measures if "shift" in m), measures[0])]
-        rows = rows[rows["task"].isin(list(dict.fromkeys(rows["task"]))[:tasks])]
-        yield title or rows["measure"].iloc[0], chance, rows
+def _groups(fig, labels) -> None:
+    """A legend of the groups' colours."""
+    from matplotlib.lines import Line2D
+
+    shades = panels.group_colours(labels)
+    handles = [Line2D([], [], linestyle="none", marker="o", color=colour, alpha=0.6) for colour in shades.values()]
+    fig.legend(handles, list(shades), loc="outside lower center", ncols=8, fontsize=7, columnspacing=1, handletextpad=0.1)
 
 
-def _at_their_shots(rows):
-    """Few-shot rows of a headline under one measure, that of the most shots; tasks at fewer shots have them in their names."""
-    shots = rows["measure"].str.extract(r"^(\d+)-shot")[0].astype(int)
-    names = shot_names(dict(zip(rows["task"], shots, strict=True)), "\n")
-    return rows.assign(task=rows["task"].map(names), measure=f"{shots.max()}{SHOTS}")
+def _results(fig, gains) -> None:
+    """A panel a measure, a row a map: the mean gain over tasks in points, with its 95 % interval."""
+    shots = gains["shots"].max()
+    gains = gains[gains["task"].isin(["", encoders.ALL]) & gains["transform"].isin(SHOWN)]
+    kinds, measures = style.order(gains["transform"]), [m for m in TITLES if (gains["measure"] == m).any()]
+    for ax, measure in zip(fig.subplots(1, len(measures), sharey=True, squeeze=False)[0], measures, strict=True):
+        rows = gains[gains["measure"] == measure]
+        for r in rows.itertuples():
+            value, low, high = (100 * v for v in (r.difference, r.ci_low, r.ci_high))
+            look = dict(fmt=MARKERS[r.transform], color=COLOURS[r.transform], markerfacecolor=face(r.transform), markersize=5)
+            ax.errorbar(value, kinds.index(r.transform), xerr=[[max(0, value - low)], [max(0, high - value)]], **look)
+        ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
+        ax.set_title(TITLES[measure].format(shots=shots, tasks=rows["tasks"].max()), fontsize=8)
+        ax.set_yticks(range(len(kinds)), [NAMES[k] for k in kinds])
+        ax.set_ylim(len(kinds) - 0.5, -0.5)
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x")
+    fig.supxlabel("difference to the original features (points, 95 % interval)", fontsize=8)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from glocal.reporting import style
-from glocal.reporting.style import COLOURS, INK, MARKERS, NAMES
+from glocal.reporting.style import COLOURS, INK, MARKERS, NAMES, face
 
 
 def dots(ax, table, by: str, value: str, interval: tuple[str, str] | None = None, kinds=None):
@@ -25,6 +25,7 @@ def dots(ax, table, by: str, value: str, interval: tuple[str, str] | None = None
     sns.pointplot(
         **style.hues(rows, kinds=kinds), x=value, y=by, order=groups, orient="h", dodge=dodge, ax=ax, **look, **estimate
     )
+    style.hollow(ax)
     for i in range(1, len(groups) if by != "transform" else 0):
         ax.axhline(i - 0.5, color="#CCCCCC", linewidth=0.6)
     ax.set(ylabel="", ylim=(len(groups) - 0.5, -0.5))
@@ -36,6 +37,13 @@ def reference(ax, level: float, text: str, line: str = "--"):
     """A vertical line with its name above it: chance, noise ceiling, no difference."""
     ax.axvline(level, color=INK, linestyle=line, linewidth=0.8, zorder=1)
     above(ax, level, text)
+
+
+def outside(ax, value: float, y: float, colour: str):
+    """The number of a dot that lies outside the range of a panel, at the edge on its side, in the row `y`."""
+    text, x, side = (f"\u25c2{value:+.0f}", 0.02, "left") if value < 0 else (f"{value:+.0f}\u25b8", 0.98, "right")
+    place = dict(transform=ax.get_yaxis_transform(), ha=side, va="center")
+    ax.text(x, y, text.replace("-", "\u2212"), color=colour, fontsize=7, fontweight="bold", **place)
 
 
 def above(ax, level: float, text: str):
@@ -51,12 +59,13 @@ def chance(ax, levels):
 
 
 def legend(fig, transforms, extra=(), dots: bool = True, columns: int = 6, loc: str = "outside upper center", **kwargs):
-    """One legend above the whole figure: the transforms, and `extra`, pairs of a line style and what it means, row by row."""
+    """One legend above the whole figure: the transforms, and `extra`, pairs of a line style or look and what it means."""
     from matplotlib.lines import Line2D
 
-    looks = {t: dict(linestyle="none", marker=MARKERS[t], markersize=5) if dots else {} for t in style.order(transforms)}
+    marker = lambda t: dict(linestyle="none", marker=MARKERS[t], markersize=5, markerfacecolor=face(t))
+    looks = {t: marker(t) if dots else {} for t in style.order(transforms)}
     handles = [Line2D([], [], color=COLOURS[t], **look) for t, look in looks.items()]
-    handles += [Line2D([], [], color=INK, linestyle=kind) for kind, _ in extra]
+    handles += [Line2D([], [], **({"color": INK, "linestyle": k} if isinstance(k, str) else k)) for k, _ in extra]
     names = [NAMES[t] for t in looks] + [name for _, name in extra]
     columns = -(-len(names) // -(-len(names) // columns)) if names else 1  # no row much shorter than another
     by_row = [i for column in range(columns) for i in range(column, len(names), columns)]  # matplotlib fills column by column
@@ -80,16 +89,14 @@ def class_gains(ax, changes, transform: str, most: int = 20):
 
     changes: DataFrame with class, mean, std (shares of 1). Of more than `most` classes those at the two ends.
     """
-    import seaborn as sns
-
     rows = changes.sort_values("mean", ascending=False)
     half = most // 2
     shown = rows if len(rows) <= most else rows.iloc[[*range(half), *range(len(rows) - half, len(rows))]]
     names = shown["class"].astype(str).str.split(",").str[0].to_numpy()
     gain, spread = 100 * shown["mean"].to_numpy(), 100 * shown["std"].to_numpy()
-    look = dict(palette={True: COLOURS[transform], False: "#C8C8C8"}, saturation=1, width=0.75, legend=False)
-    sns.barplot(x=gain, y=np.arange(len(gain)), hue=gain > 0, orient="h", ax=ax, **look)
-    ax.errorbar(gain, np.arange(len(gain)), xerr=spread, fmt="none", ecolor=INK, elinewidth=0.7)
+    look = dict(fmt=MARKERS[transform], color=COLOURS[transform], markersize=4, elinewidth=1)
+    ax.errorbar(gain, np.arange(len(gain)), xerr=spread, **look)
+    ax.set_ylim(len(gain) - 0.5, -0.5)
     ax.axvline(0, color=INK, linewidth=0.8)
     if len(rows) > most:
         ax.axhline(half - 0.5, color=INK, linestyle=":", linewidth=0.8)
@@ -106,44 +113,73 @@ def image(ax, pixels, title: str, framed: bool = False):
 
 
 def similarity_matrix(ax, matrix, names: bool = True):
-    """Similarities, (n, n) with the superclasses as index in sorted order, with lines between superclasses and their names."""
-    import seaborn as sns
+    """A matrix (n, n) in percentiles, superclasses as index in blocks, with lines between them and their names; the colours."""
+    labels = np.array([short(name) for name in matrix.index])
+    from matplotlib import colormaps
 
-    labels, (low, high) = matrix.index.to_numpy(), np.quantile(matrix, [0.02, 0.98])
-    bar = dict(location="bottom", shrink=0.7, label="cosine")
-    sns.heatmap(matrix.to_numpy(), vmin=low, vmax=high, cmap="viridis", square=True, rasterized=True, cbar_kws=bar, ax=ax,
-                xticklabels=False, yticklabels=False)  # fmt: skip
-    edges = np.flatnonzero(labels[1:] != labels[:-1]) + 1
-    ax.hlines(edges, 0, len(labels), color="white", linewidth=0.3)
-    ax.vlines(edges, 0, len(labels), color="white", linewidth=0.3)
-    ax.set(xlabel="", ylabel="")
-    if names:
-        middles = np.convolve(np.r_[0, edges, len(labels)], [0.5, 0.5], mode="valid")
-        ax.set_yticks(middles, [str(name).split(",")[0] for name in dict.fromkeys(labels)], fontsize=6, rotation=0)
+    mesh = ax.imshow(matrix.to_numpy(), vmin=0, vmax=100, cmap=colormaps["viridis"].resampled(10), interpolation="none")
+    edges = np.flatnonzero(labels[1:] != labels[:-1]) + 0.5
+    for draw in (ax.axhline, ax.axvline):
+        for edge in edges:
+            draw(edge, color="white", linewidth=0.4)
+    middles = np.convolve(np.r_[-0.5, edges, len(labels) - 0.5], [0.5, 0.5], mode="valid")
+    ax.set_yticks(middles, list(dict.fromkeys(labels)) if names else [""] * len(middles), fontsize=6.5)
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+    return mesh
 
 
-def thumbnails(ax, xy, images, size=15):
-    """Images at their places: xy (n, 2), images[i]: uint8 (224, 224, 3) on white, which becomes transparent.
+def short(name) -> str:
+    """The first of several names of a class."""
+    return str(name).split(",")[0]
 
-    size: width in points. Each is averaged down to 56 pixels first, so that it stays smooth. Where images would cover
-    one another only the first is drawn, and the others are dots; so of any number of images some hundreds are opened.
+
+def plain_log(axis):
+    """Ticks of a logarithmic axis at 1, 2 and 5 times the powers of ten at most, written as plain numbers, none between."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def ceiling_line(ax, ceiling: float):
+    """The noise ceiling as a horizontal line with its name."""
+    ax.axhline(ceiling, color=INK, linestyle="--", linewidth=0.8, zorder=1)
+    ax.text(0.0, ceiling, "noise ceiling ", transform=ax.get_yaxis_transform(), fontsize=7, va="bottom", color=INK)
+
+
+def thumbnails(ax, xy, images, labels, size=15, width=230):
+    """Images at their places, each on a disc in the colour of its group.
+
+    xy: (n, 2); images[i]: uint8 (224, 224, 3) on white, which becomes transparent; labels: (n,), the group of each. size, width:
+    of an image and of the panel in points. Where images would cover one another only the first is drawn, and the others are
+    dots; so of any number of images some hundreds are opened.
     """
-    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-
-    unit = np.ptp(xy, axis=0) / np.array([290.0, 290.0])  # a panel is about 290 points wide and high
-    shown = _apart(xy / unit, 0.75 * size)
-    ax.plot(*xy[~shown].T, ".", color="#CCCCCC", markersize=2, zorder=0)
+    labels, shades = np.asarray(labels).astype(str), group_colours(labels)
+    place = 0.06 + 0.88 * (xy - xy.min(axis=0)) / np.ptp(xy, axis=0)  # in the panel
+    shown = _apart(width * place, 1.1 * size)
+    colours = np.array([shades[label] for label in labels])
+    ax.scatter(*place[~shown].T, c=colours[~shown], s=7, linewidth=0, zorder=0)
+    ax.scatter(*place[shown].T, c=colours[shown], s=(1.25 * size) ** 2, alpha=0.4, linewidth=0, zorder=1)
+    side = 56 * width // size  # pixels of the panel, with 56 for an image
+    canvas = np.zeros((side, side, 4))
     for i in np.flatnonzero(shown):
-        pixels = images[i]
-        opaque = (pixels.min(axis=2, keepdims=True) < 250).astype(float)  # (224, 224, 1)
-        rgba = np.concatenate([pixels / 255 * opaque, opaque], axis=2).reshape(56, 4, 56, 4, 4).mean(axis=(1, 3))
-        rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-6)
-        small = OffsetImage(np.clip(rgba, 0, 1), zoom=size / 56, resample=True, interpolation="antialiased")
-        ax.add_artist(AnnotationBbox(small, xy[i], frameon=False, pad=0))
-    pad = 0.04 * np.ptp(xy, axis=0)
-    ax.set_xlim(xy[:, 0].min() - pad[0], xy[:, 0].max() + pad[0])
-    ax.set_ylim(xy[:, 1].min() - pad[1], xy[:, 1].max() + pad[1])
+        column, row = np.clip((side * place[i]).astype(int) - 28, 0, side - 56)
+        part = canvas[side - 56 - row : side - row, column : column + 56]
+        small = _cut_out(images[i])
+        np.copyto(part, small, where=small[..., 3:] > 0.5)
+    ax.imshow(canvas, extent=(0, 1, 0, 1), interpolation="antialiased", zorder=2)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.axis("off")
+
+
+def _cut_out(pixels) -> np.ndarray:
+    """(56, 56, 4) of an image (224, 224, 3) on white: averaged, so that it stays smooth, with white transparent."""
+    opaque = (pixels.min(axis=2, keepdims=True) < 250).astype(float)  # (224, 224, 1)
+    rgba = np.concatenate([pixels / 255 * opaque, opaque], axis=2).reshape(56, 4, 56, 4, 4).mean(axis=(1, 3))
+    rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-6)
+    return np.clip(rgba, 0, 1)
 
 
 def _apart(xy, distance) -> np.ndarray:
@@ -154,18 +190,23 @@ def _apart(xy, distance) -> np.ndarray:
     return kept
 
 
-def superclass_points(ax, xy, labels):
-    """Points coloured by superclass, for profiles that have no images; each superclass's name at its median."""
+def group_colours(labels) -> dict:
+    """A colour for each different label, in sorted order."""
     import seaborn as sns
 
-    labels = np.asarray(labels).astype(str)
-    names = np.unique(labels)
-    shades = {name: sns.color_palette("tab20")[n % 20] for n, name in enumerate(names)}
-    sns.scatterplot(x=xy[:, 0], y=xy[:, 1], hue=labels, palette=shades, s=8, linewidth=0, legend=False, ax=ax)
-    medians = np.array([np.median(xy[labels == name], axis=0) for name in names])
-    for name, place in zip(names, _spread(medians, np.ptp(xy, axis=0) * [0.25, 0.05]), strict=True):
+    names = np.unique(np.asarray(labels).astype(str))
+    palette = sns.color_palette("Dark2", 8) if len(names) <= 8 else sns.color_palette("tab20")
+    return {name: palette[n % len(palette)] for n, name in enumerate(names)}
+
+
+def superclass_points(ax, xy, labels):
+    """Points coloured by superclass, for profiles that have no images; each superclass's name at its median."""
+    labels, shades = np.asarray(labels).astype(str), group_colours(labels)
+    ax.scatter(*xy.T, c=[shades[label] for label in labels], s=8, linewidth=0, rasterized=True)
+    medians = np.array([np.median(xy[labels == name], axis=0) for name in shades])
+    for name, place in zip(shades, _spread(medians, np.ptp(xy, axis=0) * [0.33, 0.055]), strict=True):
         box = dict(boxstyle="round,pad=0.15", facecolor="white", edgecolor=shades[name], alpha=0.85, linewidth=0.8)
-        ax.text(*place, name.split(",")[0], fontsize=6.5, ha="center", va="center", bbox=box)
+        ax.text(*place, short(name), fontsize=6.5, ha="center", va="center", bbox=box)
     ax.axis("off")
 
 

@@ -2,10 +2,11 @@
 
     sns.lineplot(**style.hues(table, lines=True), x="shots", y="accuracy")     # table: with the column transform
 
-Baselines that no judgments went into are grey to purple, what judgments train is orange, blue and green. Colours stay apart with
-colour-vision deficiencies (a test holds it), and each transform also has a marker.
+Baselines are muted and hollow; what judgments train is orange, blue and green. Colours stay apart with colour-vision deficiencies
+(a test holds it), and each transform also has a marker.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 from glocal.errors import GlocalError
@@ -20,10 +21,10 @@ class Look(NamedTuple):
 
 LOOKS = {  # in the order of every figure and table
     "original": Look("original", "#4D4D4D", "o"),
-    "centred": Look("centred", "#332288", "<"),
-    "whitened": Look("whitened", "#AA3377", ">"),
-    "rotated": Look("random rotation", "#C8C8C8", "X"),
-    "spose_ridge": Look("ridge on SPoSE", "#D55E00", "P"),
+    "centred": Look("centred", "#4A3E81", "<"),
+    "whitened": Look("whitened", "#8A5489", ">"),
+    "rotated": Look("random rotation", "#D4D4D4", "X"),
+    "spose_ridge": Look("ridge on SPoSE", "#AE8F52", "P"),
     "naive": Look("naive", "#E69F00", "s"),
     "global": Look("global", "#56B4E9", "^"),
     "glocal": Look("gLocal", "#009E73", "D"),
@@ -32,6 +33,8 @@ LOOKS = {  # in the order of every figure and table
     "published": Look("published gLocal", "#CC79A7", "*"),
 }
 COLOURS, MARKERS, NAMES = ({t: getattr(look, of) for t, look in LOOKS.items()} for of in ("colour", "marker", "name"))
+BASELINES = ("centred", "whitened", "rotated", "spose_ridge")
+CONTROL = "rotated"  # changes nothing: in the tables, and in figures where a row each costs little
 INK = "#333333"  # lines and words that belong to no transform
 
 
@@ -54,6 +57,21 @@ def hues(table, lines: bool = False, kinds=None) -> dict:
     return kwargs | dict(style="transform", style_order=names, markers=_by_name(MARKERS)) if lines else kwargs
 
 
+def face(transform: str) -> str:
+    """The colour inside a transform's marker: baselines are hollow."""
+    return "white" if transform in BASELINES else COLOURS[transform]
+
+
+def hollow(ax):
+    """Empty the markers of baselines that seaborn drew into a panel."""
+    from matplotlib.colors import to_hex
+
+    muted = {COLOURS[t].lower() for t in BASELINES}
+    for line in ax.lines:
+        if line.get_marker() not in ("", "None", None) and to_hex(line.get_color()) in muted:
+            line.set(markerfacecolor="white", markeredgecolor=line.get_color(), markeredgewidth=1)
+
+
 def _by_name(values: dict) -> dict:
     return {NAMES[t]: value for t, value in values.items()}
 
@@ -64,9 +82,23 @@ def style():
 
     points = {9: ["font.size", "axes.titlesize", "axes.labelsize"], 8: ["legend.fontsize", "xtick.labelsize", "ytick.labelsize"]}
     sizes = {name: size for size, names in points.items() for name in names} | {"lines.linewidth": 1.4}
-    layout = {"figure.dpi": 100, "savefig.dpi": 200, "savefig.bbox": "tight", "figure.constrained_layout.use": True}
+    layout = {"figure.dpi": 100, "savefig.dpi": 200, "savefig.bbox": "tight", "figure.constrained_layout.use": True,
+              "svg.hashsalt": "glocal"}  # fmt: skip
     lines = {"axes.edgecolor": INK, "grid.color": "#E5E5E5", "axes.axisbelow": True, "legend.frameon": False}
     sns.set_theme("paper", "ticks", rc=sizes | layout | lines | {"axes.spines.top": False, "axes.spines.right": False})
+
+
+def limits(rows, low: str, high: str, apart=("naive", "spose_ridge")) -> tuple[float, float]:
+    """One range for the intervals of all transforms but those that fall far outside it, with 0 and some room.
+
+    rows: DataFrame with transform and the columns low and high; apart: what may lie outside, and is then named at the edge.
+    """
+    inside = rows[~rows["transform"].isin(apart)]
+    inside = inside if len(inside) else rows
+    ends = min(inside[low].min(), 0), max(inside[high].max(), 0)
+    span = ends[1] - ends[0] or 1
+    near = rows[(rows[low] > ends[0] - 0.5 * span) & (rows[high] < ends[1] + 0.5 * span)]  # not far outside
+    return min(near[low].min(), ends[0]) - 0.06 * span, max(near[high].max(), ends[1]) + 0.06 * span
 
 
 def height(groups: int, transforms: int) -> float:
@@ -84,10 +116,23 @@ def figure(columns=1, rows=1, width=7.0, height=2.6, **options):
 
 
 def save(fig, path, observer="human"):
-    """Write the figure; a simulated observer is named on the figure itself."""
+    """Write the figure as PNG, and as SVG beside it; a simulated observer is named on the figure itself."""
     _sign(fig, observer)
-    with replacing(path) as draft:
-        fig.savefig(draft)
+    for end, metadata in ((".png", None), (".svg", {"Date": None})):
+        with replacing(Path(path).with_suffix(end)) as draft:
+            fig.savefig(draft, metadata=metadata)
+            if end == ".png":
+                _pack(draft)
+        fig.set_layout_engine("none")  # laid out once
+
+
+def _pack(path):
+    """Keep 256 colours of a PNG: a third of the size, and nobody sees it."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        packed = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    packed.save(path, optimize=True)
 
 
 def show(fig, observer="human"):

@@ -30,11 +30,13 @@ def trade_off(table, differences):
         few: few.split(",")[0].replace(ALL_TASKS, "accuracy (mean of tasks)"),
     }
     fig, axes = style.figure(2, 2, height=5.2, sharex=True, height_ratios=[3, 2])
+    axes[3].sharey(axes[2])
     fitted, looks = frontier.over_folds(table), _looks(table)
     for (top, bottom), (measure, title) in zip(zip(axes[:2], axes[2:], strict=True), titles.items(), strict=True):
         _frontiers(top, fitted, measure, looks)
         _compared(bottom, differences[differences["measure"] == measure], looks)
-        top.set_ylabel(title)
+        top.set_title(title)
+        top.set_ylabel("accuracy")
         bottom.set(xlabel="10-NN overlap with original, held-out objects", ylabel="gLocal - global (points)")
         bottom.set_title("difference at equal overlap")
     handles, names = axes[0].get_legend_handles_labels()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import GlocalError
-from glocal.evaluation import geometry, structure
+from glocal.evaluation import geometry, odd_one_out, structure
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -99,6 +99,13 @@ def test_separation_grows_with_the_distance_of_classes(seed):
     assert geometry.separation(features(seed) @ rotation(seed), labels) == pytest.approx(values[0])
 
 
+@pytest.fixture
+def tiny(tiny, monkeypatch):
+    """The tiny experiment with its own features as the reference, since nobody has judged its objects."""
+    monkeypatch.setattr(odd_one_out, "rsa_target", lambda e: ("a latent", np.asarray(e.features().x)))
+    return tiny
+
+
 # -- the stage ---------------------------------------------------------------------------------------------------------
 
 
@@ -124,30 +131,40 @@ def test_what_the_figures_show(tiny):
     assert separations.loc[("objects", "glocal")].tolist() == values.tolist() and len(values) == 2
 
 
-def test_similarities_are_sorted_by_superclass(tiny):
-    table = structure.similarities(tiny())
-    assert list(table["transform"].unique()) == ["original", "naive", "glocal"]
+def test_similarities_of_held_out_objects_with_those_of_the_reference(tiny):
+    experiment = tiny()
+    table = structure.similarities(experiment, most=99)
+    assert list(table["transform"].unique()) == ["original", "naive", "glocal", "reference"]
     for _, part in table.groupby("transform"):
         matrix = part.drop(columns=["encoder", "transform", "label"])
-        assert list(part["label"]) == sorted(part["label"]) and matrix.shape == (64, 64)
+        assert part["label"].nunique() == (part["label"] != part["label"].shift()).sum() == 4 and matrix.shape == (64, 64)
         np.testing.assert_allclose(np.diag(matrix), 1, rtol=1e-4)
-        np.testing.assert_array_equal(matrix, matrix.T)
-    few = structure.similarities(tiny(), most=8)
-    assert few.shape == (3 * 8, 3 + 8) and few["label"].value_counts().tolist() == [6] * 4  # of every superclass
-    whole = table[table["transform"] == "glocal"].reset_index(drop=True)
-    assert few[few["transform"] == "glocal"]["7"].iloc[0] == whole["63"].iloc[0]
+        np.testing.assert_allclose(matrix, matrix.T, atol=1e-4)
+    assert table[table["transform"] == "reference"]["encoder"].unique().tolist() == ["a latent"]
+    few = structure.similarities(experiment, most=3, superclasses=2)
+    assert few.shape == (4 * 6, 3 + 6) and few["label"].value_counts().tolist() == [12] * 2
 
 
-def test_layouts_are_those_of_the_images_before_and_after(tiny):
+def test_similar_superclasses_stand_next_to_one_another():
+    x = np.array([[1.0, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0.9, 0.1], [1, 0.1, 0]])
+    order = structure.clustered(x @ x.T, np.array(["a", "b", "c", "d", "a"]))
+    assert "".join(np.array(list("abcda"))[order]) in ("aacbd", "aacdb", "caabd", "caadb", "bdaac", "dbaac", "bdcaa", "dbcaa")
+
+
+def test_layouts_are_those_of_the_images_from_one_start(tiny):
     experiment = tiny()
     table = structure.layouts(experiment)
-    assert list(table["transform"].unique()) == ["original", "glocal"] and len(table) == 2 * 64
+    assert list(table["transform"].unique()) == ["original", "naive", "glocal"] and len(table) == 3 * 64
     held_out = experiment.features().rows[experiment.held_out(experiment.folds[0])]
-    for _, part in table.groupby("transform"):
+    parts = dict(list(table.groupby("transform")))
+    for part in parts.values():
         assert part["picture"].tolist() == held_out["picture"].tolist() and part["label"].tolist() == held_out["group"].tolist()
         near = geometry.nearest(part[["x", "y"]] - part[["x", "y"]].mean(), 1)[:, 0]
         assert np.isfinite(part[["x", "y"]]).all(axis=None) and len(set(near)) > 10
-    assert len(structure.layouts(experiment, most=20)) == 40
+    np.testing.assert_array_equal(parts["naive"][["x", "y"]], parts["original"][["x", "y"]])  # an unchanged transform
+    assert parts["naive"]["overlap"].iloc[0] == 1 > parts["glocal"]["overlap"].iloc[0]
+    assert parts["glocal"]["separation"].iloc[0] > parts["original"]["separation"].iloc[0]
+    assert len(structure.layouts(experiment, most=20)) == 60
 
 
 def test_pairs_of_objects(tiny):

@@ -22,7 +22,7 @@ def write_tables(experiment):
     history = dict(iteration=[1, 2], loss=1, triplet_loss=1, local_kl=1, objective="naive", kl_tau=0.1)
     for name, table in (tables | {"alignment": pd.DataFrame(rows), "history": pd.DataFrame(history)}).items():
         experiment.save_table(name, table)
-        if name in ("alignment", "few_shot", "anomaly"):
+        if name in ("alignment", "few_shot", "anomaly", "human_differences", "few_shot_gains", "anomaly_summary"):
             table.to_csv(experiment.folder / f"{name}.csv", index=False)
 
 
@@ -40,6 +40,7 @@ def test_every_figure_of_a_profile_from_its_tables(tiny, monkeypatch):
         signed = any("no human judgments" in text.get_text() for text in fig.texts)
         assert signed == (name not in draw.UNNAMED) and draw.path(experiment, name).exists()
         plt.close(fig)
+    assert {path.suffix for path in (experiment.folder / "figures").iterdir()} == {".png", ".svg"}
     written = {path.name for path in (experiment.folder / "figures").glob("*.png")}
     assert written == {"overview.png", *(f"{name}-net.png" for name in names[:-1])}
 
@@ -47,10 +48,11 @@ def test_every_figure_of_a_profile_from_its_tables(tiny, monkeypatch):
 def test_which_figures_a_config_has(tiny):
     config = tiny().config
     sections = {"human": {"uncertainty": True, "groups": True}, "trade_off": {}, "judgments": {}}
+    sections |= {"alignment": {"grid": {"naive": {"lam": [1, 2]}}}}
     everything = inventory.of_encoder(config | sections, "net")
     assert {*everything, "features"} == set(draw.FIGURES) - set(draw.OF_PROFILE)
     more = set(everything) - set(inventory.of_encoder(config, "net"))
-    assert more == {"human_similarity", *inventory.HUMAN_FIGURES.values(), "trade_off", "data_efficiency", "controls"}
+    assert more == {"human_similarity", "grid", *inventory.HUMAN_FIGURES.values(), "trade_off", "data_efficiency", "controls"}
     assert inventory.human_tables(config) == [] and inventory.human_tables({"human": {}}) == ["human_similarity"]
     assert inventory.of_profile(config | {"published_transforms": True})[-1] == "published_spectra"
     assert inventory.of_profile(config) == ["overview", "teaser"] and inventory.first_look(config, "net") == [

@@ -67,7 +67,7 @@ def test_calibration_shows_each_transform_and_what_could_be_reached():
     assert [ax.get_title() for ax in top] == ["original", "gLocal"]
     np.testing.assert_allclose(top[1].lines[1].get_xydata(), [[0.2, 0.3], [0.5, 0.6]])
     assert names(left.get_yticklabels()) == ["all objects\n1,000 triplets", "held-out objects\n1,000 triplets"]
-    assert names(left.texts) == ["best possible"] and names(middle.texts) == ["people's entropy", "chance"]
+    assert names(left.texts) == ["best\npossible"] and names(middle.texts) == ["people's\nentropy", "chance"]
     plt.close("all")
 
 

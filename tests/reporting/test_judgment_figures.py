@@ -41,5 +41,5 @@ def test_controls_name_who_answers():
     groups = [dict(transform=t) for t in ("original", "centred")]
     groups += [dict(transform=t, answers=name) for t in ("global", "glocal") for name in controls.ANSWERS]
     fig = judgment_figures.controls(table(controls.COLUMNS, groups))
-    assert len(fig.axes) == 3
+    assert len(fig.axes) == 3 and "Entity-13" in fig.axes[2].get_title()
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == list(judgment_figures.NAMES.values())

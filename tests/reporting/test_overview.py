@@ -1,12 +1,12 @@
-"""The overview: layouts with images or points, and each kind of result with every task."""
+"""The overview: layouts with images or points and their numbers, and what each map adds to every measure."""
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
-from glocal.reporting.overview import overview
-from glocal.reporting.style import LOOKS
+from glocal.reporting import encoders
+from glocal.reporting.overview import TITLES, overview
 
 matplotlib.use("Agg")
 
@@ -26,50 +26,31 @@ class Black:
         return np.zeros((224, 224, 3), np.uint8)
 
 
-def headline(few_shot, kinds=("original", "naive")):
-    """A headline with few-shot rows {task: shots} and one row of each other measure."""
-    rows = [("odd-one-out accuracy, held out", ""), ("10-NN overlap with original", "")]
-    rows += [(f"{s}-shot accuracy", task) for task, s in few_shot.items()]
-    rows += [("anomaly AUROC, zero-shot", "d"), ("anomaly AUROC, shift", "d")]
-    return pd.DataFrame([dict(measure=m, task=t, split="all", transform=k, mean=0.5, sd=0.1) for m, t in rows for k in kinds])
+def gains(measures):
+    """Rows of encoders.table: naive 2 points above the original in every mean, and in a task that is not shown."""
+    rows = [dict(measure=m, task=task, difference=gain) for m in measures for task, gain in ((encoders.ALL, 0.02), ("a", 0.9))]
+    return pd.DataFrame(rows).assign(transform="naive", shots=5, tasks=3, ci_low=0.01, ci_high=0.04)
 
 
 def layout(n=30):
     x, y = np.random.default_rng(0).normal(size=(2, n))
-    parts = [dict(transform=t, label=list("abc") * (n // 3), x=x, y=y) for t in ("original", "naive")]
+    parts = [dict(transform=t, label=list("abc") * (n // 3), x=x, y=y, overlap=kept, separation=1.234)
+             for t, kept in (("original", 1), ("naive", 0.21), ("glocal", 0.9))]  # fmt: skip
     return pd.concat(map(pd.DataFrame, parts))
 
 
-@pytest.mark.parametrize(
-    "few_shot, title, names",
-    [
-        ({"a": 5, "b": 5}, "5-shot accuracy", ["a", "b"]),
-        ({"small": 2, "a": 5}, "5-shot accuracy", ["small\n(2 shots)", "a"]),  # the first task does not decide
-        ({"small": 1}, "1-shot accuracy", ["small"]),
-    ],
-)
+@pytest.mark.parametrize("measures", [[encoders.FEW_SHOT], list(TITLES)])
 @pytest.mark.parametrize("images", [None, Black(30)])
-def test_overview_has_every_few_shot_task(few_shot, title, names, images):
+def test_spaces_with_their_numbers_above_the_gains_of_each_measure(measures, images):
     import matplotlib.pyplot as plt
 
-    fig = overview(layout(), images, headline(few_shot), "human")
+    fig = overview(layout(), images, gains(measures), "what", "whose")
     fig.canvas.draw()
-    before, after, _, few, anomaly = fig.axes
-    assert before.get_title() == "before: original features (t-SNE)" and after.get_title() == "after: naive features (t-SNE)"
-    assert few.get_xlabel() == title and [t.get_text() for t in few.get_yticklabels()] == names
-    assert anomaly.get_xlabel() == "anomaly AUROC, shift"
-    assert bool(images) == (len(before.artists) > 0)  # thumbnails, or points with the names of their classes
-    assert fig.texts[0].get_text() == ("drawn by nobody" if images else "")
+    spaces, results = fig.axes[:3], fig.axes[3:]
+    assert [ax.get_title() for ax in spaces] == ["original features", "naive features", "gLocal features"]
+    assert spaces[1].texts[-1].get_text() == "neighbours kept 21 % · separation of groups 1.23 sd"
+    assert [bool(images) == bool(ax.images) for ax in spaces] == [True] * 3  # thumbnails, or points with names
+    assert [ax.get_title().startswith("5-shot") for ax in results] == [m == encoders.FEW_SHOT for m in measures]
+    assert results[0].containers[0].lines[0].get_xdata() == pytest.approx([2]) and len(results[0].containers) == 1
+    assert fig.texts[-1].get_text() == ("drawn by nobody" if images else "")
     plt.close(fig)
-
-
-def test_overview_grows_with_the_number_of_transforms():
-    import matplotlib.pyplot as plt
-
-    few, many = (overview(layout(), None, headline({"a": 5}, kinds), "human") for kinds in (["original"], list(LOOKS)))
-    assert many.get_figheight() > few.get_figheight()
-    many.canvas.draw()
-    legend = many.legends[0].get_texts()
-    by_row = sorted(legend, key=lambda text: (-round(text.get_window_extent().y0), text.get_window_extent().x0))
-    assert [text.get_text() for text in by_row] == [look.name for look in LOOKS.values()]
-    plt.close("all")

@@ -51,13 +51,20 @@ def test_transforms_are_in_order_and_unknown_ones_are_named():
     assert hues["palette"]["gLocal"] == style.COLOURS["glocal"] and hues["data"]["transform"].tolist() == ["gLocal", "original"]
 
 
+def test_limits_hold_every_interval_but_those_far_outside():
+    rows = pd.DataFrame({"transform": ["glocal", "global", "naive"], "low": [-1, 0, -50], "high": [2, 4, -40]})
+    low, high = style.limits(rows, "low", "high")
+    assert -2 < low < -1 and 4 < high < 5
+    assert style.limits(rows.assign(low=[-1, 0, -2]), "low", "high")[0] < -2  # near: inside
+
+
 @pytest.mark.parametrize("observer, named", [("human", False), ("simulated observer", True)])
 def test_a_simulated_observer_is_named_on_the_figure(tmp_path, observer, named):
     fig, _ = style.figure()
     style.save(fig, tmp_path / "a.png", observer)
     texts = [t.get_text() for t in fig.texts]
     assert texts == (["simulated observer, no human judgments"] if named else [])
-    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG" and "<svg" in (tmp_path / "a.svg").read_text()
     fig, _ = style.figure()
     style.show(fig, observer)
     assert [t.get_text() for t in fig.texts] == texts
