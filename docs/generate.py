@@ -154,8 +154,9 @@ def tables_page() -> str:
         NOTE.format("docs/reference/tables.yaml")
         + (
             "# Table columns\n\n"
-            "Every step writes tidy tables: CSV, one measurement a row. A run has them in `results/<profile>`, those of the committed "
-            "runs are in `figures/<profile>/tables`. Shares are from 0 to 1; intervals are 95 %. An empty cell does not apply.\n\n"
+            "Every step writes tidy tables: CSV, one measurement a row. A run has them in `results/<profile>`, those of the "
+            "committed runs are in `figures/<profile>/tables`. Shares are from 0 to 1; intervals are 95 %. An empty "
+            "cell does not apply.\n\n"
             "## Columns of several tables\n\n"
         )
         + table(["Column", "Unit", "Meaning"], ([f"`{name}`", *what] for name, what in shared.items()))

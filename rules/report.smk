@@ -15,7 +15,7 @@ rule report:
         REPORT_FIGURES,
         expand(f"{RESULTS}/logs/{{run}}.ipynb", run=RUNS),
         expand(f"{RESULTS}/benchmarks/{{run}}.tsv", run=RUNS),
-        ["docs/paper.md", "NOTICE", "CITATION.cff"],
+        ["docs/explanation/paper.md", "NOTICE", "CITATION.cff"],
         sorted(Path("figures/captions").glob("*.rst")),
         sorted(Path("glocal/reporting/templates").iterdir()),
         modules=files_of("reporting.site", "workflow.plan"),

@@ -1,6 +1,6 @@
 """Every code block of README.md and docs/ runs: those of a page in order, in one folder and one Python session.
 
-Blocks without a language are commands: `glocal` runs in this process, `snakemake` and `make` from the repository's root as dry runs.
+Blocks without a language are commands: `glocal` runs in this process, `snakemake` and `make` from the root as dry runs.
 A comment in front of a block says what else is done with it:
 
     <!-- not run: REASON -->        it is left out; `NOT_RUN` lists these

@@ -124,8 +124,8 @@ def _asked(config: dict):
 
 
 def _paper(out: Path):
-    """docs/paper.md, with links to what this run has made and none to other places of the repository."""
-    text = resolve("docs/paper.md").read_text(encoding="utf-8").split("\n", 1)[1]
+    """docs/explanation/paper.md, with links to what this run has made and none to other places of the repository."""
+    text = resolve("docs/explanation/paper.md").read_text(encoding="utf-8").split("\n", 1)[1]
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)([^)\s]+)\)", lambda m: _link(out, m[1], m[2]), text)
     text = re.sub(r"(?<=[|;,] )made here(?![^;|]*\]\()", ELSEWHERE, text)
     html = _markdown(text).replace("<table>", '<div class="scroll"><table class="text">').replace("</table>", "</table></div>")
@@ -134,7 +134,7 @@ def _paper(out: Path):
 
 
 def _link(out: Path, text: str, target: str) -> str:
-    """A link of docs/paper.md, to the same figure or table of this run, else its text alone."""
+    """A link of docs/explanation/paper.md, to the same figure or table of this run, else its text alone."""
     name, end = Path(target).stem, Path(target).suffix
     name = name.split("-")[0] if end == ".png" else name
     if end == ".csv" and (out / "tables" / f"{name}.csv").exists():

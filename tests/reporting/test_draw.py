@@ -40,7 +40,7 @@ def test_every_figure_of_a_profile_from_its_tables(tiny, monkeypatch):
         signed = any("no human judgments" in text.get_text() for text in fig.texts)
         assert signed == (name not in draw.UNNAMED) and draw.path(experiment, name).exists()
         plt.close(fig)
-    assert {path.suffix for path in (experiment.folder / "figures").iterdir()} == {".png", ".svg"}
+    assert {path.suffix for path in (experiment.folder / "figures").glob("[!.]*")} == {".png", ".svg"}
     written = {path.name for path in (experiment.folder / "figures").glob("*.png")}
     assert written == {"overview.png", *(f"{name}-net.png" for name in names[:-1])}
 

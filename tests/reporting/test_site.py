@@ -91,7 +91,7 @@ def test_a_run_that_has_not_all_steps(tmp_path):
 def test_the_paper_list_says_what_this_run_has(tmp_path):
     text = (write(tmp_path) / "paper.html").read_text()
     assert text.count("<tr>") - text.count("<thead>") == len(
-        re.findall(r"^\| (?!Result|---)", (ROOT / "docs/paper.md").read_text(), re.M)
+        re.findall(r"^\| (?!Result|---)", (ROOT / "docs/explanation/paper.md").read_text(), re.M)
     )
     (row,) = re.findall(r"<tr>\s*<td>How many judgments.*?</tr>", text, re.DOTALL)
     assert "not in this run" in row and "<a" not in row

@@ -1,4 +1,4 @@
-"""Tables of docs/explanation/results.md about the studies of CLIP ViT-B/32, as lines of Markdown, from figures/clip-b32/tables."""
+"""Tables of docs/explanation/results.md about the studies of CLIP ViT-B/32, in Markdown, from figures/clip-b32/tables."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 import pandas as pd
 from study_tables import TABLES, markdown, points, read
 
-from glocal.reporting.encoders import COMMON, FEW_SHOT
+from glocal.reporting.encoders import FEW_SHOT
 
 ACCURACY, SHOT = "odd-one-out accuracy", "5-shot, logistic regression"
 TO_HUMAN = ("to_human", "to_human_low", "to_human_high")
@@ -29,7 +29,8 @@ def summary() -> list[str]:
         ["... more than centring or whitening?", *_counted(_above_baselines(shift), "tasks")],
         ["Does it agree better with people than global, which has no local loss?", *_gain(people.loc["global"])],
         ["... where both keep as many neighbours?", *_counted(curve.dropna(subset="difference"), "settings")],
-        ["Does the agreement need people's answers? (a text model's answers, less people's)", *_needed(answers, [(ACCURACY, "")])],
+        ["Does the agreement need people's answers? (a text model's answers, less people's)",
+         *_needed(answers, [(ACCURACY, "")])],
         ["Do few-shot gains on BREEDS need them? (entity13; entity30)",
          *_needed(answers, [(SHOT, "entity13"), (SHOT, "entity30")])],
         ["Does it help at few shots on a network trained on ImageNet's labels (EfficientNet-Lite0)?",
