@@ -3,7 +3,7 @@
 import pandas as pd
 from study_tables import TABLES, markdown, points, read
 
-from glocal.reporting.encoders import FEW_SHOT
+from glocal.reporting.encoders import COMMON, FEW_SHOT
 
 ACCURACY, SHOT = "odd-one-out accuracy", "5-shot, logistic regression"
 TO_HUMAN = ("to_human", "to_human_low", "to_human_high")
@@ -62,7 +62,8 @@ def _needed(answers, keys) -> tuple[str, str]:
 def _of_encoder(encoder: str, measure: str):
     """gLocal's gain, the mean over the tasks that all encoders have."""
     rows = pd.read_csv(TABLES.parents[1] / "encoders.csv")
-    return rows.query("encoder == @encoder and transform == 'glocal' and measure == @measure and task == @COMMON").iloc[0]
+    asked = rows.query("encoder == @encoder and transform == 'glocal' and measure == @measure")
+    return asked[asked["task"] == COMMON].iloc[0]
 
 
 def _above_baselines(rows):
