@@ -122,7 +122,7 @@ def align(images, triplets, out, encoder, first, seed, device):
     """Align an encoder with judgments of images, and report.
 
     IMAGES: a folder. The settings of naive, global and gLocal are chosen and measured on held-out images, beside the original,
-    centred and whitened features. The transform for other images is transforms/ENCODER/glocal.npz. The same command resumes.
+    centred and whitened features. The transform for other images is transforms/own/glocal.npz. The same command resumes.
     """
     from glocal.workflow import own
 
@@ -231,11 +231,12 @@ def transform(transform, features, out, any_scale):
     out = Path(out if out.endswith(".npy") else f"{out}.npy")
     refuse_overwriting(out, transform, features)
     table = _features(features)
-    z = published.align(transform, table.x, any_scale, table.header)
+    with warnings.catch_warnings(record=True, action="always", category=UserWarning) as said:
+        z = published.align(transform, table.x, any_scale, table.header)
     write_array(out, z)
     if table.names:
         write_text(out.with_suffix(".csv"), files.names_text(table.names))
-    print(f"{out}: {z.shape[0]} x {z.shape[1]}")
+    print(f"{out}: {z.shape[0]} x {z.shape[1]}", *(w.message for w in said), sep="\n")
 
 
 @commands.command()

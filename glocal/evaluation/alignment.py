@@ -10,6 +10,7 @@ import torch
 from glocal import losses, triplets
 from glocal.evaluation import baselines, geometry, shared_objects
 from glocal.evaluation.frames import first_split
+from glocal.features.published import origin
 from glocal.training import grid_search
 from glocal.training.grid_search import RULES
 from glocal.transform import unit_norm
@@ -58,6 +59,13 @@ def transforms(experiment, fits: dict, chosen: dict) -> dict:
     """
     final = grid_search.final_fits(experiment, fits, chosen)
     return final | baselines.fit(experiment, final)
+
+
+def save(experiment, fits: dict, chosen: dict) -> None:
+    """Write all `transforms` of an experiment, each with the encoder that its features are of."""
+    about = origin(experiment.features().header)
+    for (fold, name), t in transforms(experiment, fits, chosen).items():
+        experiment.save_transform(fold, name, t, **about)
 
 
 def _of_fold(experiment, fits: dict, fold: str, x, _train, _context, held_out):

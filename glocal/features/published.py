@@ -7,6 +7,7 @@ same encoder must be similar.
 """
 
 import json
+import warnings
 
 import numpy as np
 
@@ -47,12 +48,20 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
         weights, the layer and the preprocessing) not the one that the transform's file names, if the transform was fitted
         on another number of dimensions, or (unless any_scale) if the mean or the standard deviation of x is far from that of
         the features it was fitted on: another model, layer or scaling.
+
+    Warns
+    -----
+    UserWarning
+        If the transform's file, or the header, does not say of which encoder it is.
     """
     x, header = (x.x, x.header) if isinstance(x, Features) else (x, header or {})
-    _same_model(transform, header)
+    is_compared = _same_model(transform, header)
     t = transform if isinstance(transform, GLocalTransform) else GLocalTransform.load(_path(transform))
     name = getattr(t, "objective", "transform") if t is transform else transform
     _same_weights(name, t, header)
+    if t is not transform and not (is_compared or (origin(t.metadata_) and origin(header))):
+        nameless = "the features do" if origin(t.metadata_) else f"{name} does"
+        warnings.warn(f"{nameless} not say of which encoder; only dimensions, mean and spread were compared.", stacklevel=2)
     x = np.asarray(x)
     if x.ndim == 2 and x.shape[1] != len(t.weights_):
         raise GlocalError(
@@ -71,13 +80,13 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
 
 def origin(header: dict) -> dict:
     """What the header of features says of their encoder, for the file of a transform that was fitted to them."""
-    return {field: header[field] for field in ("encoder", *IDENTITY) if field in header}
+    return {field: header[field] for field in ("encoder", "source", *IDENTITY) if field in header}
 
 
-def _same_model(transform, header: dict) -> None:
-    """Raises GlocalError if the header's encoder is known and not the one that a published transform belongs to."""
+def _same_model(transform, header: dict) -> bool:
+    """Whether the header's encoder could be compared with that of a published transform; GlocalError if it is another."""
     if not (isinstance(transform, str) and header.get("encoder", "").startswith("{")):
-        return
+        return False
     import yaml
 
     encoders = yaml.safe_load(shipped("config/paper.yaml").read_text())["encoders"]
@@ -92,6 +101,7 @@ def _same_model(transform, header: dict) -> None:
                 f'{transform}: belongs to {field} "{expected.get(field)}", these features are of "{actual.get(field)}"; give '
                 f"features of its model, or pass the array without a header to skip this check."
             )
+    return expected is not None
 
 
 def _same_weights(name, t, header: dict) -> None:

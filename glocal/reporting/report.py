@@ -5,7 +5,7 @@ from pathlib import Path
 
 from glocal.evaluation.frames import ACCURACY, first_split
 from glocal.reporting import draw, site, style, tables
-from glocal.reporting.summary import points, verdict
+from glocal.reporting.summary import banner, points
 from glocal.system.files import write_text
 
 TITLES = {"human": "Agreement with the judgments", "alignment": "What it costs in neighbours", "training": "Learning curves",
@@ -37,16 +37,16 @@ def write(experiment, path: Path) -> Path:
         The HTML file; the figures are in it.
     """
     human, differences = (tables.read(experiment.table(name)) for name in ("human", "human_differences"))
-    words, settings = verdict(differences), (experiment.folder / "config.yaml").read_text()
+    settings = (experiment.folder / "config.yaml").read_text()
     about = experiment.features().header
     pictures = {TITLES[name]: _content(draw.path(experiment, name)) for name in figures(experiment.config)}
     page = site.render(
         "align.html", title=f"{experiment.encoder_name} and {WHOSE.get(experiment.observer, experiment.observer)}",
-        verdict=words, colour=style.COLOURS["glocal" if words.startswith("Alignment helped") else "naive"],
-        caption=_caption(experiment, human), choice=CHOICES["nested" in experiment.config["alignment"]],
+        banner=banner(differences), caption=_caption(experiment, human),
+        choice=CHOICES["nested" in experiment.config["alignment"]],
         images=f"{about['n']:,}", triplets=f"{len(experiment.triplets()['all']):,}", encoder=experiment.encoder_name,
         config=settings, transform=experiment.transform_path("all", experiment.featured),
-        tables=[_headline(experiment, human), _differences(differences)], pictures=pictures,
+        tables=[headline(experiment), _differences(differences)], pictures=pictures,
     )  # fmt: skip
     write_text(path, page)
     return path
@@ -58,10 +58,11 @@ def _caption(experiment, human) -> str:
     return f"Odd-one-out accuracy in %, with 95 % intervals over objects; chance is 33.3 %. {known}"
 
 
-def _headline(experiment, human):
-    """Accuracy on held-out objects, also by the nested choice, and the neighbours kept: a row a transform."""
+def headline(experiment):
+    """Accuracy on held-out objects, also by the nested choice, and the neighbours kept: a DataFrame, a row a transform."""
     import pandas as pd
 
+    human = tables.read(experiment.table("human"))
     held = human[human["dataset"].str.startswith("held-out") & (human["metric"] == ACCURACY)].set_index("transform")
     chosen = tables.read(experiment.table("alignment")).query("chosen").rename(columns={"objective": "transform"})
     kept = first_split(chosen).groupby("transform")["neighbour_overlap"].mean()

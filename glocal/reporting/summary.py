@@ -1,5 +1,6 @@
 """What a run shows in a minute: the headline with its intervals, on how many tasks each map gains or loses, and the verdict."""
 
+import html
 from pathlib import Path
 
 from glocal.evaluation.frames import ACCURACY, to_original
@@ -90,8 +91,19 @@ def verdict(differences, transforms=("glocal", "global")) -> str:
     start = "Alignment did not show that it helps." if not helped else "Alignment helped."
     if helped and transforms[0] not in helped:
         start = f"Alignment helped with {' and '.join(style.NAMES[t] for t in helped)}, not with {style.NAMES[transforms[0]]}."
+    fell = [style.NAMES[t] for t, vs in compared.items() if "original" in vs and rows.loc[(t, "original"), "difference"] < 0]
+    if fell:
+        start = f"Warning: with {' and '.join(fell)} the held-out accuracy falls. {start}"
     parts = [f"{style.NAMES[t]} is {'; '.join(_compared(rows.loc[(t, v)], v) for v in vs)}." for t, vs in compared.items() if vs]
     return " ".join([start, "On objects that the fit has not seen,", *parts])
+
+
+def banner(differences) -> str:
+    """The verdict as HTML: green where it helped, red where the held-out accuracy falls, else orange."""
+    words = verdict(differences)
+    transform = "glocal" if words.startswith("Alignment helped") else "spose_ridge" if words.startswith("Warning") else "naive"
+    look = f"font-size: 1.2em; border-left: 4px solid {style.COLOURS[transform]}; padding-left: 1em"
+    return f'<p class="verdict" style="{look}">{html.escape(words)}</p>'
 
 
 def verdict_of(folder, encoder: str) -> str:

@@ -16,7 +16,6 @@ from glocal.defaults import ALPHA, LAM, TAU
 from glocal.errors import GlocalError
 from glocal.evaluation import alignment, nested, odd_one_out, structure
 from glocal.features import encoders, jobs
-from glocal.features.published import origin
 from glocal.reporting import draw, report
 from glocal.system import files
 from glocal.system.paths import root, shipped
@@ -68,7 +67,7 @@ def _flow(value: dict) -> str:
 
 
 def config(images, triplets, encoder: str, **settings) -> dict:
-    """The config of `align`: that of `text`, with absolute paths and only the alignment.
+    """The config of `align`: that of `text`, with absolute paths, the encoder "own", and only the alignment.
 
     Parameters
     ----------
@@ -80,6 +79,7 @@ def config(images, triplets, encoder: str, **settings) -> dict:
     dict
     """
     made = yaml.safe_load(text(Path(images).absolute(), Path(triplets).absolute(), encoder, **settings))
+    made["encoders"] = {"own": next(iter(made["encoders"].values()))}
     return {field: value for field, value in made.items() if field != "few_shot"}
 
 
@@ -198,11 +198,12 @@ def run(made: dict, out) -> Path:
 
 def evaluate(experiment) -> None:
     """Fit, choose and measure; writes transforms, tables and figures."""
+    import matplotlib.pyplot as plt
+
     fits = grid_search.run(experiment)
     tables = alignment.evaluate(experiment, fits)
     chosen = grid_search.choose(tables["alignment"], experiment.config["alignment"]["choose"])
-    for (fold, name), t in alignment.transforms(experiment, fits, chosen).items():
-        experiment.save_transform(fold, name, t, **origin(experiment.features().header))
+    alignment.save(experiment, fits, chosen)
     tables["alignment_nested"] = nested.evaluate(experiment, tables["alignment"])
     tables["history"] = grid_search.learning_curves(experiment, chosen).assign(kl_tau=grid_search.curve_tau(experiment, chosen))
     tables |= odd_one_out.evaluate(experiment)
@@ -211,4 +212,4 @@ def evaluate(experiment) -> None:
     for name, table in tables.items():
         experiment.save_table(name, table)
     for name in report.figures(experiment.config):
-        draw.save(experiment, name)
+        plt.close(draw.save(experiment, name))  # a notebook would show it

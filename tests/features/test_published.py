@@ -1,5 +1,7 @@
 """Published transforms meet the matching features, and refuse the others; the check of an extraction says what is wrong."""
 
+import warnings
+
 import numpy as np
 import pytest
 from helpers import needs_data, observed
@@ -19,7 +21,15 @@ def fitted():
 def test_matching_features_pass_in_one_call(fitted, tmp_path):
     t, x = fitted
     np.testing.assert_array_equal(align(t, x), t.transform(x))
-    np.testing.assert_array_equal(align(t.save(tmp_path / "t.npz"), x[:5]), t.transform(x[:5]))
+    saved, origin = t.save(tmp_path / "t.npz"), {"encoder": "net", "digest": "1"}
+    with pytest.warns(UserWarning, match=r"t\.npz does not say of which encoder"):
+        np.testing.assert_array_equal(align(saved, x[:5], header=origin), t.transform(x[:5]))
+    saved = t.save(saved, **origin)
+    with pytest.warns(UserWarning, match="the features do not say of which encoder"):
+        align(saved, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        align(saved, x, header=origin)
 
 
 @pytest.mark.parametrize("change, words", [

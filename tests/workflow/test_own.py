@@ -11,7 +11,7 @@ from pipeline import read, results, succeed
 
 from glocal.cli import main
 from glocal.errors import GlocalError
-from glocal.reporting import report
+from glocal.reporting import summary
 from glocal.transform import GLocalTransform
 from glocal.workflow import own
 
@@ -66,12 +66,12 @@ def test_one_command_makes_a_report_that_says_whether_it_helped(folder, monkeypa
     assert "Alignment helped. On objects that the fit has not seen, gLocal is better than original" in page
     assert page.count('src="data:image/png;base64,') == 3 and "http" not in page.replace("http-equiv", "")
     assert "<h1>own_pixels:pixels and human judgments</h1>" in page and "chosen on inner folds" in page
-    human = pd.read_csv(folder / "run" / "tables" / "pixels" / "human.csv").set_index(["dataset", "transform"])
+    human = pd.read_csv(folder / "run" / "tables" / "own" / "human.csv").set_index(["dataset", "transform"])
     assert (
         human.loc[("held-out objects (object)", "glocal"), "value"]
         > human.loc[("held-out objects (object)", "original"), "value"] + 0.04
     )
-    t = GLocalTransform.load(folder / "run" / "transforms" / "pixels" / "glocal.npz")
+    t = GLocalTransform.load(folder / "run" / "transforms" / "own" / "glocal.npz")
     assert t.metadata_["encoder"] and t.objective == "glocal"
     before = {p: p.stat().st_mtime_ns for p in (folder / "run" / "features").rglob("*.npy")}
     assert main(line) == 0 and {p: p.stat().st_mtime_ns for p in before} == before  # nothing is extracted twice
@@ -136,11 +136,16 @@ def test_the_verdict_names_the_map_that_helps():
     columns = ["transform", "versus", "difference", "ci_low", "ci_high"]
     table = pd.DataFrame(rows, columns=columns).assign(metric="odd-one-out accuracy")
     table[columns[2:]] /= 100
-    words = report.verdict(table)
+    words = summary.verdict(table)
     assert words.startswith(
         "Alignment helped with global, not with gLocal. On objects that the fit has not seen, gLocal is better"
     )
     assert (
         "not to be told from centred (-0.4 points [-1.0, +0.6]); worse than global" in words and "global is better than" in words
     )
-    assert report.verdict(table[table["transform"] == "glocal"]).startswith("Alignment did not show that it helps. On objects")
+    assert "#009E73" in summary.banner(table)
+    falls = table.assign(difference=table["difference"].where(table["versus"] != "original", -0.01), ci_low=-0.02)
+    words = summary.verdict(falls)
+    assert words.startswith("Warning: with gLocal and global the held-out accuracy falls. Alignment did not show that it helps.")
+    assert "#D55E00" in summary.banner(falls) and words[:60] in summary.banner(falls)
+    assert summary.verdict(table[table["transform"] == "glocal"]).startswith("Alignment did not show that it helps. On objects")
