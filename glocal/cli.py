@@ -275,9 +275,8 @@ def _verdict(difference, rows, baseline) -> str:
     from glocal.evaluation import shared_objects
 
     mean, low, high = shared_objects.interval(difference, rows)
-    words = (
-        "better" if low > 0 else "worse: the alignment did not help" if high < 0 else "no difference that these triplets can show"
-    )
+    helped = "it did not help" if high < 0 else "these triplets do not show that it helps"
+    words = "better: it helps" if low > 0 else f"{'worse' if high < 0 else 'no difference'}: {helped}"
     return f"difference to {baseline} {mean:+.4f} [{low:+.4f}, {high:+.4f}]: {words}"
 
 

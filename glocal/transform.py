@@ -14,6 +14,7 @@ Where the authors' code differs from the paper, the default follows the paper, a
 
 import warnings
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -105,6 +106,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     n_features_in_ : int
     feature_names_in_ : (p,) array of str
         Names of the columns, if the features of the fit were a DataFrame.
+    data_digests_ : dict of str
+        sha256 of the features and of the triplets of the fit.
     metadata_ : dict
         What the file of a loaded transform says of its origin: {"version", "parameters", ...}; empty for the authors' files.
     """
@@ -206,7 +209,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with _progress(made[0]) as show:
             solutions = self._train(x, triplets, settings, y, held_out, checkpoint=checkpoint, on_iteration=show)
         for t, solution in zip(made, solutions, strict=True):
-            t.mean_, t.std_ = self.mean_, self.std_
+            t.mean_, t.std_, t.data_digests_ = self.mean_, self.std_, self.data_digests_
             validate_data(t, X, skip_check_array=True)
             t._set_fitted(solution)
         return made
@@ -230,6 +233,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
         seen = x if self._effective.statistics == "all" else x[np.unique(triplets)]
         self.mean_, self.std_ = scaling.fit_moments(seen)
+        tables = {"features": x, "triplets": triplets}
+        self.data_digests_ = {name: sha256(np.ascontiguousarray(table)).hexdigest() for name, table in tables.items()}
         z = self._standardise(x, "features", device)
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
         if held_out is not None:
@@ -407,7 +412,9 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if not hasattr(self, "history_"):
             return getattr(self, "metadata_", {})
         settings = {name: value for name, value in self.get_params(deep=False).items() if name not in ("device", "verbose")}
-        return dict(version=__version__, parameters=settings, iterations=self.n_iter_, converged=bool(self.converged_))
+        about = dict(version=__version__, parameters=settings, iterations=self.n_iter_, converged=bool(self.converged_))
+        names = {"columns": self.feature_names_in_.tolist()} if hasattr(self, "feature_names_in_") else {}
+        return about | dict(data=self.data_digests_) | names
 
     @classmethod
     def load(cls, path) -> "GLocalTransform":
@@ -433,7 +440,14 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         scalars = (arrays[name].reshape(())[()] for name in ("mean", "std"))  # of the file's type
         t = cls.from_arrays(arrays["weights"], arrays.get("bias"), *scalars)
         t.metadata_ = metadata
-        return t.set_params(**transform_io.parameters(metadata, t.get_params(deep=False)))
+        if "columns" in metadata:
+            t.feature_names_in_ = np.array(metadata["columns"], dtype=object)
+        try:
+            t.set_params(**transform_io.parameters(metadata, t.get_params(deep=False)))
+            parameters.check(t.get_params(deep=False))
+        except (GlocalError, AttributeError) as error:
+            raise GlocalError(f"{path}: its metadata are damaged ({error}); fit it again.") from None
+        return t
 
     @classmethod
     def from_arrays(cls, weights, bias, mean, std) -> "GLocalTransform":

@@ -92,8 +92,7 @@ def parameters(metadata: dict, known: dict) -> dict:
     -------
     dict
     """
-    given = metadata.get("parameters")
-    return {name: value for name, value in given.items() if name in known} if isinstance(given, dict) else {}
+    return {name: value for name, value in metadata.get("parameters", {}).items() if name in known}
 
 
 def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:

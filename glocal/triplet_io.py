@@ -54,6 +54,8 @@ def read(path, n: int | None = None, names=None, first: int | None = None) -> np
     except (ValueError, OSError, EOFError, csv.Error, RecursionError) as error:
         raise GlocalError(f"{path}: cannot be read ({' '.join(str(error).split())}); give {LAYOUT}.") from None
     rows = _without_header(rows, names if first is None else None, str(path))
+    if rows.ndim != 2 or rows.shape[1] != 3:
+        raise GlocalError(f"{path}: shape is {rows.shape}, not (m, 3); give {LAYOUT}, and no other columns.")
     n = len(names) if n is None and names is not None else n
     if rows.dtype.kind == "U":
         return check(_numbers(rows, names, str(path)), n, str(path))
@@ -106,7 +108,8 @@ def _without_header(rows: np.ndarray, names, path: str) -> np.ndarray:
     header = [cell.lower() for cell in rows[0]]
     odd = [i for i, cell in enumerate(header) if cell in ODD]
     known = any(_are_known([cell], names) for cell in rows[0])
-    if odd or (not _are_numbers(rows[:1]) and not known and (names is not None or _are_numbers(rows[1:]))):
+    numbers = [bool(cell) and _are_numbers(np.array([cell])) for cell in header]
+    if odd or (all(header) and not any(numbers) and not known and (names is not None or _are_numbers(rows[1:]))):
         rows = rows[1:]
     if odd and rows.shape[1] == 3:
         rows = rows[:, [i for i in range(3) if i != odd[0]] + odd[:1]]

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from glocal import GLocalTransform, __version__, losses, triplets
+from glocal import GLocalTransform, __version__, losses, transform_io, triplets
 from glocal.datasets import registry
 from glocal.defaults import LAM
 from glocal.errors import GlocalError
@@ -154,13 +154,15 @@ def test_held_out_triplets_of_the_fit_are_refused(data):
         GLocalTransform("global").fit(x, t[:50], held_out=np.array([t[60], t[3][[2, 0, 1]]]))
 
 
-def test_columns_are_checked_by_name(data):
+def test_columns_are_checked_by_name(data, tmp_path):
     x, t = data
     table = pd.DataFrame(x, columns=[f"c{i}" for i in range(24)])
     made = GLocalTransform("global", max_iter=3).fit(table, t)
     assert list(made.feature_names_in_[:2]) == ["c0", "c1"]
     with pytest.raises(GlocalError, match="feature names should match"):
         made.transform(table[table.columns[::-1]])
+    with pytest.raises(GlocalError, match="feature names should match"):
+        GLocalTransform.load(made.save(tmp_path / "t.npz")).transform(table[table.columns[::-1]])
     np.testing.assert_array_equal(made.transform(table), GLocalTransform("global", max_iter=3).fit(x, t).transform(x))
 
 
@@ -182,6 +184,12 @@ def test_files_say_where_they_come_from(fitted, tmp_path, suffix):
     assert {k: v for k, v in again.get_params().items() if k not in ("device", "verbose")} == again.metadata_["parameters"]
     assert again.bias and again.max_iter == 30
     assert GLocalTransform.load(again.save(tmp_path / f"u{suffix}")).metadata_ == again.metadata_
+    assert len(again.metadata_["data"]["features"]) == 64
+    arrays = dict(weights=fitted.weights_, mean=np.asarray(fitted.mean_), std=np.asarray(fitted.std_))
+    for damaged in ({"lam": "x"}, 3):
+        transform_io.write(path, arrays, {"parameters": damaged})
+        with pytest.raises(GlocalError, match="its metadata are damaged"):
+            GLocalTransform.load(path)
     with pytest.raises(GlocalError, match="cannot be written as JSON"):
         fitted.save(tmp_path / f"v{suffix}", encoder=object())
 

@@ -69,6 +69,9 @@ def test_names_that_are_numbers_count_only_if_they_agree(tmp_path):
     [
         ("broken.npy", b"not numpy", "broken.npy: cannot be read"),
         ("wide.txt", b"0 1 2 3\n", r"wide.txt: shape is \(1, 4\)"),
+        ("more.csv", b"a,b,odd,worker\ncat,cup,dog,7\n", r"more.csv: shape is \(1, 4\)"),
+        ("hole.csv", b"0,1,\n3,4,0\n", 'hole.csv: "": no image has this name'),
+        ("half.csv", b"0,cat,odder\n3,4,0\n", "half.csv: .* no image has this name"),
         ("ragged.csv", b"0,1,2\n0,1\n", "line 2 has 2 columns"),
         ("large.txt", b"0 2 3\n1 2 5\n", r"large.txt: row 1 is \(1, 2, 5\); .* start at 1"),
         ("typo.csv", b"cat,cup,eclair\n", '"eclair": no image has this name. Did you mean "éclair'),

@@ -33,7 +33,7 @@ def read(path) -> Table:
     ----------
     path : path
         A file, or the stem of a set that `extract` wrote. .npz, .h5, .safetensors and .pt have one table, or one that is named
-        "features". A .csv has a header; columns that are no numbers are metadata of the rows.
+        "features". A .csv is separated by commas, semicolons or tabs; columns that are no numbers are metadata of the rows.
 
     Returns
     -------
@@ -73,7 +73,9 @@ def _verify(file: Path) -> None:
 def _npy(file: Path) -> Table:
     x, rows = np.load(file, mmap_mode="r", allow_pickle=False), file.with_suffix(".csv")
     names = _names(rows.read_text(encoding="utf-8")) if rows.is_file() else None
-    return Table(x, names if names and x.ndim and len(names) == len(x) else None, _header(file.with_suffix(".json")))
+    if names is not None and x.ndim and len(names) != len(x):
+        raise ValueError(f"{rows.name} beside it names {len(names)} rows, it has {len(x)}")
+    return Table(x, names, _header(file.with_suffix(".json")))
 
 
 def _npz(file: Path) -> Table:
@@ -85,10 +87,27 @@ def _npz(file: Path) -> Table:
 def _csv(file: Path) -> Table:
     import pandas as pd
 
-    rows = pd.read_csv(file)
+    with open(file, encoding="utf-8-sig") as lines:
+        first = lines.readline().strip()
+    separator = next((s for s in ",;\t" if s in first), ",")
+    cells = [cell.strip(' "') for cell in first.split(separator)]
+    is_data = all(_is_number(cell) for cell in cells) and cells != [str(i) for i in range(len(cells))]  # those are pandas' names
+    rows = pd.read_csv(file, sep=separator, header=None if is_data else "infer")
     numbers = rows.select_dtypes("number")
+    for name in rows.columns.difference(numbers.columns, sort=False):
+        broken = pd.to_numeric(rows[name], errors="coerce").isna().to_numpy()
+        if 2 * broken.sum() < len(rows):
+            raise ValueError(f'column {name}, row {broken.argmax()}: "{rows[name].iloc[broken.argmax()]}" is not a number')
     name = next((c for c in rows if c not in numbers), None)
     return Table(numbers.to_numpy(), None if name is None else rows[name].astype(str).tolist(), {})
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _hdf5(file: Path) -> Table:
@@ -99,7 +118,7 @@ def _hdf5(file: Path) -> Table:
         rows = content.get("rows", {})
         name = next((n for n in NAMES if n in rows), None)
         names = None if name is None else [str(cell) for cell in rows[name].asstr()[:]]
-        return Table(content[_one(tables)][:], names, json.loads(content.attrs.get("header", "{}")))
+        return Table(content[_one(tables)][:], names, _checked(content.attrs.get("header", "{}")))
 
 
 def _safetensors(file: Path) -> Table:
@@ -108,7 +127,7 @@ def _safetensors(file: Path) -> Table:
     with safe_open(file, "numpy") as content:
         about, tables = content.metadata() or {}, list(content.keys())
         names = _names(about["rows"]) if "rows" in about else None
-        return Table(content.get_tensor(_one(tables)), names, json.loads(about.get("header", "{}")))
+        return Table(content.get_tensor(_one(tables)), names, _checked(about.get("header", "{}")))
 
 
 def _torch(file: Path) -> Table:
@@ -152,7 +171,13 @@ def names_text(names: list[str]) -> str:
 def _header(path: Path) -> dict:
     """The metadata that `extract` wrote; empty if there is none."""
     try:
-        header = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return header if isinstance(header, dict) else {}
+        return _checked(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"its header {path.name}: {error}") from None
+
+
+def _checked(text: str) -> dict:
+    header = json.loads(text)
+    if not isinstance(header, dict) or not all(isinstance(header.get(field, ""), str) for field in ("encoder", "digest")):
+        raise ValueError("is not a table of names and values, with the encoder as text")
+    return header

@@ -60,8 +60,8 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
     name = getattr(t, "objective", "transform") if t is transform else transform
     _same_weights(name, t, header)
     if t is not transform and not (is_compared or (origin(t.metadata_) and origin(header))):
-        nameless = "the features do" if origin(t.metadata_) else f"{name} does"
-        warnings.warn(f"{nameless} not say of which encoder; only dimensions, mean and spread were compared.", stacklevel=2)
+        nameless = "the features do not name their" if origin(t.metadata_) else f"{name} does not name its"
+        warnings.warn(f"{nameless} encoder; only dimensions, mean and spread were compared.", stacklevel=2)
     x = np.asarray(x)
     if x.ndim == 2 and x.shape[1] != len(t.weights_):
         raise GlocalError(

@@ -22,10 +22,10 @@ def test_matching_features_pass_in_one_call(fitted, tmp_path):
     t, x = fitted
     np.testing.assert_array_equal(align(t, x), t.transform(x))
     saved, origin = t.save(tmp_path / "t.npz"), {"encoder": "net", "digest": "1"}
-    with pytest.warns(UserWarning, match=r"t\.npz does not say of which encoder"):
+    with pytest.warns(UserWarning, match=r"t\.npz does not name its encoder"):
         np.testing.assert_array_equal(align(saved, x[:5], header=origin), t.transform(x[:5]))
     saved = t.save(saved, **origin)
-    with pytest.warns(UserWarning, match="the features do not say of which encoder"):
+    with pytest.warns(UserWarning, match="the features do not name their encoder"):
         align(saved, x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
