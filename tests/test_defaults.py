@@ -25,6 +25,11 @@ def test_they_are_the_same_everywhere():
     assert all(LAM in grid["lam"] for grid in read("config/own.yaml")["alignment"]["grid"].values())
 
 
+def test_the_documentation_has_them():
+    text = (ROOT / "docs" / "how-to" / "own-data.md").read_text()
+    assert ", ".join(f"`{name}` {value}" for name, value in DEFAULTS.items()) in text
+
+
 def test_of_the_settings_that_all_networks_tried_they_are_the_best():
     tables = [pd.read_csv(ROOT / "figures" / profile / "tables" / "alignment.csv") for profile in ("clip-b32", "imagenet")]
     table = pd.concat(tables).query("objective == 'glocal'")
