@@ -321,6 +321,21 @@ def plan(config):
 
 @commands.command()
 @click.argument("folder")
+def verify(folder):
+    """Say which results of a run are stale, altered or gone.
+
+    FOLDER: such as results/clip-b32, whose run.json says what made each file: commit, versions, machine, seconds, and the
+    digests of what was read. The exit code is 1 if anything is wrong.
+    """
+    from glocal.workflow import provenance
+
+    problems = provenance.verify(folder)
+    print("\n".join(problems) or f"{folder}: every file is as the run left it, and nothing that it was made of has changed.")
+    return int(bool(problems))
+
+
+@commands.command()
+@click.argument("folder")
 @click.option("--encoder", metavar="NAME", required=True, help="An encoder of the tables.")
 @click.option("--out", metavar="FILE", required=True, help="The page, as Markdown.")
 def replication(folder, encoder, out):
