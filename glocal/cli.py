@@ -356,7 +356,6 @@ for step in STEPS.values():
 def _features(path, training: bool = False, constant: bool = False):
     """Features of a file (features.files.Table), checked. For training no column may be constant, unless `constant` is set;
     applied, that is harmless."""
-    import numpy as np
 
     from glocal import arrays
     from glocal.features import files
@@ -364,7 +363,7 @@ def _features(path, training: bool = False, constant: bool = False):
     table = files.read(path)
     if training:
         return table._replace(x=arrays.check(table.x, name=path, constant=constant))
-    return table._replace(x=arrays.finite(arrays.as_table(np.asarray(table.x), None, path), path))
+    return table._replace(x=arrays.table(table.x, path))
 
 
 def _triplets(path, features, first=None):
