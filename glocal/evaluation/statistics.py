@@ -123,8 +123,9 @@ def gains(table, versus: str = "original", balanced: bool = False, seed: int = 4
         for transform, group in part.sort_values("repetition").groupby("transform", sort=False):
             correct, images = (np.hstack([np.stack(f[c]) for _, f in group.groupby("fold")]) for c in ("correct", "images"))
             share[transform] = correct / np.maximum(images, 1)  # (R, K)
+        weight = (images > 0).astype(float) if balanced else images
         for transform in (t for t in share if t != versus):
-            interval = paired_interval(share[transform] - share[versus], images > 0 if balanced else images, seed=seed)
+            interval = paired_interval(share[transform] - share[versus], weight, seed=seed)
             named = zip(("difference", "ci_low", "ci_high"), interval, strict=True)
             rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | dict(named))
     return pd.DataFrame(rows)
