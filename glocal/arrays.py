@@ -4,6 +4,9 @@ Squares overflow above 1e154 (in float32 above 1e19) and vanish below 1e-162 (1e
 do neither, and the division is exact: ordinary results do not change by a bit.
 """
 
+import functools
+import inspect
+
 import numpy as np
 
 from glocal.errors import GlocalError
@@ -58,6 +61,69 @@ def moments(x) -> tuple[float, float]:
     return float(scaled.mean(dtype=np.float64)) * power, float(scaled.std(dtype=np.float64)) * power
 
 
+def plain(x, name: str) -> np.ndarray:
+    """x as an array that any library takes: of a tensor, of float128, of another byte order, of negative strides.
+
+    Raises GlocalError for a sparse matrix, for lists of unequal lengths, and for float128 beyond float64.
+    """
+    if hasattr(x, "toarray"):
+        raise GlocalError(f"{name}: sparse input is not supported; pass {name}.toarray().")
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        x = (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        raise GlocalError(f"{name}: no array of numbers ({' '.join(str(error).split())}).") from None
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):
+            wide, x = x, x.astype(np.float64)
+        if (np.isinf(x) & np.isfinite(wide)).any():
+            raise GlocalError(f"{name}: values exceed float64; multiply them by a constant.")
+    x = x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+    return x.copy() if any(stride < 0 for stride in x.strides) else x
+
+
+def real(x, name: str) -> np.ndarray:
+    """`plain` x, or a GlocalError if its values are no real numbers."""
+    x = plain(x, name)
+    if x.dtype.kind not in "fiu":
+        kind = "Complex data not supported: " if x.dtype.kind == "c" else ""
+        raise GlocalError(f"{name}: {kind}values of type {x.dtype} are not real numbers; pass a table of floats.")
+    return x
+
+
+def table(x, name: str) -> np.ndarray:
+    """x as a `plain` (n, p) matrix of finite numbers, or a GlocalError that names the first bad row."""
+    return finite(as_table(x, None, name), name)
+
+
+def tables(*names: str):
+    """Decorates a function whose arguments `names` are (n, p) matrices: each is a `table` when the function begins."""
+
+    def decorate(function):
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def checked(*args, **kwargs):
+            bound = signature.bind(*args, **kwargs)
+            bound.arguments |= {name: table(bound.arguments[name], name) for name in names}
+            return function(*bound.args, **bound.kwargs)
+
+        return checked
+
+    return decorate
+
+
+def numbers(x, name: str = "values") -> np.ndarray:
+    """x as `plain` finite float64 numbers (m,), or a GlocalError. True and False are 1 and 0."""
+    x = plain(x, name)
+    x = real(x.astype(float) if x.dtype.kind == "b" else x, name)
+    if x.ndim != 1:
+        raise GlocalError(f"{name}: shape {x.shape}, but numbers in one row are needed: (m,).")
+    return finite(x.astype(np.float64, copy=False), name)
+
+
 def check(x, n: int | None = None, name: str = "features", constant: bool = False) -> np.ndarray:
     """`x` itself if it is a usable (n, p) matrix: numbers, finite, no constant column, `n` rows if n is given.
 
@@ -65,7 +131,7 @@ def check(x, n: int | None = None, name: str = "features", constant: bool = Fals
     constant: any column may be constant, but not all.
     Raises GlocalError that names the first bad row or column. One row alone is never constant.
     """
-    x = finite(as_table(np.asarray(x), n, name), name)
+    x = finite(as_table(x, n, name), name)
     same = np.flatnonzero(x.min(axis=0) == x.max(axis=0)) if len(x) > 1 else np.empty(0, int)
     if len(same) == x.shape[1] or (not constant and (len(same) > x.shape[1] / 100 or x[0, same].any())):
         i, more = same[0], f" (and {len(same) - 1} more)" if len(same) > 1 else ""
@@ -76,11 +142,9 @@ def check(x, n: int | None = None, name: str = "features", constant: bool = Fals
     return x
 
 
-def as_table(x: np.ndarray, n: int | None, name: str) -> np.ndarray:
-    """`x` itself, or a GlocalError if it is not an (n, p) table of numbers."""
-    if x.dtype.kind not in "fiu":
-        kind = "Complex data not supported: " if x.dtype.kind == "c" else ""
-        raise GlocalError(f"{name}: {kind}values of type {x.dtype} are not real numbers; pass a table of floats.")
+def as_table(x, n: int | None, name: str) -> np.ndarray:
+    """`plain` x, or a GlocalError if it is not an (n, p) table of numbers."""
+    x = real(x, name)
     if x.ndim != 2 or 0 in x.shape:
         raise GlocalError(f"{name}: shape {x.shape}, but one row per object and one column per feature are needed.")
     if n is not None and len(x) != n:
@@ -90,7 +154,9 @@ def as_table(x: np.ndarray, n: int | None, name: str) -> np.ndarray:
 
 def finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
     """`x` itself, or a GlocalError for its first row with NaN or infinity; `first` is the number of its row 0."""
-    if np.isfinite(x.min()) and np.isfinite(x.max()):  # NaN travels through both; no (n, p) mask for a large matrix
+    if not x.size or (
+        np.isfinite(x.min()) and np.isfinite(x.max())
+    ):  # NaN travels through both; no (n, p) mask for a large matrix
         return x
     i = next(i for i, row in enumerate(x) if not np.isfinite(row).all())
     what = "NaN" if np.isnan(x[i]).any() else "infinity"

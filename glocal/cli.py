@@ -321,6 +321,21 @@ def plan(config):
 
 @commands.command()
 @click.argument("folder")
+def verify(folder):
+    """Say which results of a run are stale, altered or gone.
+
+    FOLDER: such as results/clip-b32, whose run.json says what made each file: commit, versions, machine, seconds, and the
+    digests of what was read. The exit code is 1 if anything is wrong.
+    """
+    from glocal.workflow import provenance
+
+    problems = provenance.verify(folder)
+    print("\n".join(problems) or f"{folder}: every file is as the run left it, and nothing that it was made of has changed.")
+    return int(bool(problems))
+
+
+@commands.command()
+@click.argument("folder")
 @click.option("--encoder", metavar="NAME", required=True, help="An encoder of the tables.")
 @click.option("--out", metavar="FILE", required=True, help="The page, as Markdown.")
 def replication(folder, encoder, out):
@@ -341,7 +356,6 @@ for step in STEPS.values():
 def _features(path, training: bool = False, constant: bool = False):
     """Features of a file (features.files.Table), checked. For training no column may be constant, unless `constant` is set;
     applied, that is harmless."""
-    import numpy as np
 
     from glocal import arrays
     from glocal.features import files
@@ -349,7 +363,7 @@ def _features(path, training: bool = False, constant: bool = False):
     table = files.read(path)
     if training:
         return table._replace(x=arrays.check(table.x, name=path, constant=constant))
-    return table._replace(x=arrays.finite(arrays.as_table(np.asarray(table.x), None, path), path))
+    return table._replace(x=arrays.table(table.x, path))
 
 
 def _triplets(path, features, first=None):

@@ -13,11 +13,15 @@ Everything here is differentiable by autograd and stable for large logits. `trai
 with hand-written gradients for the solvers; the tests compare it with this file, the reference implementation.
 """
 
+import math
+from numbers import Real
+
 import torch
 from torch import Tensor
 
 from glocal.arrays import leading_power
 from glocal.defaults import ALPHA, TAU
+from glocal.errors import GlocalError
 
 OBJECTIVES = ("naive", "global", "glocal")
 
@@ -76,7 +80,10 @@ def triplet_loss(z: Tensor, triplets: Tensor, *, stable: bool = True) -> Tensor:
     """
     if len(triplets) == 0:
         return z.sum() * 0.0
-    return -log_softmax(pair_similarities(z, triplets), stable)[:, 0].mean()
+    loss = -log_softmax(pair_similarities(z, triplets), stable)[:, 0].mean()
+    if stable and not loss.isfinite():
+        raise GlocalError("triplet_loss: a dot product of the features is NaN or does not fit their type; check or divide them.")
+    return loss
 
 
 def neighbour_log_probabilities(y: Tensor, tau: float, stable: bool = True) -> Tensor:
@@ -96,6 +103,9 @@ def neighbour_log_probabilities(y: Tensor, tau: float, stable: bool = True) -> T
     (q, q) tensor
         The diagonal is -inf.
     """
+    _check(tau=tau)
+    if tau <= 0:
+        raise GlocalError(f"tau: {tau:g} is no temperature; it must be above 0.")
     u = torch.nn.functional.normalize(y / leading_power(y.detach()), dim=1)  # a power of two: no square overflows or vanishes
     logits = u @ u.T / tau  # (q, q)
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
@@ -201,6 +211,13 @@ def identity_pull(w: Tensor, squared: bool = True) -> Tensor:
     return shrinkage(w - c * torch.eye(len(w), dtype=w.dtype, device=w.device), squared)
 
 
+def _check(**values) -> None:
+    """GlocalError for the first that is no finite number."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise GlocalError(f"{name}: {value!r} is no finite number; give one.")
+
+
 def objective(
     kind: str, w: Tensor, b: Tensor, x: Tensor, triplets: Tensor, y: Tensor | None = None, *,
     lam: float, alpha: float = ALPHA, tau: float = TAU, squared: bool = True,
@@ -233,6 +250,7 @@ def objective(
     -------
     scalar tensor
     """
+    _check(lam=lam, alpha=alpha)
     fit = triplet_loss(x @ w + b, triplets)
     if kind == "naive":
         return fit + lam * shrinkage(w, squared)

@@ -226,9 +226,9 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _data(self, x, triplets, context, held_out):
         """Everything checked and standardised: x, triplets, y as tensors on the device, and a HeldOut or None."""
         device, given = devices.device(self.device, like=x), x
-        x = arrays.check(_numpy(x), name="features", constant=self.constant_columns == "keep")
+        x = arrays.check(x, name="features", constant=self.constant_columns == "keep")
         _names_of_columns(self, given, reset=True)
-        triplets = triplet_tables.check(_numpy(triplets), len(x))
+        triplets = triplet_tables.check(triplets, len(x))
         if len(triplets) == 0:
             raise GlocalError("triplets: none given; a fit needs at least one row (kept, kept, odd one out).")
         seen = x if self._effective.statistics == "all" else x[np.unique(triplets)]
@@ -239,7 +239,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
         if held_out is not None:
             table, images = held_out if isinstance(held_out, tuple) else (held_out, None)
-            table = triplet_tables.check(_numpy(table), len(x), name="held-out triplets")
+            table = triplet_tables.check(table, len(x), name="held-out triplets")
             _refuse_overlap(table, triplets, len(x))
             table = torch.as_tensor(table, device=device)
             images = None if images is None else self._images(images, x, "held-out images", device)
@@ -248,7 +248,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return z, torch.as_tensor(triplets, device=device), y, held_out
 
     def _images(self, images, x, name, device):
-        y = arrays.check(_numpy(images), name=name, constant=self.constant_columns == "keep")
+        y = arrays.check(images, name=name, constant=self.constant_columns == "keep")
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
         z = self._standardise(y, name, device)  # (q, p)
@@ -301,7 +301,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             For features with NaN or infinity, of another width or with other names, or too far from the training features.
         """
         check_is_fitted(self, "weights_")
-        x = arrays.finite(arrays.as_table(_numpy(X), None, "features"), "features")
+        x = arrays.table(X, "features")
         if x.shape[1] != len(self.weights_):
             raise GlocalError(f"features: shape {x.shape}; X has {x.shape[1]} features, but {type(self).__name__} is expecting "
                               f"{len(self.weights_)} features as input: (k, {len(self.weights_)}).")  # fmt: skip
@@ -503,7 +503,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         (q, p) float32 array
         """
         check_is_fitted(self, "weights_")
-        images = _numpy(images)
+        images = arrays.table(images, "images")
         if self._effective.local_features == "raw":
             return images.astype(np.float32)
         return self._standardise(images, "images", "cpu").numpy()
@@ -581,9 +581,3 @@ def _names_of_columns(t, x, reset: bool) -> None:
         validate_data(t, x, skip_check_array=True, reset=reset)
     except ValueError as error:
         raise GlocalError(f"features: {' '.join(str(error).split())}") from None
-
-
-def _numpy(a):
-    if hasattr(a, "toarray"):
-        raise GlocalError("features: sparse input is not supported; pass features.toarray().")
-    return a.detach().cpu().numpy() if isinstance(a, torch.Tensor) else np.asarray(a)

@@ -14,7 +14,7 @@ pair counts as wrong.
 
 import numpy as np
 
-from glocal.arrays import relative_lengths, unit_rows
+from glocal.arrays import plain, relative_lengths, table, unit_rows
 from glocal.errors import GlocalError
 
 TABLE_OBJECTS = 8192  # up to this number of objects `score` looks similarities up in one (n, n) table (512 MiB of float64)
@@ -46,7 +46,7 @@ def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
     GlocalError
         Names the first bad row: another shape, numbers that are not whole or outside 0..n-1, or an object twice.
     """
-    t = np.asarray(triplets.detach().cpu() if hasattr(triplets, "detach") else triplets)
+    t = plain(triplets, name)
     if t.ndim != 2 or t.shape[1] != 3:
         raise GlocalError(f"{name}: shape is {t.shape}, not (m, 3); give one row a triplet: kept, kept, ODD.")
     if t.dtype.kind not in "iu":
@@ -256,11 +256,7 @@ def set_code(t: np.ndarray, n: int) -> np.ndarray:
 
 def _features(z, similarity: str) -> np.ndarray:
     """(n, p) float64."""
-    z = np.asarray(z.detach().cpu() if hasattr(z, "detach") else z, dtype=np.float64)
-    if z.ndim != 2 or z.shape[1] == 0:
-        raise GlocalError(f"features: shape is {z.shape}, not (n, p); give one row an object.")
-    if not np.isfinite(z).all():
-        raise GlocalError(f"features: row {int(np.argmin(np.isfinite(z).all(1)))} has a value that is not finite; fix it.")
+    z = table(z, "features").astype(np.float64, copy=False)
     if similarity not in ("dot", "cosine"):
         raise GlocalError(f'similarity is "{similarity}"; it must be "dot" or "cosine".')
     return z

@@ -24,6 +24,7 @@ from glocal.system.guard import WORKFLOW
 from glocal.reporting import inventory
 from glocal.workflow.dependencies import files_of, modules_used
 from glocal.workflow.plan import named_files
+from glocal.workflow.provenance import record
 from glocal.workflow.plan import clean
 
 for section, changes in workflow.config_settings.config.items():
@@ -178,5 +179,22 @@ onstart:
         raise WorkflowError(str(error))
 
 
+def record_run():
+    """What made each result, for `glocal verify`."""
+    record(
+        RESULTS,
+        {
+            " ".join([job.rule.name, *job.wildcards]): (job.input, job.output, job.benchmark)
+            for job in workflow.dag.jobs
+            if job.output
+        },
+    )
+
+
+onerror:
+    record_run()
+
+
 onsuccess:
+    record_run()
     shell(f"python -m glocal report --config {shlex.quote(EFFECTIVE)}")

@@ -1,6 +1,7 @@
 """The demo as a user runs it: the numbers it reaches, its promises about reruns, kills and damage, and refused configs."""
 
 import fcntl
+import json
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from pipeline import ROOT, mean, read, results, run, start, succeed, write_confi
 
 from glocal.features import store
 from glocal.reporting import tables
+from glocal.workflow import provenance
 
 pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
 ENCODER = "efficientnet-lite0"
@@ -61,6 +63,12 @@ def test_the_stored_outputs_are_those_of_the_run(demo, name):
     (log,) = (demo / "logs").glob(f"{name}*.ipynb")
     stored = checked(ROOT / "notebooks" / f"{name}.ipynb")
     assert all(stored) and stored and checked(log) == stored
+
+
+def test_the_run_says_what_made_each_file(demo):
+    made = json.loads((demo / "run.json").read_text())
+    assert {"triplets", f"align_encoder {ENCODER}", "figures_profile"} <= set(made)
+    assert provenance.verify("results/demo") == []
 
 
 def test_a_second_run_is_refused_and_changes_nothing(demo):

@@ -11,6 +11,7 @@ Score = - mean cosine to the k = 5 nearest normals; AUROC per normal class, then
 
 import numpy as np
 
+from glocal.arrays import real
 from glocal.errors import GlocalError, did_you_mean
 from glocal.evaluation.detection import metrics, resampled
 from glocal.evaluation.nearest import mean_similarity
@@ -44,6 +45,7 @@ def knn_score(similarity: np.ndarray, k: int = 5) -> np.ndarray:
     GlocalError
         If there is no normal image.
     """
+    similarity = real(similarity, "similarities")
     n = similarity.shape[1]
     if n == 0:
         raise GlocalError("anomaly detection: a normal class has no training image; drop the class or add images.")

@@ -135,7 +135,7 @@ def rotated(context, seed: int = 42) -> GLocalTransform:
 
 def _standardised(context):
     """Mean and standard deviation (scalars) of the context (q, p), and the context standardised by them, float32."""
-    context = arrays.check(np.asarray(context), name="context")
+    context = arrays.check(context, name="context")
     mean, std = scaling.fit_moments(context)
     return mean, std, scaling.standardise_for_fit(context, mean, std, "context")
 
@@ -145,7 +145,7 @@ def _standardised(context):
 
 def centred_after(transform: GLocalTransform, context) -> GLocalTransform:
     """`transform` followed by subtracting the mean of the mapped context (q, p): another bias, and nothing else."""
-    shift = transform.transform(np.asarray(context)).mean(0, dtype=np.float64)  # (p,)
+    shift = transform.transform(context).mean(0, dtype=np.float64)  # (p,)
     return GLocalTransform.from_arrays(transform.weights_, transform.bias_ - shift, transform.mean_, transform.std_)
 
 
@@ -157,7 +157,9 @@ def spose_ridge(x, target) -> GLocalTransform:
     """
     from sklearn.linear_model import RidgeCV
 
-    x = arrays.check(np.asarray(x))
+    x = arrays.check(x)
+    if len(x) != len(target):
+        raise GlocalError(f"spose_ridge: {len(x)} rows of features for {len(target)} of the target; give the same objects.")
     missing = x.shape[1] - target.shape[1]
     if missing < 0:
         raise GlocalError(f"spose_ridge: {target.shape[1]} predictions do not fit {x.shape[1]} dimensions; leave it out.")

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from glocal.arrays import numbers
 from glocal.errors import GlocalError
 
 
@@ -52,7 +53,7 @@ def resampled(score, anomalous, draws: int = 1000, seed: int = 42) -> dict[str, 
 
 
 def _two_kinds(score, anomalous) -> tuple[np.ndarray, np.ndarray]:
-    score, anomalous = np.asarray(score, np.float64), np.asarray(anomalous, bool)
+    score, anomalous = numbers(score, "anomaly scores"), np.asarray(anomalous, bool)
     if score.shape != anomalous.shape:
         raise GlocalError(f"anomaly detection: {len(score)} scores for {len(anomalous)} test images; give one for each.")
     for name, count in (("anomalies", anomalous.sum()), ("normal images", (~anomalous).sum())):

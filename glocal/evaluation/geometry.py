@@ -2,11 +2,15 @@
 
 import numpy as np
 
-from glocal.arrays import unit_rows, unit_scale
+from glocal.arrays import tables, unit_rows, unit_scale
+from glocal.errors import GlocalError
 
 
+@tables("x")
 def nearest(x, k: int = 10) -> np.ndarray:
     """Indices of the k nearest other rows by cosine, (n, k). x: (n, p)."""
+    if len(x) < 2:
+        raise GlocalError("nearest neighbours: one row has none; give two or more.")
     x = unit_rows(x, np.float32)
     s = x @ x.T
     np.fill_diagonal(s, -np.inf)
@@ -20,13 +24,20 @@ def neighbour_overlap(x, z, k: int = 10) -> float:
     return float(np.mean([len(np.intersect1d(i, j)) / a.shape[1] for i, j in zip(a, b, strict=True)]))
 
 
+@tables("x", "z")
 def linear_cka(x, z) -> float:
-    """Linear centred kernel alignment (Kornblith et al. 2019) of x (n, p) and z (n, p'); 1 = equal up to rotation and scale."""
+    """Linear centred kernel alignment (Kornblith et al. 2019) of x (n, p) and z (n, p'); 1 = equal up to rotation and scale.
+
+    nan if all rows of one of them are equal. Raises GlocalError for another number of rows.
+    """
+    if len(x) != len(z):
+        raise GlocalError(f"linear CKA: {len(x)} rows and {len(z)}; give features of the same images.")
     x, z = (np.asarray(a, np.float64) - np.mean(a, axis=0) for a in (unit_scale(x)[0], unit_scale(z)[0]))
     cross = np.linalg.norm(x.T @ z) ** 2
     return float(cross / (np.linalg.norm(x.T @ x) * np.linalg.norm(z.T @ z)))
 
 
+@tables("x")
 def cosine_pairs(x, labels) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of all pairs within a superclass, and of all pairs between superclasses. x: (n, p), labels: (n,)."""
     x, labels = unit_rows(x), np.asarray(labels)
@@ -42,7 +53,7 @@ def superclass_similarity(x, labels) -> tuple[float, float]:
 
 
 def separation(x, labels) -> float:
-    """Separation of superclasses: mean cosine within - between, in standard deviations of all pair cosines."""
+    """Separation of superclasses: mean cosine within - between, in standard deviations of all; nan without either."""
     within, between = cosine_pairs(x, labels)
     return float((within.mean() - between.mean()) / np.concatenate([within, between]).std())
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glocal.arrays import leading_power
+from glocal.arrays import leading_power, real
 from glocal.errors import GlocalError, did_you_mean
 
 ROWS = 2048  # test images of a block
@@ -42,10 +42,10 @@ def mean_similarity(train_x, train_y, test_x, *, k, distance, classes=None, othe
 def _features(train_x, test_x, k, distance) -> tuple[Tensor, Tensor, float]:
     """Both as tensors on the device and in the precision of train_x, at least float32, divided by a power of two: for cosine
     one per row, else the returned one. This prevents overflow and underflow of squares."""
-    train, test = (x if isinstance(x, Tensor) else torch.as_tensor(np.require(x, None, "W")) for x in (train_x, test_x))
+    train, test = (_tensor(x, name) for x, name in ((train_x, "training"), (test_x, "test")))
     train = train.to(torch.promote_types(train.dtype, torch.float32))
     for x, name in ((train, "training"), (test, "test")):
-        if x.ndim != 2 or x.shape[1] != train.shape[1]:
+        if x.ndim != 2 or not x.shape[1] or x.shape[1] != train.shape[1]:
             shapes = f"{tuple(train.shape)} and {tuple(test.shape)}"
             raise GlocalError(f"anomaly detection: training and test features are {shapes}; give (n, p) and (t, p).")
         if not torch.isfinite(x).all():
@@ -60,6 +60,13 @@ def _features(train_x, test_x, k, distance) -> tuple[Tensor, Tensor, float]:
     if distance == "cosine":
         return train / powers[0], (test / powers[1]).to(train), unit
     return train / unit, (test / unit).to(train), unit
+
+
+def _tensor(x, name: str) -> Tensor:
+    x = x.detach() if isinstance(x, Tensor) else torch.as_tensor(np.require(real(x, f"{name} features"), None, "W"))
+    if x.is_complex():
+        raise GlocalError(f"anomaly detection: the {name} features are complex; give real numbers.")
+    return x
 
 
 def _in_units(similarity, unit, distance) -> np.ndarray:

@@ -6,6 +6,7 @@ are subsets of draws with more.
 
 import numpy as np
 
+from glocal.arrays import table
 from glocal.errors import GlocalError
 from glocal.evaluation.classifiers import LOGISTIC, TIP, predict
 from glocal.evaluation.shots import draw, usable_shots
@@ -62,6 +63,8 @@ def repetition(x, y, test_x, test_y, *, number, shots, per=None, seed=42, **opti
         For a pool that is too small, and as `classify`.
     """
     shots = usable_shots(y if per is None else per, shots, spare=int(test_x is None))
+    if len(x) != len(y):
+        raise GlocalError(f"few-shot pool: {len(x)} rows of features for {len(y)} labels; give one label for each image.")
     drawn = sample(x, y, test_x, test_y, number=number, shots=shots, per=per, seed=seed)
     return classify(*drawn, number=number, shots=shots, seed=seed, **options)
 
@@ -93,9 +96,7 @@ def classify(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=
     GlocalError
         For test classes that are not in the pool, and features of an unusable scale.
     """
-    classes = np.unique(y)
-    for name, features in (("pool", x), ("test", test_x)):
-        _check_scale(features, name)
+    x, test_x, classes = _usable(x, "few-shot pool"), _usable(test_x, "few-shot test"), np.unique(y)
     if len(foreign := np.setdiff1d(test_y, classes)):
         raise GlocalError(f"few-shot test: class {foreign[0]} is not in the pool; select the same classes in pool and test.")
     records = []
@@ -111,8 +112,10 @@ def classify(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=
     return records
 
 
-def _check_scale(x, name: str) -> None:
-    """GlocalError for features x (n, p) or None with a NaN, an infinity, or a scale at which squares exceed float32."""
-    largest = 1.0 if x is None or not np.size(x) else float(np.abs(x).max())
+def _usable(x, name: str) -> np.ndarray:
+    """x (n, p), or GlocalError for what is no table of finite numbers, or has a scale at which squares exceed float32."""
+    x = table(x, name)
+    largest = float(np.abs(x).max())
     if not 1e-9 <= largest <= 1e9:
-        raise GlocalError(f"few-shot {name}: the largest value of the features is {largest:g}; give them unit norm (unit_norm).")
+        raise GlocalError(f"{name}: the largest value of the features is {largest:g}; give them unit norm (unit_norm).")
+    return x

@@ -3,20 +3,22 @@
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from glocal.arrays import unit_rows
+from glocal.arrays import tables, unit_rows
 
 KERNELS = ("cosine", "dot", "correlation")
 
 
+@tables("x")
 def similarity(x, kernel: str = "cosine") -> np.ndarray:
     """Similarity matrix (n, n) of features x (n, p): cosine, dot product, or correlation (the cosine of centred rows)."""
-    x = np.asarray(x, np.float64)
+    x = x.astype(np.float64, copy=False)
     if kernel == "correlation":
         x = x - x.mean(axis=1, keepdims=True)
     x = x if kernel == "dot" else unit_rows(x)
     return x @ x.T
 
 
+@tables("a", "b")
 def rsa(a, b) -> float:
     """Spearman correlation of the upper triangles of two similarity matrices (paper, section 4.1).
 
@@ -28,7 +30,7 @@ def rsa(a, b) -> float:
     Returns
     -------
     float
-        The correlation, in -1 to 1.
+        The correlation, in -1 to 1; nan where all pairs of one are equally similar.
     """
     upper = np.triu_indices(len(a), k=1)
     return float(spearmanr(a[upper], b[upper]).statistic)

@@ -15,6 +15,8 @@ def usable_shots(labels, shots, spare: int = 0, name: str = "few-shot pool") -> 
     classes, sizes = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise GlocalError(f'{name}: only the class "{classes[0]}" is left; a task needs two, so lower min_per_class or folds.')
+    if not min(shots, default=1) >= 1:
+        raise GlocalError(f"{name}: {min(shots)} shots are asked for; give whole numbers from 1 on.")
     smallest = sizes.min() - spare
     if not (usable := sorted(s for s in shots if s <= smallest)):
         kept = f" if {spare} is left to test on" if spare else ""

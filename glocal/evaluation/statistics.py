@@ -8,17 +8,18 @@ import numpy as np
 from scipy import stats
 from scipy.stats import wilcoxon
 
-from glocal.arrays import central
+from glocal.arrays import central, numbers, real, table, unit_scale
+from glocal.errors import GlocalError
 from glocal.evaluation import independence, paired
 
 
 def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
-    """Mean of `values` (m,) and its percentile bootstrap interval: (mean, low, high).
+    """Mean of `values` (m,) and its percentile bootstrap interval: (mean, low, high); nan of no values.
 
     For 0/1 values (odd-one-out hits) the resampled count is binomial, which is drawn directly: the same distribution,
     and fast for half a million triplets.
     """
-    values = np.asarray(values, float)
+    values = numbers(values)
     rng = np.random.default_rng(seed)
     if len(values) == 0:
         return (float("nan"),) * 3
@@ -31,12 +32,13 @@ def bootstrap_mean(values, draws: int = 1000, level: float = 0.95, seed: int = 4
 
 
 def t_interval(values, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of a few `values` (m,), such as folds, and its t interval: (mean, low, high); nan for the ends of one value."""
-    values = np.asarray(values, float)
+    """Mean of a few `values` (m,), such as folds, and its t interval: (mean, low, high); nan for what too few leave open."""
+    values = numbers(values)
     if len(values) < 2:
-        return float(values.mean()), float("nan"), float("nan")
+        return (*values, *[float("nan")] * 3)[:3]
+    values, power = (part.T[0] if np.ndim(part) else part for part in unit_scale(values[:, None]))
     low, high = values.mean() + stats.sem(values) * stats.t.ppf([(1 - level) / 2, (1 + level) / 2], len(values) - 1)
-    return float(values.mean()), float(low), float(high)
+    return float(values.mean()) * power, float(low) * power, float(high) * power
 
 
 def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, seed: int = 42) -> tuple[float, float, float]:
@@ -45,8 +47,11 @@ def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, 
     difference, weight: (R, K), of repetition r on class k; a weight is the number of test images (accuracy) or 1 (balanced).
     Each draw resamples rows and columns, independently and with replacement: R repetitions, K classes.
     """
-    d, w = np.asarray(difference, float), np.asarray(weight, float)
-    d = np.where(w > 0, d, 0.0)
+    w = table(weight, "weight").astype(float)
+    d = real(difference, "difference")
+    if d.shape != w.shape or not w.any():
+        raise GlocalError(f"paired interval: differences {d.shape}, weights {w.shape}; give both (R, K), and a weight above 0.")
+    d = table(np.where(w > 0, d, 0.0), "difference")
     rng = np.random.default_rng(seed)
     rows = rng.multinomial(len(d), np.full(len(d), 1 / len(d)), draws)  # (draws, R) times drawn
     columns = rng.multinomial(d.shape[1], np.full(d.shape[1], 1 / d.shape[1]), draws)  # (draws, K)
@@ -56,7 +61,7 @@ def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, 
 
 def holm(p) -> np.ndarray:
     """Holm's adjusted p-values (1979): control the probability of any false rejection."""
-    p = np.asarray(p, float)
+    p = numbers(p, "p")
     order, adjusted = np.argsort(p), np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
     return adjusted
@@ -64,7 +69,7 @@ def holm(p) -> np.ndarray:
 
 def signed_rank(differences) -> float:
     """Two-sided p of Wilcoxon's signed-rank test that the median over tasks is 0; 1 where all differences are 0."""
-    differences = np.asarray(differences, float)
+    differences = numbers(differences, "differences")
     return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
 
 
@@ -118,8 +123,9 @@ def gains(table, versus: str = "original", balanced: bool = False, seed: int = 4
         for transform, group in part.sort_values("repetition").groupby("transform", sort=False):
             correct, images = (np.hstack([np.stack(f[c]) for _, f in group.groupby("fold")]) for c in ("correct", "images"))
             share[transform] = correct / np.maximum(images, 1)  # (R, K)
+        weight = (images > 0).astype(float) if balanced else images
         for transform in (t for t in share if t != versus):
-            interval = paired_interval(share[transform] - share[versus], images > 0 if balanced else images, seed=seed)
+            interval = paired_interval(share[transform] - share[versus], weight, seed=seed)
             named = zip(("difference", "ci_low", "ci_high"), interval, strict=True)
             rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | dict(named))
     return pd.DataFrame(rows)

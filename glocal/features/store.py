@@ -8,6 +8,7 @@ A set of features is three files:
 `extraction.py` writes such a set batch by batch.
 """
 
+import contextlib
 import json
 import os
 from importlib import metadata
@@ -120,7 +121,7 @@ def publish(stem: Path, part: Path, rows, header: dict) -> Path:
     os.replace(part, npy)
     for path, digest in ((npy, facts["sha256"]), (csv, facts["rows_sha256"])):
         seal(path, digest=digest)
-    write_json(header_file, {"scale": SCALE, **header, **facts, "columns": columns, "versions": _versions()})
+    write_json(header_file, {"scale": SCALE, **header, **facts, "columns": columns, "versions": versions()})
     seal(header_file)
     return npy
 
@@ -169,14 +170,13 @@ def csv_text(rows) -> str:
     return rows.to_csv(index=False, lineterminator="\n")
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in ("numpy", "torch", "torchvision", "timm"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+def versions(names=("numpy", "torch", "torchvision", "timm")) -> dict[str, str]:
+    """{package: version} of those that are installed."""
+    known = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            known[name] = metadata.version(name)
+    return known
 
 
 def write_json(path: Path, value: dict) -> None:

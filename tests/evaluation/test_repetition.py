@@ -118,7 +118,7 @@ def test_tip_adapter_is_left_out_where_there_is_no_text():
     assert [r["classifier"] for r in repetitions(x, y, **both, text=np.eye(6)[:4])] == ["1-NN", "tip-adapter"]
 
 
-@given(st.one_of(st.floats(10, 300), st.floats(-300, -10)).map(lambda e: 10.0**e) | st.sampled_from([np.nan, np.inf]))
+@given(st.one_of(st.floats(10, 300), st.floats(-300, -10)).map(lambda e: 10.0**e))
 @settings(max_examples=20, deadline=None)
 def test_features_of_another_scale_are_refused(scale):
     x, y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
