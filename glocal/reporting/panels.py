@@ -154,8 +154,8 @@ def thumbnails(ax, xy, images, labels, size=15, panel=(230, 190)):
     """Images at their places, each on a disc in the colour of its group.
 
     xy: (n, 2); images[i]: uint8 (224, 224, 3) on white, which becomes transparent; labels: (n,), the group of each. size, panel:
-    of an image, and width and height of the panel, in points. Where images would cover one another only the first is drawn, and the others are
-    dots; so of any number of images some hundreds are opened.
+    of an image, and width and height of the panel, in points. Where images would cover one another only the first is drawn, and
+    the others are dots; so of any number of images some hundreds are opened.
     """
     labels, shades = np.asarray(labels).astype(str), group_colours(labels)
     place = 0.06 + 0.88 * (xy - xy.min(axis=0)) / np.ptp(xy, axis=0)  # in the panel
