@@ -131,6 +131,11 @@ def report_figure(name, encoder=None):
     return report(figure_path(name, encoder), category="Figures", caption=f"../figures/captions/{name}.rst")
 
 
+def vector(name, encoder=None):
+    """The same figure as SVG, which is written beside it."""
+    return figure_path(name, encoder).removesuffix("png") + "svg"
+
+
 def gather_commands(step):
     """One command per table, which joins the per-encoder tables."""
     of = lambda table: [path for encoder in encoders_of(step) for path in table_of(encoder, table)]

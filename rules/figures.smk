@@ -19,6 +19,7 @@ for encoder in ENCODERS:
             modules=files_of("reporting.draw"),
         output:
             first_look(encoder, report_figure),
+            first_look(encoder, vector),
         log:
             f"{RESULTS}/logs/first_look-{encoder}.log",
         priority: 1  # before the fits
@@ -39,11 +40,17 @@ rule figures_profile:
         rules.tables.input,
         modules=modules_used("notebooks/07_figures.ipynb"),
         notebook="notebooks/07_figures.ipynb",
-        # The tables beside the demo's images in the README's figure.
-        beside=sorted(Path("figures/clip-b32/tables").glob("*.csv")) if config["source"] == "demo" else [],
+        # What stands beside the demo's images in the README's figure.
+        beside=(
+            ["config/clip-b32.yaml", *sorted(map(str, Path("figures/clip-b32/tables").glob("*.csv")))]
+            if config["source"] == "demo"
+            else []
+        ),
     output:
         [report_figure(name) for name in inventory.of_profile(config)],
         [path for encoder in ENCODERS for path in figures_of(encoder, report_figure)],
+        [vector(name) for name in inventory.of_profile(config)],
+        [path for encoder in ENCODERS for path in figures_of(encoder, vector)],
         table=f"{RESULTS}/headline.csv",
     log:
         notebook=f"{RESULTS}/logs/07_figures.ipynb",
@@ -93,19 +100,21 @@ rule publish:
 
 
 rule encoders:
-    """The table and figure over the encoders of all profiles in figures/; nothing is run for it."""
+    """The table and figures over the encoders of all profiles in figures/; nothing is run for it."""
     input:
         sorted(Path("figures").glob("*/tables/*.csv")),
         modules=files_of("reporting.encoder_figure"),
     output:
         "figures/encoders.csv",
         report("figures/encoders.png", category="Figures", caption="../figures/captions/encoders.rst"),
+        report("figures/encoders_anomaly.png", category="Figures", caption="../figures/captions/encoders_anomaly.rst"),
+        ["figures/encoders.svg", "figures/encoders_anomaly.svg"],
     log:
         f"{RESULTS}/logs/encoders.log",
     localrule: True
     conda:
         "../environment.yml"
     message:
-        "Table and figure over all encoders -> figures/encoders.png"
+        "Table and figures over all encoders -> figures/encoders.png"
     shell:
         "python -m glocal encoders 2>&1 | tee {log:q}"

@@ -5,6 +5,8 @@
 Apart from tables only thumbnails need the images themselves, and go without where these are not at hand.
 """
 
+import yaml
+
 from glocal.evaluation import alignment as alignment_tables
 from glocal.evaluation import anomaly as anomaly_tables
 from glocal.reporting import (
@@ -25,8 +27,7 @@ from glocal.system.files import seal
 from glocal.system.paths import resolve
 from glocal.training.parameters import SGD
 
-BESIDE = "figures/encoders.csv"  # the committed table of real runs, shown next to the demo's images in the README's figure
-REAL = "clip-b32"  # the encoder of it that is shown
+REAL = "clip-b32"  # the profile, and its encoder, whose committed tables stand beside the demo's images in the README's figure
 # Figures without the observer's name below: they need none, or have it.
 UNNAMED = ("features", "pictures", "overview", "teaser", "published_spectra")
 
@@ -143,9 +144,9 @@ def overview(e, gains=None, story: str = ""):
 
 
 def teaser(e):
-    gains = tables.read(resolve(BESIDE)).fillna({"task": ""})
-    gains = gains[gains["encoder"] == REAL]
-    return overview(e, gains, names.judged(REAL, "human"))
+    config = yaml.safe_load(resolve(f"config/{REAL}.yaml").read_text())
+    gains = encoders.table({resolve(f"figures/{REAL}/tables"): config})
+    return overview(e, gains[gains["encoder"] == REAL], names.judged(REAL, config["observer"]))
 
 
 def published_spectra(e):

@@ -1,11 +1,16 @@
 """The figure over all encoders of all profiles: table in, figure out. The table is that of `encoders`."""
 
+from pathlib import Path
+
+from glocal.evaluation.frames import first_split, to_original
 from glocal.reporting import style
 from glocal.reporting.encoders import ALIGNMENT, ALL, AUROC, FAMILIES, FEW_SHOT, NAMES, NUMBERS, common
-from glocal.reporting.style import COLOURS, INK
+from glocal.reporting.forest import forest
+from glocal.reporting.names import dataset
+from glocal.reporting.style import COLOURS, INK, face
+from glocal.reporting.tables import read
 
 SHOWN = ("centred", "whitened", "naive", "global", "glocal")  # the transforms of the figure; the table has all
-WITHOUT_JUDGMENTS = ("centred", "whitened")
 SHAPES = ("D", "^", "s", "v", "P", "X", "<", ">", "p", "h", "*", "8", "d")  # of encoders
 MEASURES = [FEW_SHOT, *AUROC]
 TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points: the axis is linear from -1 to 1, and logarithmic beyond
@@ -44,6 +49,24 @@ def encoders(table):
         _alone(strip, alone)
     _legends(fig, style.order(rows["transform"]), shapes)
     return fig
+
+
+def anomaly(profiles):
+    """What each map adds to the AUROC of the original features, a row a mode, data set and encoder; 95 % intervals.
+
+    profiles: iterable of folders with the published tables of profiles.
+    """
+    import pandas as pd
+
+    rows = pd.concat([first_split(to_original(read(Path(f) / "anomaly_summary.csv"))) for f in profiles], ignore_index=True)
+    rows = rows[rows["transform"].isin(["original", *SHOWN])].rename(columns={"mode": "part"})
+    place = {name: n for n, name in enumerate(dict.fromkeys(rows["dataset"]))}
+    rows = rows.sort_values("dataset", key=lambda names: names.map(place), kind="stable")
+    rows = rows.sort_values("part", key=lambda parts: parts.map(list(dict.fromkeys(rows["part"])).index), kind="stable")
+    rows = rows.assign(task=[f"{dataset(r.dataset)}, {NAMES.get(r.encoder, r.encoder)}" for r in rows.itertuples()])
+    columns = {"auroc": "value", "auroc_low": "low", "auroc_high": "high"}
+    levels = rows[rows["transform"] == "original"].rename(columns=columns).assign(chance=0.5)
+    return forest(rows, levels, "mean AUROC", "95 % interval")
 
 
 def _axes(families: int, alone: int):
@@ -114,8 +137,7 @@ def _reach(value, low, high) -> list:
 
 def _look(transform: str) -> dict:
     """The colour of a transform; hollow where no judgment went into it."""
-    colour = COLOURS[transform]
-    return dict(color=colour, markersize=5, markerfacecolor="white" if transform in WITHOUT_JUDGMENTS else colour)
+    return dict(color=COLOURS[transform], markersize=5, markerfacecolor=face(transform))
 
 
 def _legends(fig, kinds, shapes: dict) -> None:

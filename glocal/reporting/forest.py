@@ -6,7 +6,7 @@ from glocal.reporting import panels, style
 from glocal.reporting.style import COLOURS, INK, MARKERS, NAMES, face
 
 DIFFERENCE = ["difference", "ci_low", "ci_high"]
-ROW = 0.2  # inches
+ROW, CLOSE = 0.2, 0.14  # inches of a row, and of one of more than 25
 PARTS = {"reverse": "reverse: all but one", "shift": "shift: new subclasses", "set": "one set against another"}
 
 
@@ -31,7 +31,8 @@ def forest(changes, levels, level: str, interval: str):
     kinds = [t for t in style.order(changes["transform"]) if t not in ("original", style.CONTROL)]
     places, labels = _rows(levels)
     widths = [2.2, *[1] * len(kinds)]
-    fig, axes = style.figure(len(widths), height=1.3 + ROW * len(labels), sharey=True, width_ratios=widths)
+    row = ROW if len(labels) <= 25 else CLOSE
+    fig, axes = style.figure(len(widths), height=1.3 + row * len(labels), sharey=True, width_ratios=widths)
     _level(axes[0], levels, places)
     axes[0].set(xlabel=f"{level}\n({interval})", title="original")
     points = changes[["part", "task", "transform"]].join(100 * changes[DIFFERENCE])
@@ -39,7 +40,7 @@ def forest(changes, levels, level: str, interval: str):
     for ax, kind in zip(axes[1:], kinds, strict=True):
         _column(ax, points[points["transform"] == kind], kind, places, ends)
         ax.set_title(NAMES[kind].replace(", ", ",\n").replace(" ", "\n", 1), color=INK, fontsize=8)
-    _names(axes[0], labels, places)
+    _names(axes[0], labels, places, 8 if row == ROW else 6.5)
     middle = axes[1 + (len(kinds) - 1) // 2] if kinds else axes[0]
     middle.set_xlabel("difference to original (points; 95 % interval)", x=1 if len(kinds) % 2 == 0 else 0.5)
     return fig
@@ -74,9 +75,10 @@ def _level(ax, levels, places) -> None:
 def _column(ax, rows, kind: str, places, ends) -> None:
     """One transform: dots with intervals on the range `ends`; what lies outside as a number at the edge."""
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    room = 0.04 * (ends[1] - ends[0])  # half a marker
     for r in rows.itertuples():
         y = places[r.part, r.task]
-        if ends[0] <= r.difference <= ends[1]:
+        if ends[0] + room <= r.difference <= ends[1] - room:
             reach = [[max(0, r.difference - r.ci_low)], [max(0, r.ci_high - r.difference)]]
             look = dict(fmt=MARKERS[kind], color=COLOURS[kind], markersize=4, elinewidth=1, markerfacecolor=face(kind))
             ax.errorbar(r.difference, y, xerr=reach, **look)
@@ -89,9 +91,9 @@ def _column(ax, rows, kind: str, places, ends) -> None:
     ax.tick_params(axis="x", labelsize=6.5)
 
 
-def _names(ax, labels, places) -> None:
+def _names(ax, labels, places, size: float) -> None:
     """Names of tasks and, in bold, of parts; the first row is above."""
-    ax.set_yticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), labels, fontsize=size)
     for n, text in enumerate(ax.get_yticklabels()):
         if n not in places.values():
             text.set_fontweight("bold")

@@ -42,7 +42,8 @@ def reference(ax, level: float, text: str, line: str = "--"):
 def outside(ax, value: float, y: float, colour: str):
     """The number of a dot that lies outside the range of a panel, at the edge on its side, in the row `y`."""
     text, x, side = (f"\u25c2{value:+.0f}", 0.02, "left") if value < 0 else (f"{value:+.0f}\u25b8", 0.98, "right")
-    place = dict(transform=ax.get_yaxis_transform(), ha=side, va="center")
+    box = dict(facecolor="white", edgecolor="none", pad=0.5)
+    place = dict(transform=ax.get_yaxis_transform(), ha=side, va="center", bbox=box)
     ax.text(x, y, text.replace("-", "\u2212"), color=colour, fontsize=7, fontweight="bold", **place)
 
 
@@ -149,27 +150,27 @@ def ceiling_line(ax, ceiling: float):
     ax.text(0.0, ceiling, "noise ceiling ", transform=ax.get_yaxis_transform(), fontsize=7, va="bottom", color=INK)
 
 
-def thumbnails(ax, xy, images, labels, size=15, width=230):
+def thumbnails(ax, xy, images, labels, size=15, panel=(230, 190)):
     """Images at their places, each on a disc in the colour of its group.
 
-    xy: (n, 2); images[i]: uint8 (224, 224, 3) on white, which becomes transparent; labels: (n,), the group of each. size, width:
-    of an image and of the panel in points. Where images would cover one another only the first is drawn, and the others are
-    dots; so of any number of images some hundreds are opened.
+    xy: (n, 2); images[i]: uint8 (224, 224, 3) on white, which becomes transparent; labels: (n,), the group of each. size, panel:
+    of an image, and width and height of the panel, in points. Where images would cover one another only the first is drawn, and
+    the others are dots; so of any number of images some hundreds are opened.
     """
     labels, shades = np.asarray(labels).astype(str), group_colours(labels)
     place = 0.06 + 0.88 * (xy - xy.min(axis=0)) / np.ptp(xy, axis=0)  # in the panel
-    shown = _apart(width * place, 1.1 * size)
+    shown = _apart(panel * place, 1.1 * size)
     colours = np.array([shades[label] for label in labels])
     ax.scatter(*place[~shown].T, c=colours[~shown], s=7, linewidth=0, zorder=0)
     ax.scatter(*place[shown].T, c=colours[shown], s=(1.25 * size) ** 2, alpha=0.4, linewidth=0, zorder=1)
-    side = 56 * width // size  # pixels of the panel, with 56 for an image
-    canvas = np.zeros((side, side, 4))
+    sides = 56 * np.array(panel) // size  # pixels of the panel, with 56 for an image
+    canvas = np.zeros((sides[1], sides[0], 4))
     for i in np.flatnonzero(shown):
-        column, row = np.clip((side * place[i]).astype(int) - 28, 0, side - 56)
-        part = canvas[side - 56 - row : side - row, column : column + 56]
+        column, row = np.clip((sides * place[i]).astype(int) - 28, 0, sides - 56)
+        part = canvas[sides[1] - 56 - row : sides[1] - row, column : column + 56]
         small = _cut_out(images[i])
         np.copyto(part, small, where=small[..., 3:] > 0.5)
-    ax.imshow(canvas, extent=(0, 1, 0, 1), interpolation="antialiased", zorder=2)
+    ax.imshow(canvas, extent=(0, 1, 0, 1), aspect="auto", interpolation="antialiased", zorder=2)
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.axis("off")
 

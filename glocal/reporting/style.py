@@ -97,7 +97,7 @@ def limits(rows, low: str, high: str, apart=("naive", "spose_ridge")) -> tuple[f
     inside = inside if len(inside) else rows
     ends = min(inside[low].min(), 0), max(inside[high].max(), 0)
     span = ends[1] - ends[0] or 1
-    near = rows[(rows[low] > ends[0] - 0.5 * span) & (rows[high] < ends[1] + 0.5 * span)]  # not far outside
+    near = rows[(rows[low] > ends[0] - span / 4) & (rows[high] < ends[1] + span / 4)]  # not far outside
     return min(near[low].min(), ends[0]) - 0.06 * span, max(near[high].max(), ends[1]) + 0.06 * span
 
 

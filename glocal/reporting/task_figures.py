@@ -65,7 +65,7 @@ def _curves(ax, rows, kinds) -> None:
         ax.fill_between(x, part["ci_low"], part["ci_high"], color=COLOURS[kind], alpha=0.1, linewidth=0)
         if (part["difference"] < ax.get_ylim()[0]).all():
             text = f"{NAMES[kind]}: {part['difference'].min():.0f} to {part['difference'].max():.0f}".replace("-", "\u2212")
-            ax.text(0.5, 0.02, text, color=COLOURS[kind], fontsize=7, ha="center", transform=ax.transAxes)
+            ax.text(0.5, 0.02 + 0.1 * len(ax.texts), text, color=COLOURS[kind], fontsize=7, ha="center", transform=ax.transAxes)
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     ax.set_xticks(range(len(shots)), shots)
     ax.grid(axis="y")

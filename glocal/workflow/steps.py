@@ -142,11 +142,11 @@ def published(out, matrices, spectra):
 
 @click.command("encoders")
 @click.argument("folder", default="figures")
-@click.option("--out", metavar="STEM", default="figures/encoders", help="Where to write: STEM.csv and STEM.png.")
+@click.option("--out", metavar="STEM", default="figures/encoders", help="Writes STEM.csv, STEM.png and STEM_anomaly.png.")
 def encoders(folder, out):
     """Draw the encoders of all published profiles.
 
-    A table and a figure: what maps gain in alignment, and downstream. FOLDER: has a folder of each profile, with its tables.
+    A table and two figures: what maps gain in alignment, and downstream. FOLDER: has a folder of each profile, with its tables.
     A profile counts if config/<profile>.yaml says that people judged.
     """
     import matplotlib
@@ -168,6 +168,7 @@ def encoders(folder, out):
     with replacing(Path(f"{out}.csv")) as draft:
         table.to_csv(draft, index=False, lineterminator="\n")
     style.save(encoder_figure.encoders(table), f"{out}.png")
+    style.save(encoder_figure.anomaly(profiles), f"{out}_anomaly.png")
     print(f"{out}.csv, .png: {', '.join(path.parent.name for path in profiles)}")
 
 

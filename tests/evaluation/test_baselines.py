@@ -187,8 +187,9 @@ def test_the_final_baselines_are_the_last_fold_s_where_the_config_says_so(experi
         np.testing.assert_array_equal(found["all", name].bias_, found[last, name].bias_)
 
 
-def test_every_stage_has_them_as_further_transforms(saved):
+def test_every_stage_has_them_as_further_transforms(saved, monkeypatch):
     experiment, _ = saved
+    monkeypatch.setattr(odd_one_out, "rsa_target", lambda e: ("a latent", np.asarray(e.features().x)))
     rows = [row | {"value": row["sample"].interval()[0]} for row in odd_one_out.held_out_objects(experiment)]
     human = pd.DataFrame(rows).set_index(["dataset", "transform"])["value"]
     held_out = human.loc[odd_one_out.HELD_OUT.format("subgroup")]

@@ -1,5 +1,7 @@
 """Every figure from the tables that the steps write, without images; which figures a config has."""
 
+from pathlib import Path
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from glocal.evaluation import anomaly, few_shot, geometry, odd_one_out, structur
 from glocal.reporting import draw, inventory, thumbnails
 
 matplotlib.use("Agg")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_tables(experiment):
@@ -65,6 +68,14 @@ def test_which_figures_a_config_has(tiny):
     sets = {"a": {"modes": ["set"]}}
     names = inventory.of_encoder(config | {"anomaly": {"sets": sets}}, "net")
     assert "anomaly" in names and not {"anomaly_classes", "anomaly_moved"} & set(names)
+
+
+def test_every_figure_has_a_caption_with_its_tables_and_the_command_that_draws_it():
+    captions = {path.stem: path.read_text() for path in (ROOT / "figures" / "captions").glob("*.rst")}
+    assert set(captions) == {*draw.FIGURES, "encoders", "encoders_anomaly"}
+    for name, text in captions.items():
+        command = f"``python -m glocal {'encoders' if name.startswith('encoders') else f'draw {name} '}"
+        assert ".csv``" in text.split("Drawn from")[1] and command in text
 
 
 def test_names_of_images_that_look_like_numbers_stay_text(tiny):

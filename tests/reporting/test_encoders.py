@@ -95,6 +95,23 @@ def test_the_committed_table_is_of_the_committed_tables(tmp_path, capsys):
     assert "demo" not in capsys.readouterr().out  # its observer is simulated
     written, committed = (pd.read_csv(path) for path in (tmp_path / "x.csv", ROOT / "figures" / "encoders.csv"))
     pd.testing.assert_frame_equal(written, committed)
-    assert (tmp_path / "x.png").stat().st_size > 10_000
+    assert all((tmp_path / f"{name}.png").stat().st_size > 10_000 for name in ("x", "x_anomaly"))
     assert main(["encoders", str(tmp_path)]) == 2
     assert "no published tables of human judgments" in capsys.readouterr().err
+
+
+def test_anomaly_detection_of_all_encoders_by_mode_and_set(tmp_path):
+    import matplotlib.pyplot as plt
+
+    numbers = dict(auroc=0.8, auroc_low=0.7, auroc_high=0.9, difference=0.03, ci_low=0.01, ci_high=0.05, aupr=0.5, fpr95=0.5)
+    rows = [numbers | dict(split="all", mode=mode, dataset=name, transform=t, versus="original")
+            for mode in ("one-vs-rest", "reverse") for name in ("dtd", "flowers") for t in ("original", "glocal")]  # fmt: skip
+    for folder, encoder in (("a", "clip-b32"), ("b", "net")):
+        (tmp_path / folder).mkdir()
+        table = pd.DataFrame(rows).assign(encoder=encoder)
+        table.to_csv(tmp_path / folder / "anomaly_summary.csv", index=False)
+    fig = encoder_figure.anomaly([tmp_path / "a", tmp_path / "b"])
+    labels = [label.get_text() for label in fig.axes[0].get_yticklabels()]
+    one = ["DTD, CLIP ViT-B/32", "DTD, net", "Oxford Flowers, CLIP ViT-B/32", "Oxford Flowers, net"]
+    assert labels == ["one-vs-rest", *one, "reverse: all but one", *one] and len(fig.axes) == 2
+    plt.close(fig)
