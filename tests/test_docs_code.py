@@ -6,6 +6,7 @@ A comment in front of a block says what else is done with it:
     <!-- not run: REASON -->        it is left out; `NOT_RUN` lists these
     <!-- file: NAME -->             it is the content of a file
 
+`glocal align` tries one setting of each map, which is a quarter of its time.
 A page that makes no sample data finds the tutorial's, with fewer images: my-images and triplets.csv.
 """
 
@@ -23,6 +24,7 @@ from helpers import observed
 
 from glocal import cli
 from glocal.datasets import observer, openmoji
+from glocal.workflow import own
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,6 +82,7 @@ def test_the_code_of_a_page_runs(page, sample, tmp_path, monkeypatch):
     shutil.copytree(sample, folder) if "save_images" not in page.read_text(encoding="utf-8") else folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])  # a page's own encoder is imported from its folder
+    monkeypatch.setattr(own, "GRID", {map_: {k: v[:1] for k, v in grid.items()} for map_, grid in own.GRID.items()})
     x, triplets = observed(m=500)
     names = dict(features=x, triplets=triplets, context_features=x, x=x[:5]) if page.name == "README.md" else {}
     for word, text, language, code in blocks(page):
