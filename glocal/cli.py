@@ -122,7 +122,7 @@ def align(images, triplets, out, encoder, first, seed, device):
     """Align an encoder with judgments of images, and report.
 
     IMAGES: a folder. The settings of naive, global and gLocal are chosen and measured on held-out images, beside the original,
-    centred and whitened features. The transform for other images is transforms/ENCODER/glocal.npz. The same command resumes.
+    centred and whitened features. The transform for other images is transforms/own/glocal.npz. The same command resumes.
     """
     from glocal.workflow import own
 

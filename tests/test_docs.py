@@ -63,6 +63,14 @@ def test_every_page_is_in_the_table_of_contents():
     assert sorted([*named, "index"]) == sorted(page.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES[1:])
 
 
+@pytest.mark.slow
+def test_sphinx_builds_without_a_warning(tmp_path):
+    pytest.importorskip("sphinx", reason="`make docs` installs what the documentation needs")
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", str(DOCS), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pages
 def test_python_compiles(page):
     for i, code in enumerate(blocks(page, "python")):

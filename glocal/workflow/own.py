@@ -68,7 +68,7 @@ def _flow(value: dict) -> str:
 
 
 def config(images, triplets, encoder: str, **settings) -> dict:
-    """The config of `align`: that of `text`, with absolute paths and only the alignment.
+    """The config of `align`: that of `text`, with absolute paths, the encoder "own", and only the alignment.
 
     Parameters
     ----------
@@ -80,6 +80,7 @@ def config(images, triplets, encoder: str, **settings) -> dict:
     dict
     """
     made = yaml.safe_load(text(Path(images).absolute(), Path(triplets).absolute(), encoder, **settings))
+    made["encoders"] = {"own": next(iter(made["encoders"].values()))}
     return {field: value for field, value in made.items() if field != "few_shot"}
 
 

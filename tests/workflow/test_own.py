@@ -66,12 +66,12 @@ def test_one_command_makes_a_report_that_says_whether_it_helped(folder, monkeypa
     assert "Alignment helped. On objects that the fit has not seen, gLocal is better than original" in page
     assert page.count('src="data:image/png;base64,') == 3 and "http" not in page.replace("http-equiv", "")
     assert "<h1>own_pixels:pixels and human judgments</h1>" in page and "chosen on inner folds" in page
-    human = pd.read_csv(folder / "run" / "tables" / "pixels" / "human.csv").set_index(["dataset", "transform"])
+    human = pd.read_csv(folder / "run" / "tables" / "own" / "human.csv").set_index(["dataset", "transform"])
     assert (
         human.loc[("held-out objects (object)", "glocal"), "value"]
         > human.loc[("held-out objects (object)", "original"), "value"] + 0.04
     )
-    t = GLocalTransform.load(folder / "run" / "transforms" / "pixels" / "glocal.npz")
+    t = GLocalTransform.load(folder / "run" / "transforms" / "own" / "glocal.npz")
     assert t.metadata_["encoder"] and t.objective == "glocal"
     before = {p: p.stat().st_mtime_ns for p in (folder / "run" / "features").rglob("*.npy")}
     assert main(line) == 0 and {p: p.stat().st_mtime_ns for p in before} == before  # nothing is extracted twice
