@@ -150,17 +150,13 @@ def meanings() -> tuple[dict, dict, dict]:
 
 def tables_page() -> str:
     columns, (about, own, shared) = published(), meanings()
-    page = (
-        NOTE.format("docs/reference/tables.yaml")
-        + (
-            "# Table columns\n\n"
-            "Every step writes tidy tables: CSV, one measurement a row. A run has them in `results/<profile>`, those of the "
-            "committed runs are in `figures/<profile>/tables`. Shares are from 0 to 1; intervals are 95 %. An empty "
-            "cell does not apply.\n\n"
-            "## Columns of several tables\n\n"
-        )
-        + table(["Column", "Unit", "Meaning"], ([f"`{name}`", *what] for name, what in shared.items()))
+    page = NOTE.format("docs/reference/tables.yaml") + (
+        "# Table columns\n\n"
+        "Every step writes tidy tables: CSV, one measurement a row. A run has them in `results/<profile>`, committed runs in "
+        "`figures/<profile>/tables`. Shares are from 0 to 1; intervals are 95 %. An empty cell does not apply.\n\n"
+        "## Columns of several tables\n\n"
     )
+    page += table(["Column", "Unit", "Meaning"], ([f"`{name}`", *what] for name, what in shared.items()))
     for name in about:
         others = ", ".join(f"`{column}`" for column in columns[name] if column not in own[name])
         rows = ([f"`{column}`", *own[name][column]] for column in columns[name] if column in own[name])

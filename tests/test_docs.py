@@ -52,6 +52,7 @@ def test_local_links_resolve(page):
         path, _, anchor = target.partition("#")
         file = page.parent / path if path else page
         assert file.exists(), target
+        assert page == README or file.suffix != ".md" or DOCS in file.resolve().parents, f"{target}: Sphinx has no such page"
         assert not anchor or anchor in anchors(file), target
 
 
@@ -60,6 +61,14 @@ def test_every_page_is_in_the_table_of_contents():
     assert len(parts) == 4  # tutorial, how to, reference, explanation
     named = [name for part in parts for name in part.split()]
     assert sorted([*named, "index"]) == sorted(page.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES[1:])
+
+
+@pytest.mark.slow
+def test_sphinx_builds_without_a_warning(tmp_path):
+    pytest.importorskip("sphinx", reason="`make docs` installs what the documentation needs")
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", str(DOCS), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pages

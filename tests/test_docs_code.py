@@ -6,7 +6,8 @@ A comment in front of a block says what else is done with it:
     <!-- not run: REASON -->        it is left out; `NOT_RUN` lists these
     <!-- file: NAME -->             it is the content of a file
 
-A page that makes no sample data finds the tutorial's, with fewer images: my-images and triplets.csv.
+`glocal align` tries one setting of each map, which is a quarter of its time.
+A page that names `my-images` finds such a folder, and `triplets.csv`.
 """
 
 import re
@@ -23,6 +24,7 @@ from helpers import observed
 
 from glocal import cli
 from glocal.datasets import observer, openmoji
+from glocal.workflow import own
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,7 +47,7 @@ def blocks(page) -> list[tuple[str, str, str, str]]:
 
 def is_slow(page) -> bool:
     code = "\n".join(code for word, *_, code in blocks(page) if word != "not run")
-    return bool(re.search(r"^(snakemake|glocal align)\b", code, re.MULTILINE))
+    return bool(re.search(r"^(snakemake|glocal (align|demo))\b", code, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,17 @@ def sample(tmp_path_factory):
     answers = (drawn["code"] + ".png").to_numpy()[observer.judge(drawn, m=2000)]
     (folder / "triplets.csv").write_text("".join(",".join(row) + "\n" for row in answers))
     return folder
+
+
+def with_one_setting(config):
+    """`own.config` with one setting of each map."""
+
+    def reduced(*args, **settings):
+        made = config(*args, **settings)
+        made["alignment"]["grid"] = {m: {k: v[:1] for k, v in g.items()} for m, g in made["alignment"]["grid"].items()}
+        return made
+
+    return reduced
 
 
 def command(line: str) -> None:
@@ -77,9 +90,10 @@ def command(line: str) -> None:
 )
 def test_the_code_of_a_page_runs(page, sample, tmp_path, monkeypatch):
     folder = tmp_path / "page"
-    shutil.copytree(sample, folder) if "save_images" not in page.read_text(encoding="utf-8") else folder.mkdir()
+    shutil.copytree(sample, folder) if "my-images" in page.read_text(encoding="utf-8") else folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])  # a page's own encoder is imported from its folder
+    monkeypatch.setattr(own, "config", with_one_setting(own.config))
     x, triplets = observed(m=500)
     names = dict(features=x, triplets=triplets, context_features=x, x=x[:5]) if page.name == "README.md" else {}
     for word, text, language, code in blocks(page):
