@@ -12,7 +12,7 @@ SECTIONS = {  # in this order; a figure without a title here comes last
     "The story": {"overview": "Before and after", "teaser": "The demo beside real judgments"},
     "Agreement with people": {
         "human": "Odd-one-out accuracy and RSA", "human_similarity": "Other people's similarity judgments",
-        "alignment": "What agreement costs in neighbours", "human_groups": "Where it gains",
+        "alignment": "What agreement costs in neighbours", "grid": "Every setting of the grid", "human_groups": "Where it gains",
         "human_calibration": "Are probabilities as spread as people's answers?",
     },
     "Few-shot classification": {
@@ -23,6 +23,7 @@ SECTIONS = {  # in this order; a figure without a title here comes last
     },
     "Neighbours and superclasses": {
         "structure": "Neighbours kept, superclasses apart", "similarity": "Similarity matrices",
+        "distances": "Distances that grow and shrink",
         "trade_off": "gLocal and global at equal neighbourhoods",
     },
     "What the judgments are worth": {"data_efficiency": "How many judgments", "controls": "What of the gain is human"},
@@ -128,8 +129,7 @@ def encoders(folder: Path, config: dict) -> list[str]:
 
 
 HOLDS = """On how many tasks a map is better (▲) or worse (▼) than the original features, or not to be told from them (○), by the
-95 % interval of the paired difference. Baselines, grey to purple in the figures, read no judgments: a map that judgments train
-should beat them."""
+95 % interval of the paired difference. Centring and whitening read no judgments: a map that judgments train should beat them."""
 NOTE = """In %, the mean; below it the difference to the original features in points, with its paired 95 % interval (odd-one-out:
 over objects; few-shot: over draws and classes; anomaly detection: over classes, or images). ▲ better, ▼ worse. Differences are
 paired over all classes and folds together, so they can differ a little from those of the means."""

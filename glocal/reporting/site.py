@@ -22,7 +22,14 @@ NAV = {"Results": "index.html", "The paper's list": "paper.html", "Notebooks": "
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "open-clip-torch", "pandas", "matplotlib",
             "seaborn", "snakemake", "papermill", "nbconvert")  # fmt: skip
 ELSEWHERE = "not in this run"
-STATES = {"made here": "here", ELSEWHERE: "never", "needs data": "needs", "not made": "never", "made with": "never"}
+STATES = {
+    "made here": "here",
+    "stand-in": "here",
+    ELSEWHERE: "never",
+    "needs data": "needs",
+    "not made": "never",
+    "made with": "never",
+}
 
 
 def write(folder: Path, out: Path, config: dict, sources: list[dict]) -> Path:
@@ -51,13 +58,13 @@ def write(folder: Path, out: Path, config: dict, sources: list[dict]) -> Path:
     common = dict(simulated="" if config["observer"] == "human" else config["observer"], profile=config["profile"])
     page = functools.partial(_page, out, **common)
     page("index.html", f"gLocal: {config['profile']}", **_results(folder, config))
-    page("paper.html", "The paper's tables and figures", template="page.html", body=_paper(out))
+    page("paper.html", "The paper's tables and figures", template="page.html", body=_paper(out, config["observer"]))
     page("notebooks.html", "Notebooks", notebooks=notebooks)
     page("run.html", "How it was made", tables=[path.stem for path in tables], **_run(folder, gallery.config_name(config)))
     notice, citation = (resolve(name).read_text(encoding="utf-8") for name in ("NOTICE", "CITATION.cff"))
     page("data.html", "Data, licences and citations", sources=sources, notice=notice, citation=citation)
     for n in notebooks:
-        page(f"notebooks/{n['file']}", n["title"], template="page.html", root="../", body=n["body"])
+        page(f"notebooks/{n['file']}", n["title"], template="notebook.html", root="../", body=n["body"])
     return out / "index.html"
 
 
@@ -105,7 +112,7 @@ def _results(folder: Path, config: dict) -> dict:
 
 def _asked(config: dict):
     """(question, answer) of a config, in words."""
-    alignment, names = config["alignment"], lambda keys: ", ".join(style.NAMES.get(k, str(k)) for k in keys)
+    alignment, names = config["alignment"], lambda keys: " · ".join(style.NAMES.get(k, str(k)) for k in keys)
     yield "Encoders", names(config["encoders"])
     yield "Judgments", config["observer"]
     yield "Maps", f"{names(alignment['objectives'])}; baselines: {names(config.get('baselines', [])) or 'none'}"
@@ -123,12 +130,21 @@ def _asked(config: dict):
 # -- the paper's list ----------------------------------------------------------------------------------------------------
 
 
-def _paper(out: Path):
+def _paper(out: Path, observer: str):
     """docs/explanation/paper.md, with links to what this run has made and none to other places of the repository."""
     text = resolve("docs/explanation/paper.md").read_text(encoding="utf-8").split("\n", 1)[1]
+    made = "made here" if observer == "human" else "stand-in"
+    note = "**Links** lead to the figure or table of that kind of this run, with its own encoders and data sets."
+    if made != "made here":
+        note += f" Its judgments are of a {observer}, so each is a **{made}** for what real judgments give."
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)([^)\s]+)\)", lambda m: _link(out, m[1], m[2]), text)
     text = re.sub(r"(?<=[|;,] )made here(?![^;|]*\]\()", ELSEWHERE, text)
-    html = _markdown(text).replace("<table>", '<div class="scroll"><table class="text">').replace("</table>", "</table></div>")
+    text = re.sub(r"(?<=[|;,] )made here", made, text)
+    html = (
+        _markdown(f"{note}\n\n{text}")
+        .replace("<table>", '<div class="scroll"><table class="text">')
+        .replace("</table>", "</table></div>")
+    )
     badge = lambda m: f'{m[1]}<span class="badge {STATES[m[2]]}">{m[2]}</span>'
     return _safe(re.sub(rf"(<td>|[;,.] )({'|'.join(STATES)})(?=[ ,:])", badge, html))
 
