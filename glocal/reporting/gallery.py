@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import yaml
 
-from glocal.reporting import style, summary
+from glocal.reporting import names, style, summary
+from glocal.reporting.tables import read
 from glocal.system.paths import resolve
 
 SECTIONS = {  # in this order; a figure without a title here comes last
@@ -100,7 +101,7 @@ def index(folder: Path, config: dict) -> str:
         table = summary.headline(tables, encoder)
         scores = summary.scores(table)
         lines += [
-            f"## {encoder}",
+            f"## {names.encoder(encoder)}",
             summary.verdict_of(tables, encoder),
             HOLDS,
             _markdown(list(scores), scores.itertuples(name=None)),
@@ -111,7 +112,7 @@ def index(folder: Path, config: dict) -> str:
     for section, rows in figures(folder, tables, config).items():
         lines.append(f"## {section}")
         for f in rows:
-            title, file = " · ".join(filter(None, (f.title, f.encoder))), f.path.name
+            title, file = " · ".join(filter(None, (f.title, names.encoder(f.encoder)))), f.path.name
             links = [f"`{f.command}`", *(f"[{t}](tables/{t}.csv)" for t in f.tables)]
             lines += [f"### {title}", f"![{title}]({file})", f.caption, " · ".join(links)]
     return "\n\n".join(filter(None, lines)) + "\n"
@@ -124,8 +125,10 @@ def _markdown(transforms, rows) -> str:
 
 
 def encoders(folder: Path, config: dict) -> list[str]:
-    """The encoders that a headline can be made of: all, once the alignment is done."""
-    return list(config["encoders"]) if (folder / "alignment.csv").exists() else []
+    """The encoders that a headline can be made of: those that are aligned."""
+    path = folder / "alignment.csv"
+    known = set(read(path)["encoder"]) if path.exists() else ()
+    return [encoder for encoder in config["encoders"] if encoder in known]
 
 
 HOLDS = """On how many tasks a map is better (▲) or worse (▼) than the original features, or not to be told from them (○), by the
@@ -139,11 +142,11 @@ def grid(table) -> list[tuple[str, list]]:
     """A headline, transforms side by side: (label, a cell for each transform or None), in the order of the table."""
     kinds, splits = style.order(table["transform"]), table.groupby("measure")["split"].nunique().max()
     keys = ["measure", "task", *(["split"] if splits > 1 else [])]
-    together = table.sort_values("measure", key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable")
+    together = table.sort_values("measure", key=lambda known: known.map(list(dict.fromkeys(known)).index), kind="stable")
     rows = []
     for key, part in together.groupby(keys, sort=False):
         cells = {row["transform"]: _cell(row) for _, row in part.iterrows()}
-        rows.append((", ".join(filter(None, key)), [cells.get(t) for t in kinds]))
+        rows.append((", ".join(filter(None, map(names.dataset, key))), [cells.get(t) for t in kinds]))
     return rows
 
 
