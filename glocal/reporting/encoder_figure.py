@@ -1,7 +1,9 @@
 """The figure over all encoders of all profiles: table in, figure out. The table is that of `encoders`."""
 
 from glocal.reporting import style
-from glocal.reporting.encoders import ALIGNMENT, ALL, AUROC, FAMILIES, FEW_SHOT, NAMES, NUMBERS, common
+from glocal.reporting.encoders import ALIGNMENT, ALL, AUROC, FEW_SHOT, NUMBERS, common
+from glocal.reporting.names import ENCODERS as NAMES
+from glocal.reporting.names import FAMILIES
 from glocal.reporting.style import COLOURS, INK
 
 SHOWN = ("centred", "whitened", "naive", "global", "glocal")  # the transforms of the figure; the table has all

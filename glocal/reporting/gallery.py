@@ -1,5 +1,6 @@
 """The figures that a run has, with titles, captions, tables and commands: of its report, and of its folder in git."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ def config_name(config: dict) -> str:
 
 def figures(pictures: Path, tables: Path, config: dict) -> dict[str, list[Figure]]:
     """{section: its figures} of a run: the files of the folder `pictures`, made of those of `tables`."""
-    tables, command = sorted(path.stem for path in tables.glob("*.csv")), config_name(config)
+    command = config_name(config)
     named = [(*_name(path.stem, config["encoders"]), path) for path in sorted(pictures.glob("*.png"))]
     order = [*ORDER, *(name for name, _, _ in named)]
     sections = {section: [] for section in [*SECTIONS, "More"]}
@@ -64,8 +65,9 @@ def figures(pictures: Path, tables: Path, config: dict) -> dict[str, list[Figure
         section = ORDER.get(name, "More")
         title = SECTIONS.get(section, {}).get(name, name.replace("_", " ").capitalize())
         of = f" --encoder {encoder}" if encoder else ""
-        line = f"glocal draw {name} --config {command}{of}"
-        sections[section].append(Figure(name, encoder, path, title, _caption(name), _tables(name, tables), line))
+        line, (caption, drawn) = f"glocal draw {name} --config {command}{of}", _caption(name)
+        made_of = [table for table in drawn if (tables / f"{table}.csv").exists()]
+        sections[section].append(Figure(name, encoder, path, title, caption, made_of, line))
     return {section: rows for section, rows in sections.items() if rows}
 
 
@@ -75,14 +77,11 @@ def _name(stem: str, encoders) -> tuple[str, str]:
     return (stem.removesuffix(f"-{encoder}"), encoder) if encoder else (stem, "")
 
 
-def _caption(name: str) -> str:
+def _caption(name: str) -> tuple[str, list[str]]:
+    """The caption of a figure, and the tables that it says it is drawn from."""
     path = resolve(f"figures/captions/{name}.rst")
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
-
-
-def _tables(name: str, tables: list[str]) -> list[str]:
-    """The tables that a figure is of: those that begin with its name, else those that its name begins with."""
-    return [t for t in tables if t == name or t.startswith(f"{name}_")] or [t for t in tables if name.startswith(f"{t}_")]
+    text, _, drawn = path.read_text(encoding="utf-8").partition("Drawn from ") if path.exists() else ("", "", "")
+    return text.strip(), re.findall(r"``(\w+)\.csv``", drawn)
 
 
 def index(folder: Path, config: dict) -> str:

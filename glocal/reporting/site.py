@@ -100,7 +100,8 @@ def _results(folder: Path, config: dict) -> dict:
     ]
     scores = pd.concat(scores).fillna("") if scores else None
     return dict(encoders=encoders, scores=scores, many=many, sections=gallery.figures(folder / "figures", folder, config),
-                asked=_asked(config), looks=style.LOOKS, encoder=names.encoder, note=gallery.NOTE, holds=gallery.HOLDS)  # fmt: skip
+                asked=_asked(config), looks=style.LOOKS, encoder=names.encoder, note=gallery.NOTE,
+                holds=gallery.HOLDS)  # fmt: skip
 
 
 def _asked(config: dict):
