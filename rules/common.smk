@@ -128,7 +128,10 @@ def figures_of(encoder, of=figure_path):
 
 def report_figure(name, encoder=None):
     """A figure as an output, with its caption in `snakemake --report`."""
-    return report(figure_path(name, encoder), category="Figures", caption=f"../figures/captions/{name}.rst")
+    labels = {"figure": name.replace("_", " "), "encoder": encoder or "all"}
+    return report(
+        figure_path(name, encoder), category="Figures", labels=labels, caption=f"../figures/captions/{name}.rst"
+    )
 
 
 def vector(name, encoder=None):

@@ -11,7 +11,8 @@ from summary_table import summary
 
 from glocal.evaluation import few_shot_tables
 from glocal.evaluation.frames import to_original
-from glocal.reporting.encoders import ALIGNMENT, AUROC, COMMON, FEW_SHOT, NAMES
+from glocal.reporting.encoders import ALIGNMENT, AUROC, COMMON, FEW_SHOT
+from glocal.reporting.names import ENCODERS as NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "explanation" / "results.md"]

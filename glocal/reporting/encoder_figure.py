@@ -4,9 +4,10 @@ from pathlib import Path
 
 from glocal.evaluation.frames import first_split, to_original
 from glocal.reporting import style
-from glocal.reporting.encoders import ALIGNMENT, ALL, AUROC, FAMILIES, FEW_SHOT, NAMES, NUMBERS, common
+from glocal.reporting.encoders import ALIGNMENT, ALL, AUROC, FEW_SHOT, NUMBERS, common
 from glocal.reporting.forest import forest
-from glocal.reporting.names import dataset
+from glocal.reporting.names import ENCODERS as NAMES
+from glocal.reporting.names import FAMILIES, dataset
 from glocal.reporting.style import COLOURS, INK, face
 from glocal.reporting.tables import read
 

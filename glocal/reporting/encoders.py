@@ -13,26 +13,9 @@ import numpy as np
 
 from glocal.evaluation import few_shot_tables, independence
 from glocal.evaluation.frames import ACCURACY, MOVED_MODES, first_split, to_original
+from glocal.reporting.names import FAMILY
 from glocal.reporting.tables import read
 
-FAMILIES = {  # what networks were trained on: {encoder: its name}
-    "images and text": {
-        "clip-b32": "CLIP ViT-B/32", "clip-rn50": "CLIP RN50", "clip-vit-l14": "CLIP ViT-L/14",
-        "openclip-vit-l14-laion400m": "OpenCLIP ViT-L/14, LAION-400M", "openclip-vit-l14-laion2b": "OpenCLIP ViT-L/14, LAION-2B",
-        "blip": "BLIP", "cvcl": "CVCL",
-    },
-    "ImageNet labels": {
-        "efficientnet-lite0": "EfficientNet-Lite0", "efficientnet-lite1": "EfficientNet-Lite1",
-        "efficientnet-lite2": "EfficientNet-Lite2", "alexnet": "AlexNet", "vgg16": "VGG-16", "resnet18": "ResNet-18",
-        "resnet50": "ResNet-50",
-    },
-    "images alone": {
-        "dino-vit-b16": "DINO ViT-B/16", "dino-vit-b8": "DINO ViT-B/8", "dinov2-vit-b14": "DINOv2 ViT-B/14",
-        "dinov2-vit-l14": "DINOv2 ViT-L/14",
-    },
-}  # fmt: skip
-FAMILY = {encoder: family for family, members in FAMILIES.items() for encoder in members}
-NAMES = {encoder: name for members in FAMILIES.values() for encoder, name in members.items()}
 ALIGNMENT, FEW_SHOT = "odd-one-out accuracy, held-out objects", "few-shot accuracy"
 AUROC = {f"{mode} AUROC": mode for mode in reversed(MOVED_MODES)}  # measure: mode, the shift first
 ALL, COMMON = "mean of all tasks", "mean of common tasks"

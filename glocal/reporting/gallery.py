@@ -1,18 +1,20 @@
 """The figures that a run has, with titles, captions, tables and commands: of its report, and of its folder in git."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
-from glocal.reporting import style, summary
+from glocal.reporting import names, style, summary
+from glocal.reporting.tables import read
 from glocal.system.paths import resolve
 
 SECTIONS = {  # in this order; a figure without a title here comes last
     "The story": {"overview": "Before and after", "teaser": "The demo beside real judgments"},
     "Agreement with people": {
         "human": "Odd-one-out accuracy and RSA", "human_similarity": "Other people's similarity judgments",
-        "alignment": "What agreement costs in neighbours", "human_groups": "Where it gains",
+        "alignment": "What agreement costs in neighbours", "grid": "Every setting of the grid", "human_groups": "Where it gains",
         "human_calibration": "Are probabilities as spread as people's answers?",
     },
     "Few-shot classification": {
@@ -23,6 +25,7 @@ SECTIONS = {  # in this order; a figure without a title here comes last
     },
     "Neighbours and superclasses": {
         "structure": "Neighbours kept, superclasses apart", "similarity": "Similarity matrices",
+        "distances": "Distances that grow and shrink",
         "trade_off": "gLocal and global at equal neighbourhoods",
     },
     "What the judgments are worth": {"data_efficiency": "How many judgments", "controls": "What of the gain is human"},
@@ -54,7 +57,7 @@ def config_name(config: dict) -> str:
 
 def figures(pictures: Path, tables: Path, config: dict) -> dict[str, list[Figure]]:
     """{section: its figures} of a run: the files of the folder `pictures`, made of those of `tables`."""
-    tables, command = sorted(path.stem for path in tables.glob("*.csv")), config_name(config)
+    command = config_name(config)
     named = [(*_name(path.stem, config["encoders"]), path) for path in sorted(pictures.glob("*.png"))]
     order = [*ORDER, *(name for name, _, _ in named)]
     sections = {section: [] for section in [*SECTIONS, "More"]}
@@ -62,8 +65,9 @@ def figures(pictures: Path, tables: Path, config: dict) -> dict[str, list[Figure
         section = ORDER.get(name, "More")
         title = SECTIONS.get(section, {}).get(name, name.replace("_", " ").capitalize())
         of = f" --encoder {encoder}" if encoder else ""
-        line = f"glocal draw {name} --config {command}{of}"
-        sections[section].append(Figure(name, encoder, path, title, _caption(name), _tables(name, tables), line))
+        line, (caption, drawn) = f"glocal draw {name} --config {command}{of}", _caption(name)
+        made_of = [table for table in drawn if (tables / f"{table}.csv").exists()]
+        sections[section].append(Figure(name, encoder, path, title, caption, made_of, line))
     return {section: rows for section, rows in sections.items() if rows}
 
 
@@ -73,14 +77,11 @@ def _name(stem: str, encoders) -> tuple[str, str]:
     return (stem.removesuffix(f"-{encoder}"), encoder) if encoder else (stem, "")
 
 
-def _caption(name: str) -> str:
+def _caption(name: str) -> tuple[str, list[str]]:
+    """The caption of a figure, and the tables that it says it is drawn from."""
     path = resolve(f"figures/captions/{name}.rst")
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
-
-
-def _tables(name: str, tables: list[str]) -> list[str]:
-    """The tables that a figure is of: those that begin with its name, else those that its name begins with."""
-    return [t for t in tables if t == name or t.startswith(f"{name}_")] or [t for t in tables if name.startswith(f"{t}_")]
+    text, _, drawn = path.read_text(encoding="utf-8").partition("Drawn from ") if path.exists() else ("", "", "")
+    return text.strip(), re.findall(r"``(\w+)\.csv``", drawn)
 
 
 def index(folder: Path, config: dict) -> str:
@@ -99,7 +100,7 @@ def index(folder: Path, config: dict) -> str:
         table = summary.headline(tables, encoder)
         scores = summary.scores(table)
         lines += [
-            f"## {encoder}",
+            f"## {names.encoder(encoder)}",
             summary.verdict_of(tables, encoder),
             HOLDS,
             _markdown(list(scores), scores.itertuples(name=None)),
@@ -110,7 +111,7 @@ def index(folder: Path, config: dict) -> str:
     for section, rows in figures(folder, tables, config).items():
         lines.append(f"## {section}")
         for f in rows:
-            title, file = " · ".join(filter(None, (f.title, f.encoder))), f.path.name
+            title, file = " · ".join(filter(None, (f.title, names.encoder(f.encoder)))), f.path.name
             links = [f"`{f.command}`", *(f"[{t}](tables/{t}.csv)" for t in f.tables)]
             lines += [f"### {title}", f"![{title}]({file})", f.caption, " · ".join(links)]
     return "\n\n".join(filter(None, lines)) + "\n"
@@ -123,13 +124,14 @@ def _markdown(transforms, rows) -> str:
 
 
 def encoders(folder: Path, config: dict) -> list[str]:
-    """The encoders that a headline can be made of: all, once the alignment is done."""
-    return list(config["encoders"]) if (folder / "alignment.csv").exists() else []
+    """The encoders that a headline can be made of: those that are aligned."""
+    path = folder / "alignment.csv"
+    known = set(read(path)["encoder"]) if path.exists() else ()
+    return [encoder for encoder in config["encoders"] if encoder in known]
 
 
 HOLDS = """On how many tasks a map is better (▲) or worse (▼) than the original features, or not to be told from them (○), by the
-95 % interval of the paired difference. Baselines, grey to purple in the figures, read no judgments: a map that judgments train
-should beat them."""
+95 % interval of the paired difference. Centring and whitening read no judgments: a map that judgments train should beat them."""
 NOTE = """In %, the mean; below it the difference to the original features in points, with its paired 95 % interval (odd-one-out:
 over objects; few-shot: over draws and classes; anomaly detection: over classes, or images). ▲ better, ▼ worse. Differences are
 paired over all classes and folds together, so they can differ a little from those of the means."""
@@ -139,11 +141,11 @@ def grid(table) -> list[tuple[str, list]]:
     """A headline, transforms side by side: (label, a cell for each transform or None), in the order of the table."""
     kinds, splits = style.order(table["transform"]), table.groupby("measure")["split"].nunique().max()
     keys = ["measure", "task", *(["split"] if splits > 1 else [])]
-    together = table.sort_values("measure", key=lambda names: names.map(list(dict.fromkeys(names)).index), kind="stable")
+    together = table.sort_values("measure", key=lambda known: known.map(list(dict.fromkeys(known)).index), kind="stable")
     rows = []
     for key, part in together.groupby(keys, sort=False):
         cells = {row["transform"]: _cell(row) for _, row in part.iterrows()}
-        rows.append((", ".join(filter(None, key)), [cells.get(t) for t in kinds]))
+        rows.append((", ".join(filter(None, map(names.dataset, key))), [cells.get(t) for t in kinds]))
     return rows
 
 

@@ -1,7 +1,23 @@
 """How people write the names of data sets, encoders and observers, whose short forms stand in tables and configs."""
 
-from glocal.reporting.encoders import NAMES as ENCODERS
-
+FAMILIES = {  # what networks were trained on: {encoder: its name}
+    "images and text": {
+        "clip-b32": "CLIP ViT-B/32", "clip-rn50": "CLIP RN50", "clip-vit-l14": "CLIP ViT-L/14",
+        "openclip-vit-l14-laion400m": "OpenCLIP ViT-L/14, LAION-400M", "openclip-vit-l14-laion2b": "OpenCLIP ViT-L/14, LAION-2B",
+        "blip": "BLIP", "cvcl": "CVCL",
+    },
+    "ImageNet labels": {
+        "efficientnet-lite0": "EfficientNet-Lite0", "efficientnet-lite1": "EfficientNet-Lite1",
+        "efficientnet-lite2": "EfficientNet-Lite2", "alexnet": "AlexNet", "vgg16": "VGG-16", "resnet18": "ResNet-18",
+        "resnet50": "ResNet-50",
+    },
+    "images alone": {
+        "dino-vit-b16": "DINO ViT-B/16", "dino-vit-b8": "DINO ViT-B/8", "dinov2-vit-b14": "DINOv2 ViT-B/14",
+        "dinov2-vit-l14": "DINOv2 ViT-L/14",
+    },
+}  # fmt: skip
+FAMILY = {encoder: family for family, members in FAMILIES.items() for encoder in members}
+ENCODERS = {encoder: name for members in FAMILIES.values() for encoder, name in members.items()}
 DATASETS = {
     "entity13": "Entity-13", "entity30": "Entity-30", "living17": "Living-17", "nonliving26": "Nonliving-26",
     "entity13-per-class": "Entity-13, by subclass", "dtd": "DTD", "flowers": "Oxford Flowers", "sun397": "SUN397",

@@ -67,7 +67,8 @@ def sources(config: dict) -> list[dict]:
     for name in _sets_used(config):
         spec = config.get("images", {}).get(name) or image_registry()[name]
         known = [repositories.entry(r) for r in repositories_of(spec)]
-        rows += [(row["url"], row) for row in known] or [(spec["source"], spec)] * ("licence" in spec)
+        listed = [] if known or "licence" not in spec else [(spec["source"], spec)]  # nobody else's: images of one's own
+        rows += [*((row["url"], row) for row in known), *listed]
     result = {}
     for url, row in rows:
         about = dict(licence=row["licence"], citation=row["citation"])
