@@ -566,7 +566,7 @@ def _names_of_columns(t, x, reset: bool) -> None:
     try:
         validate_data(t, x, skip_check_array=True, reset=reset)
     except ValueError as error:
-        raise GlocalError(f"features: {' '.join(str(error).split())}") from None
+        raise GlocalError(f"features: {error}") from None
 
 
 def _numpy(a):
