@@ -13,7 +13,7 @@ DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebook
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 report test coverage lint notebooks bench docs env update clean help
+.PHONY: demo clip-b32 report test fuzz coverage lint notebooks bench docs env update clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
@@ -28,6 +28,9 @@ test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"
 	pytest -q -n auto -m slow --dist loadfile
 	pytest -q -n auto --dist loadfile --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
+
+fuzz: env  ## 10,000 mutated files for each reader, where the tests have 300; an hour
+	GLOCAL_FUZZ=10000 pytest -q -n auto tests/test_hostile_files.py
 
 coverage: env  ## lines of glocal/ that the fast tests do not run; with the public data at hand (GLOCAL_MIRROR), at most 5 %
 	pytest -q -n auto -m "not slow" --cov=glocal --cov-report=term-missing:skip-covered --cov-fail-under=95

@@ -1,10 +1,34 @@
 """The one exception of this package, and the help that its messages give."""
 
+import contextlib
 import difflib
+import re
+
+LONGEST = 2000  # letters of a message, which may quote anything
 
 
 class GlocalError(ValueError):
-    """Bad input: the message says which file, which field, and what to do about it."""
+    """Bad input: the message says which file, which field, and what to do about it; in one line, whatever it quotes."""
+
+    def __init__(self, message: str):
+        line = " ".join(message.split()) if len(message.splitlines()) > 1 else message
+        line = line if len(line) < LONGEST else f"{line[: LONGEST - 500]} ... {line[-400:]}"
+        super().__init__(re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", lambda m: repr(m[0])[1:-1], line))
+
+
+@contextlib.contextmanager
+def reading(path, kind: str, fix: str):
+    """Around the reading of a file: whatever a library raises is one GlocalError that names the file.
+
+    Libraries raise exceptions of any class for files that are damaged, or made to do harm. Only a missing package passes.
+    """
+    try:
+        yield
+    except (GlocalError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+        raise GlocalError(f"{path}: cannot be read as {kind} ({reason}); {fix}.") from None
 
 
 def did_you_mean(word: str, known) -> str:

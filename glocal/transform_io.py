@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from glocal.errors import GlocalError
-from glocal.system.files import replacing, verify
+from glocal.errors import GlocalError, reading
+from glocal.system.files import read_arrays, replacing, verify
 
 SUFFIXES = (".npz", ".safetensors")
 
@@ -37,11 +37,8 @@ def read(path: Path) -> tuple[dict, dict]:
     if not path.exists():
         raise GlocalError(f"{path}: no such transform file; make one with fit, or check the path.")
     verify(path)
-    try:
+    with reading(path, "a transform", "give a file of fit or of the authors"):
         arrays, metadata = _arrays(path)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise GlocalError(f"{path}: cannot be read as a transform ({reason}); give a file of fit or of the authors.") from None
     problem = _wrong_with(arrays)
     if problem:
         raise GlocalError(f"{path}: not a gLocal transform: {problem}.")
@@ -152,8 +149,7 @@ def _arrays(path: Path) -> tuple[dict, dict]:
             names, text = list(file.keys()), (file.metadata() or {}).get("metadata")
             arrays = {name: file.get_tensor(name) for name in names}
     else:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_arrays(path)
         text = str(arrays.pop("metadata")) if "metadata" in arrays else None
     metadata = json.loads(text) if text else {}
     if not isinstance(metadata, dict):

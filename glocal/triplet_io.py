@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, reading
+from glocal.system.files import read_array, read_arrays
 from glocal.triplets import check
 
 ODD = {"odd", "odd_one_out", "odd one out", "oddoneout"}  # headings of the column with the odd one
@@ -49,10 +50,8 @@ def read(path, n: int | None = None, names=None, first: int | None = None) -> np
     file = Path(path)
     if not file.is_file():
         raise GlocalError(f"{path}: no such file; give a .csv, .txt, .npy, .npz or .json with {LAYOUT}.")
-    try:
+    with reading(path, "triplets", f"give {LAYOUT}"):
         rows = READERS.get(file.suffix.lower(), _text)(file)
-    except (ValueError, OSError, EOFError, csv.Error, RecursionError) as error:
-        raise GlocalError(f"{path}: cannot be read ({' '.join(str(error).split())}); give {LAYOUT}.") from None
     rows = _without_header(rows, names if first is None else None, str(path))
     if rows.ndim != 2 or rows.shape[1] != 3:
         raise GlocalError(f"{path}: shape is {rows.shape}, not (m, 3); give {LAYOUT}, and no other columns.")
@@ -62,13 +61,9 @@ def read(path, n: int | None = None, names=None, first: int | None = None) -> np
     return check(_from_zero(rows, n, first, str(path)), n, str(path))
 
 
-def _npy(file: Path) -> np.ndarray:
-    return np.load(file, allow_pickle=False)
-
-
 def _npz(file: Path) -> np.ndarray:
-    with np.load(file, allow_pickle=False) as arrays:
-        return arrays[_only(arrays.files)]
+    arrays = read_arrays(file)
+    return arrays[_only(list(arrays))]
 
 
 def _json(file: Path) -> np.ndarray:
@@ -98,7 +93,7 @@ def _text(file: Path) -> np.ndarray:
     return np.array(cells) if cells else np.zeros((0, 3), int)
 
 
-READERS = {".npy": _npy, ".npz": _npz, ".json": _json}
+READERS = {".npy": read_array, ".npz": _npz, ".json": _json}
 
 
 def _without_header(rows: np.ndarray, names, path: str) -> np.ndarray:

@@ -4,12 +4,14 @@ import os
 import shutil
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from glocal.errors import GlocalError
-from glocal.system.files import replacing
+from glocal.datasets import downloads
+from glocal.errors import GlocalError, reading
+from glocal.system.files import refuse_bomb, replacing
+
+LARGEST = 4 * 10**9  # bytes of the archive of a repository, which has other folders, too
 
 
 def unpack_imagenet(top: Path, split: str, name: str) -> None:
@@ -29,7 +31,7 @@ def unpack_imagenet(top: Path, split: str, name: str) -> None:
         try:
             ImageNet(partial, split)
         except RuntimeError as error:
-            raise GlocalError(f"{name}: {top.parent} lacks an archive of ImageNet ({' '.join(str(error).split())}).") from None
+            raise GlocalError(f"{name}: {top.parent} lacks an archive of ImageNet ({error}).") from None
         os.replace(partial / split, top)
 
 
@@ -41,43 +43,40 @@ def unzip_things(archive: Path) -> Path:
 
     out = archive.with_suffix("")
     partial = out.with_name(f"{out.name}.unpacking")  # renamed when it is complete
-    with FileLock(archive.with_suffix(".lock")), zipfile.ZipFile(archive) as files:
-        for member in [] if out.is_dir() else files.namelist():
-            if member.endswith("_01b.jpg"):
-                try:
-                    data = files.read(member, pwd=os.environ.get("THINGS_PASSWORD", "").encode() or None)
-                except RuntimeError as error:
-                    raise GlocalError(
-                        f"{archive}: {error}; set THINGS_PASSWORD to the password that is given with the archive."
-                    ) from None
+    fix = "set THINGS_PASSWORD to the password that is given with the archive, or download it again"
+    with FileLock(archive.with_suffix(".lock")):
+        if out.is_dir():
+            return out
+        with reading(archive, "THINGS' archive", fix), zipfile.ZipFile(archive) as files:
+            refuse_bomb(archive)
+            for member in (m for m in files.namelist() if m.endswith("_01b.jpg")):
+                data = files.read(member, pwd=os.environ.get("THINGS_PASSWORD", "").encode() or None)
                 partial.mkdir(exist_ok=True)
-                (partial / Path(member).name).write_bytes(data)
+                (partial / Path(member).name).write_bytes(data)  # the name alone: nothing is written outside
         if partial.is_dir():
             os.replace(partial, out)
     return out
 
 
-def stream(url: str, top: Path, wanted: Callable[[str], bool], name: str) -> None:
+def stream(url: str, top: Path, wanted: Callable[[str], bool], size: int, name: str) -> None:
     """Unpack those files of a .tar.gz at `url` that are `wanted`, below `top` and without the archive's own first folder.
 
     A file gets its name when it is whole; one that is there with the same bytes is kept, so that a repeated call writes only
-    what is missing or damaged. Raises GlocalError for a download that fails or ends early.
+    what is missing or damaged. Raises GlocalError for a download that fails or ends early, and for files of more than `size`
+    bytes together.
     """
-    import requests
-    import urllib3
-
     try:
-        with requests.get(url, stream=True, timeout=60) as answer:
-            answer.raise_for_status()
-            with tarfile.open(fileobj=answer.raw, mode="r|gz") as members:
-                for member in members:
-                    path = member.name.partition("/")[2]
-                    if member.isfile() and wanted(path):
-                        _put(top, path, members.extractfile(member).read())
-    except (OSError, EOFError, tarfile.TarError, zlib.error, urllib3.exceptions.HTTPError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        with downloads.body(url, LARGEST, decode=False) as answer, tarfile.open(fileobj=answer, mode="r|gz") as members:
+            for member in members:
+                path = member.name.partition("/")[2]
+                if member.isfile() and wanted(path):
+                    if (size := size - member.size) < 0:
+                        raise OSError(0, "more bytes than expected")
+                    _put(top, path, members.extractfile(member).read())
+    except Exception as error:
         raise GlocalError(
-            f"{name}: {url} not downloaded whole ({reason}); run again to resume, or set GLOCAL_MIRROR to a folder that has it."
+            f"{name}: {url} not downloaded whole ({downloads.reason(error)}); run again to resume, or set GLOCAL_MIRROR to a "
+            "folder that has it."
         ) from None
 
 

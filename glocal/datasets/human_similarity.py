@@ -20,7 +20,7 @@ import numpy as np
 from glocal.datasets import things
 from glocal.datasets.images import SUFFIXES
 from glocal.datasets.registry import fetch, image_registry
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.system.paths import located
 
 LEVELS = "https://doi.gin.g-node.org/10.12751/g-node.hg4tdz"
@@ -168,13 +168,9 @@ def _variable(file: Path, names: tuple[str, ...]) -> np.ndarray:
 def _mat(file: Path) -> dict:
     """The variables of a MATLAB file. Raises GlocalError if it cannot be read."""
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
-    try:
+    with reading(file, "a MATLAB file", "save it as version 7"):
         return {k: v for k, v in loadmat(file).items() if not k.startswith("__")}
-    except (MatReadError, ValueError, OSError, NotImplementedError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise GlocalError(f"{file}: cannot be read as a MATLAB file ({reason}); save it as version 7.") from None
 
 
 def _matrices(array, n: int, name: str) -> np.ndarray:

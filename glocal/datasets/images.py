@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from glocal.errors import GlocalError
+from glocal.errors import GlocalError, reading
 
 DECODING = "RGB of 8 bits, white behind transparent places; 1"  # in the key of features: raise the number if it changes
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
@@ -24,19 +24,9 @@ def read_image(path):
 
 def checked(opened, name):
     """opened() as a fully decoded RGB PIL image. Raises GlocalError with `name` if it cannot be decoded."""
-    from PIL import Image
-
-    try:
-        with opened() as image:
-            image.load()
-            return rgb(image)
-    except Image.DecompressionBombError as error:
-        raise GlocalError(f"{name}: the image is too large ({error}); make it smaller.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise GlocalError(
-            f"{name}: not a readable image ({reason}); fix it, remove it, or set skip_broken for its image set."
-        ) from None
+    with reading(name, "an image", "fix it, remove it, or set skip_broken for its image set"), opened() as image:
+        image.load()
+        return rgb(image)
 
 
 def rgb(image):

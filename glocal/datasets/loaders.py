@@ -19,7 +19,7 @@ import numpy as np
 from glocal.datasets import archives, human_similarity, imagenet, things
 from glocal.datasets.images import SUFFIXES, checked, read_image
 from glocal.datasets.manifests import files_below
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.system.files import sha256
 from glocal.system.paths import located, shipped
 
@@ -138,7 +138,7 @@ def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
         try:
             return kind(folder, **options)
         except ValueError as error:
-            raise GlocalError(f"{name}: {kind.__name__} does not take these options ({' '.join(str(error).split())}).") from None
+            raise GlocalError(f"{name}: {kind.__name__} does not take these options ({error}).") from None
         except (RuntimeError, FileNotFoundError) as error:
             if not download:
                 raise GlocalError(f"{name}: lacks the files of {kind.__name__} ({error}); download them by hand.") from None
@@ -266,10 +266,8 @@ def _read_table(file):
 
     if not located(file).is_file():
         raise GlocalError(f"{file}: no such file; give a csv with a column picture.")
-    try:
+    with reading(file, "a table", "give a csv with a column picture"):
         rows = pd.read_csv(located(file), dtype={"picture": str}, keep_default_na=False)
-    except ValueError as error:  # pandas' own errors are ValueErrors
-        raise GlocalError(f"{file}: not a table ({' '.join(str(error).split())}); give a csv with a column picture.") from None
     if "picture" not in rows:
         raise GlocalError(f"{file}: lacks the column picture; its columns are: {', '.join(rows.columns)}.")
     if rows["picture"].duplicated().any():

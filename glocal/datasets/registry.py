@@ -13,12 +13,12 @@ import csv
 import functools
 import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from glocal.errors import GlocalError, did_you_mean
+from glocal.datasets import downloads
+from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.system.files import sha256
 from glocal.system.paths import resolve, shipped
 
@@ -27,14 +27,35 @@ STALE_SECONDS = 3600  # a running download writes every few seconds: an older un
 
 def registry() -> dict[str, dict]:
     """The rows of `data/registry.csv` by name."""
-    with open(shipped("data/registry.csv"), newline="", encoding="utf-8") as lines:
-        return {row["name"]: row for row in csv.DictReader(lines)}
+    return read_rows("data/registry.csv", "name url archive sha256 bytes licence citation file order")
+
+
+def read_rows(file: str, columns: str) -> dict[str, dict]:
+    """The rows of one of the project's tables by name, each with text in all `columns`; options are read as JSON.
+
+    Raises GlocalError for another table, and for a row whose `file`, `path` or `repository` leads out of the folder of the data.
+    """
+    path = shipped(file)
+    with reading(path, "the project's table", "restore it from the repository"):
+        with open(path, newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines, strict=True))
+        for row in rows:
+            if set(row) != set(columns.split()) or None in row.values():
+                raise ValueError(f"a row has other columns than {columns}")
+            for below in (Path(row[name]) for name in ("file", "path", "repository") if name in row):
+                if below.is_absolute() or ".." in below.parts or len(str(below)) > 500:
+                    raise ValueError(f'"{below}" is no path below a folder')
+            for number in {"bytes", "images", "files"} & set(row):
+                int(row[number])
+            if "options" in row:
+                row["options"] = dict(json.loads(row["options"] or "{}"))
+    return {row["name"]: row for row in rows}
 
 
 def image_registry() -> dict[str, dict]:
     """The rows of data/image_sets.csv by name: the paper's image sets, their sizes and sources; see image_sets.py."""
-    with open(shipped("data/image_sets.csv"), newline="", encoding="utf-8") as lines:
-        return {r["name"]: r | {"options": json.loads(r["options"] or "{}")} for r in csv.DictReader(lines)}
+    columns = "name kind folder options superclasses images classes gb get put source licence citation"
+    return read_rows("data/image_sets.csv", columns)
 
 
 def embeddings() -> list[str]:
@@ -133,7 +154,7 @@ def _download(row: dict, path: Path) -> None:
     _remove_leftovers(path)
     failures = []
     for url in filter(None, (row["url"], row["archive"])):
-        failure = _try_download(url, path, row["sha256"])
+        failure = _try_download(url, path, row)
         if failure is None:
             return
         failures.append(f"{url} ({failure})")
@@ -143,40 +164,28 @@ def _download(row: dict, path: Path) -> None:
     )
 
 
-def _try_download(url: str, path: Path, expected: str) -> str | None:
+def _try_download(url: str, path: Path, row: dict) -> str | None:
     """None if `path` now has the right bytes, else what went wrong in a few words."""
-    from pooch import HTTPDownloader
+    from tqdm import tqdm
 
+    size, expected = int(row["bytes"]), row["sha256"]
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", suffix=".part", delete=False) as partial:
         temporary = Path(partial.name)
         try:
-            HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16)(url, partial, None)
+            with downloads.body(url, size) as answer, tqdm(total=size, unit="B", unit_scale=True, disable=None) as bar:
+                while part := answer.read():
+                    bar.update(partial.write(part))
             partial.flush()
             actual = _sha256(temporary)
             if actual != expected:
                 return f"sha256 {actual}, not {expected}"
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
-        except OSError as error:  # every error of requests is one
-            return _reason(error)
+        except Exception as error:  # a server may answer anything: the next address is tried
+            return downloads.reason(error)
         finally:
             temporary.unlink(missing_ok=True)
     return None
-
-
-def _reason(error: OSError) -> str:
-    """Why a download failed, in a few words."""
-    from requests import exceptions
-
-    if isinstance(error, exceptions.HTTPError):
-        return f"HTTP {error.response.status_code}"
-    if isinstance(error, exceptions.Timeout):
-        return "no answer in time"
-    if isinstance(error, exceptions.ChunkedEncodingError):
-        return "the connection was interrupted"
-    if isinstance(error, exceptions.ConnectionError):
-        return "no connection"
-    return error.strerror or type(error).__name__
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -9,20 +9,19 @@ below $GLOCAL_MIRROR as <owner>/<repository>/<first 12 digits of the commit>, or
 `data/` of the repository root. What was verified is noted below `data/`: the next call looks at sizes and dates alone.
 """
 
-import csv
 import os
 from pathlib import Path
 
 from glocal.datasets import archives
 from glocal.datasets.manifests import belongs, files_below, problem
+from glocal.datasets.registry import read_rows
 from glocal.errors import GlocalError, did_you_mean
-from glocal.system.paths import resolve, shipped
+from glocal.system.paths import resolve
 
 
 def repositories() -> dict[str, dict]:
     """The rows of `data/repositories.csv` by name."""
-    with open(shipped("data/repositories.csv"), newline="", encoding="utf-8") as lines:
-        return {row["name"]: row for row in csv.DictReader(lines)}
+    return read_rows("data/repositories.csv", "name repository commit path match files bytes digest url licence citation")
 
 
 def fetch_repository(name: str, folder: str | os.PathLike | None = None) -> Path:
@@ -120,7 +119,8 @@ def _download(row: dict) -> None:
         if not (wrong := _problem(row, _downloaded(row))):
             return  # another process was quicker
         _say(row, wrong)
-        archives.stream(row["url"], top, lambda path: any(_in(r, path) for r in same), f"{row['name']}, {row['repository']}")
+        wanted, size = lambda path: any(_in(r, path) for r in same), 2 * sum(int(r["bytes"]) for r in same)
+        archives.stream(row["url"], top, wanted, size, f"{row['name']}, {row['repository']}")
         if wrong := _problem(row, _downloaded(row)):
             raise GlocalError(
                 f"{wrong}, although {row['url']} was just unpacked; run again, or clone {row['repository']}, check out "

@@ -30,15 +30,16 @@ def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
     The first k images of a class are the same for every `shots` >= k under one seed. Raises GlocalError for a class
     that has too few.
     """
-    labels = np.asarray(labels)
-    order = rng.permutation(len(labels))
-    chosen = []
-    for c in np.unique(labels):
-        members = order[labels[order] == c]
-        if len(members) < shots:
-            raise GlocalError(f"few-shot pool: class {c} has {len(members)} images, {shots} shots are asked for; lower shots.")
-        chosen.append(members[:shots])
-    return np.concatenate(chosen)
+    import pandas as pd
+
+    group, classes = pd.factorize(np.asarray(labels), sort=True)
+    order = rng.permutation(len(group))
+    order = order[np.argsort(group[order], kind="stable")]  # one class after another, each in drawn order
+    sizes = np.bincount(group)
+    if sizes.min() < shots:
+        i = sizes.argmin()
+        raise GlocalError(f"few-shot pool: class {classes[i]} has {sizes[i]} images, {shots} shots are asked for; lower shots.")
+    return order[((np.cumsum(sizes) - sizes)[:, None] + np.arange(shots)).ravel()]
 
 
 def task_shots(table, shots: int = 5) -> dict[str, int]:

@@ -6,13 +6,14 @@ x, names, header = read("features.npy")        # or a stem, .npz, .csv, .h5, .sa
 import csv as text_tables
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from glocal.errors import GlocalError
-from glocal.system.files import verify
+from glocal.errors import GlocalError, reading
+from glocal.system.files import read_array, read_arrays, refuse_bomb, verify
 
 NAMES = ("picture", "image", "file", "name", "object")  # columns that name the rows, the first that there is
 KINDS = ".npy, .npz, .csv, .h5, .safetensors or .pt"
@@ -51,15 +52,10 @@ def read(path) -> Table:
     reader = READERS.get(file.suffix.lower())
     if reader is None or not file.is_file():
         raise GlocalError(f"{path}: {'no such file' if reader else 'no features'}; give a {KINDS} file of shape (n, p).")
-    if file.suffix == ".npy":
-        _verify(file)
-    try:
+    with reading(path, "features", f"give a {KINDS} file of shape (n, p)"):
+        if file.suffix == ".npy":
+            _verify(file)
         return reader(file)
-    except ModuleNotFoundError:
-        raise
-    except Exception as error:  # each library has its own for a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise GlocalError(f"{path}: cannot be read as features ({reason[:200]}); give a {KINDS} file of shape (n, p).") from None
 
 
 def _verify(file: Path) -> None:
@@ -71,7 +67,7 @@ def _verify(file: Path) -> None:
 
 
 def _npy(file: Path) -> Table:
-    x, rows = np.load(file, mmap_mode="r", allow_pickle=False), file.with_suffix(".csv")
+    x, rows = read_array(file, "r"), file.with_suffix(".csv")
     names = _names(rows.read_text(encoding="utf-8")) if rows.is_file() else None
     if names is not None and x.ndim and len(names) != len(x):
         raise ValueError(f"{rows.name} beside it names {len(names)} rows, it has {len(x)}")
@@ -79,9 +75,8 @@ def _npy(file: Path) -> Table:
 
 
 def _npz(file: Path) -> Table:
-    with np.load(file, allow_pickle=False) as arrays:
-        tables = [name for name in arrays.files if arrays[name].ndim == 2]
-        return Table(arrays[_one(tables)], None, {})
+    arrays = read_arrays(file)
+    return Table(arrays[_one([name for name, x in arrays.items() if x.ndim == 2])], None, {})
 
 
 def _csv(file: Path) -> Table:
@@ -118,6 +113,7 @@ def _hdf5(file: Path) -> Table:
         rows = content.get("rows", {})
         name = next((n for n in NAMES if n in rows), None)
         names = None if name is None else [str(cell) for cell in rows[name].asstr()[:]]
+        refuse_bomb(file, content[_one(tables)].nbytes)
         return Table(content[_one(tables)][:], names, _checked(content.attrs.get("header", "{}")))
 
 
@@ -133,9 +129,12 @@ def _safetensors(file: Path) -> Table:
 def _torch(file: Path) -> Table:
     import torch
 
+    if zipfile.is_zipfile(file):
+        refuse_bomb(file)
     content = torch.load(file, map_location="cpu", weights_only=True)
     tables = {"features": content} if isinstance(content, torch.Tensor) else content
     tables = {name: t for name, t in tables.items() if isinstance(t, torch.Tensor) and t.ndim == 2}
+    refuse_bomb(file, 4 * tables[_one(list(tables))].numel())  # rows may be views of the same numbers
     return Table(tables[_one(list(tables))].float().numpy(), None, {})
 
 

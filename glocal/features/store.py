@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glocal.arrays import as_float32, as_table, finite
-from glocal.errors import GlocalError
-from glocal.system.files import seal, sha256, verify, write_array, write_text
+from glocal.errors import GlocalError, reading
+from glocal.system.files import read_array, seal, sha256, verify, write_array, write_text
 
 SCALE = "raw features; transforms standardise them by one mean and one std over their training matrix"
 
@@ -94,11 +94,14 @@ def read(stem) -> Features:
         if not path.exists():
             raise GlocalError(f"{path}: no such file; features are a .npy, .csv and .json, so extract the features again.")
     verify(json_file)  # first: a damaged header would accuse the other two
-    header = _read_header(json_file)
+    with reading(json_file, "the header of features", "extract the features again"):
+        header = json.loads(json_file.read_text(encoding="utf-8"))
+        columns = dict(header.get("columns", {}))
     for path, digest in ((npy, "sha256"), (csv, "rows_sha256")):
         verify(path, header.get(digest))
     x = _map(npy)
-    rows = _read_rows(csv, header.get("columns", {}))
+    with reading(csv, "the table that was written", "extract the features again"):
+        rows = _read_rows(csv, columns)
     if x.ndim != 2 or len(rows) != len(x):
         raise GlocalError(f"{csv}: {len(rows)} rows for features of shape {x.shape}; the csv needs one line per row.")
     if (header.get("n"), header.get("p"), header.get("dtype")) != (*x.shape, str(x.dtype)):
@@ -139,18 +142,8 @@ def sibling(stem: Path, end: str) -> Path:
 
 
 def _map(npy: Path) -> np.ndarray:
-    try:
-        return np.load(npy, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise GlocalError(f"{npy}: damaged or truncated ({reason}); delete it and extract again.") from None
-
-
-def _read_header(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise GlocalError(f"{path}: not valid JSON ({error}); extract the features again.") from None
+    with reading(npy, "features", "it is damaged or truncated: delete it and extract again"):
+        return read_array(npy, "r")
 
 
 def _read_rows(csv: Path, columns: dict):
@@ -158,11 +151,7 @@ def _read_rows(csv: Path, columns: dict):
     import pandas as pd
 
     missing = {name: [""] for name, kind in columns.items() if kind.startswith("float")}
-    try:
-        return pd.read_csv(csv, dtype=columns, keep_default_na=False, na_values=missing, low_memory=False)
-    except (ValueError, TypeError) as error:  # pandas' parser errors are ValueErrors
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise GlocalError(f"{csv}: not the table that was written ({reason}); extract the features again.") from None
+    return pd.read_csv(csv, dtype=columns, keep_default_na=False, na_values=missing, low_memory=False)
 
 
 def csv_text(rows) -> str:

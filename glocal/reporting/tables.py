@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from glocal.errors import GlocalError
+from glocal.errors import GlocalError, reading
 from glocal.evaluation.shots import at_shots, task_shots
 from glocal.system.files import replacing, sha256, verify, write_table
 
@@ -54,11 +54,8 @@ def read(path):
     if not path.exists():
         raise GlocalError(f"{path}: no such table yet; run `snakemake --cores 8` with the config of this profile.")
     verify(path)
-    try:
+    with reading(path, "a table", "delete the file and run snakemake again"):
         table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str))
-    except ValueError as error:  # pandas' parser errors are ValueErrors
-        reason = " ".join(str(error).split())
-        raise GlocalError(f"{path}: cannot be read as a table ({reason}); delete the file and run snakemake again.") from None
     missing = [c for c in (TABLES | OPTIONAL).get(path.stem, []) if c not in table]
     if missing:
         raise GlocalError(f'{path}: lacks the column "{missing[0]}"; delete the file and run snakemake again.')

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glocal.errors import GlocalError
+from glocal.errors import GlocalError, reading
 from glocal.system.files import replacing
 
 MAGIC = b"glocal checkpoint 2\n"  # the first bytes of every checkpoint
@@ -60,9 +60,10 @@ def load(path, problem: str, device="cpu") -> dict | None:
     if len(head) < HEAD or hashlib.sha256(content).hexdigest().encode() != head[len(MAGIC) :]:
         warnings.warn(f"{path}: damaged; the fit starts from the beginning.", stacklevel=2)
         return None
-    saved = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
-    _refuse_another(path, saved["problem"] == problem)
-    return saved["state"]
+    with reading(path, "a checkpoint", "remove it"):
+        saved = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
+        _refuse_another(path, saved["problem"] == problem)
+        return dict(saved["state"])
 
 
 def _head(path: Path) -> bytes:

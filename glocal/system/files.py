@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -68,6 +69,36 @@ def write_array(path, x) -> None:
     """
     with replacing(path) as draft, open(draft, "wb") as file:
         np.lib.format.write_array(_Writer(file.write), np.asanyarray(x), allow_pickle=False)
+
+
+def read_array(path, mmap_mode=None) -> np.ndarray:
+    """The array of a .npy, without pickles. Raises ValueError for another file."""
+    x = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    if not isinstance(x, np.ndarray):
+        raise ValueError("it is an archive, not one array")
+    return x
+
+
+def read_arrays(path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz, without pickles. Raises ValueError for other members, and if it unfolds to far more than its size."""
+    refuse_bomb(path)
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if other := [name for name, x in arrays.items() if not isinstance(x, np.ndarray)]:
+        raise ValueError(f'"{other[0]}" in it is no array')
+    return arrays
+
+
+def refuse_bomb(path, size: int | None = None) -> None:
+    """Raises ValueError if a file, or the zip that it is, unfolds to `size` bytes, and that is far more than it has itself."""
+    if size is None:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    if size > UNFOLDED * max(os.path.getsize(path), 10**6):
+        raise ValueError(f"it would unfold to {size / 1e9:.1f} GB from {os.path.getsize(path) / 1e6:.1f} MB")
+
+
+UNFOLDED = 100  # tables and images compress less; deflate reaches 1,000
 
 
 class _Writer(NamedTuple):

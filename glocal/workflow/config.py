@@ -7,7 +7,7 @@ in another folder); the configs of the package, such as config/paper.yaml, are f
 import os
 
 from glocal.datasets.human_similarity import FOLDS, SETS
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.system.paths import located, shipped
 from glocal.workflow import selection
 
@@ -30,11 +30,26 @@ def load_config(path: str | os.PathLike) -> dict:
     file = located(path) if located(path).exists() else shipped(os.fspath(path))
     if not file.is_file():
         raise GlocalError(f"{path}: no such config file; the ones at hand are in {shipped('config/demo.yaml').parent}.")
-    try:
-        config = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise GlocalError(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    with reading(path, "YAML", "write it as UTF-8, with sections and values as in config/own.yaml"):
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        _require_plain(config)
     return check_config(config, str(path))
+
+
+def _require_plain(config, most: int = 100_000) -> None:
+    """Raises ValueError for names that are not text, huge numbers, and more than `most` values once aliases are followed."""
+    values = [config]
+    for value in values:  # grows
+        if isinstance(value, dict):
+            if other := [name for name in value if not isinstance(name, str)]:
+                raise ValueError(f"the name {other[0]!r} is not text")
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, int | float) and not abs(value) < 2**63:
+            raise ValueError(f"the number {value:.3g} is too large")
+        if len(values) > most:
+            raise ValueError("it has too many values, or aliases that contain themselves")
 
 
 def check_config(config: dict, name: str = "config") -> dict:
@@ -72,7 +87,7 @@ def with_numbers(value):
         return [with_numbers(v) for v in value]
     try:
         number = yaml.safe_load(value) if isinstance(value, str) else value
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return value
     return number if isinstance(number, int | float) else value
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from glocal.datasets import human_similarity
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
 from glocal.features.store import Features, Rows, blocks, read
 from glocal.system.devices import device
-from glocal.system.files import seal, verify, write_table
+from glocal.system.files import read_arrays, seal, verify, write_table
 from glocal.system.paths import resolve
 from glocal.workflow.config import baselines, human_folds, load_config, tasks
 from glocal.workflow.dependencies import code_digest
@@ -190,8 +190,9 @@ class Experiment:
 
     def triplets(self) -> dict[str, np.ndarray]:
         """(m, 3) tables, the odd one last: "all", and "<fold>-train", "<fold>-test" for each fold."""
-        with np.load(self._triplet_file("triplets.npz"), allow_pickle=False) as tables:
-            return {name: tables[name] for name in tables.files}
+        path = self._triplet_file("triplets.npz")
+        with reading(path, "triplets", "delete it and run `snakemake triplets` with this config"):
+            return read_arrays(path)
 
     def noise_ceiling(self, table: str = "all") -> float:
         """The best accuracy that any model can reach on a triplet table, because people do not always agree; nan if unknown."""

@@ -113,8 +113,8 @@ def test_a_list_file_and_a_label_file(folder, tmp_path):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "not a table"),
-        ('picture\n"cat', "not a table"),
+        ("", "cannot be read as a table"),
+        ('picture\n"cat', "cannot be read as a table"),
         ("picture,class\ncat/a.png,x\n", '"cat/b.png" has no row in it .3 in all'),
         ("picture\ncat/a.png\ncat/b.png\ndog/c.png\ndog/big/d.png\nowl.png\n", '"owl.png" is no image of the folder'),
         ("picture\ncat/a.png\ncat/a.png\n", 'names "cat/a.png" twice'),
@@ -159,7 +159,7 @@ def test_faults_are_named(tmp_path, monkeypatch, spec, words):
 def test_broken_pictures_are_an_error_or_skipped_by_name(folder, tmp_path, capsys):
     (folder / "dog" / "c.png").write_bytes(b"broken")
     spec = {"kind": "folder", "folder": str(folder)}
-    with pytest.raises(GlocalError, match=r"dog/c\.png: not a readable image"):
+    with pytest.raises(GlocalError, match=r"dog/c\.png: cannot be read as an image"):
         jobs.image_features(Toy(), image_set(spec), tmp_path / "x")
     result = jobs.image_features(Toy(), image_set(spec | {"skip_broken": True}), tmp_path / "x")
     assert list(result.rows["picture"]) == ["cat/a.png", "cat/b.png", "dog/big/d.png"] and result.x[:, 0].tolist() == [0, 1, 3]

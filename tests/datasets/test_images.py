@@ -62,14 +62,14 @@ def test_broken_files_are_named(tmp_path, kind):
         path.unlink()
     else:
         path.write_bytes({"cut": whole[: len(whole) // 2], "text": b"not a picture", "empty": b""}[kind])
-    with pytest.raises(GlocalError, match=r"a\.jpg: not a readable image \(.*skip_broken"):
+    with pytest.raises(GlocalError, match=r"a\.jpg: cannot be read as an image \(.*skip_broken"):
         read_image(path)
 
 
 def test_a_huge_picture_is_named_before_it_is_decoded(tmp_path, monkeypatch):
     Image.new("1", (2000, 2000)).save(tmp_path / "huge.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
-    with warnings.catch_warnings(), pytest.raises(GlocalError, match=r"huge\.png: the image is too large"):
+    with warnings.catch_warnings(), pytest.raises(GlocalError, match=r"huge\.png: cannot be read as an image .*bomb"):
         warnings.simplefilter("ignore")
         read_image(tmp_path / "huge.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3_000_000)

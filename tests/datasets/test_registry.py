@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-import requests
 from web import Quiet, serving
 
 from glocal.datasets import registry
@@ -118,19 +117,6 @@ def test_each_address_has_a_short_reason(house, server, first, reason):
     with pytest.raises(GlocalError) as error:
         registry.fetch("toy")
     assert f"{server.url}{first} ({reason}) nor {server.url}/none (HTTP 404); " in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "error, reason",
-    [
-        (requests.exceptions.ReadTimeout("long text"), "no answer in time"),
-        (requests.exceptions.SSLError("long text"), "no connection"),
-        (requests.exceptions.InvalidURL("long text"), "InvalidURL"),
-        (OSError(28, "No space left on device"), "No space left on device"),
-    ],
-)
-def test_other_reasons_are_short_too(error, reason):
-    assert registry._reason(error) == reason
 
 
 def test_leftovers_of_killed_runs_are_removed_but_not_those_being_written(house):

@@ -1,18 +1,16 @@
 """Folders of repositories: one archive from a small web server in this process, or a folder that is there; all verified."""
 
 import csv
-import io
 import os
 import re
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 import pytest
-from web import Quiet, serving
+from web import Quiet, archive, serving
 
 from glocal.datasets import manifests, repositories
 from glocal.errors import GlocalError
@@ -21,16 +19,6 @@ from glocal.system.files import sha256
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {f"images/{kind}/{i}.jpg": f"{kind} {i}".encode() * 5000 for kind in ("ant", "bee") for i in range(6)}
 EXTRA = {"README.md": b"hello", "images/huge.jpg": b"left out", "table.csv": b"a,b\n", "code/run.py": b"pass"}
-
-
-def archive(files: dict, top: str = "repo-0123456") -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for path, data in files.items():
-            info = tarfile.TarInfo(f"{top}/{path}")
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
 
 
 class Handler(Quiet):
@@ -80,7 +68,8 @@ def row(name: str, folder: str, match: str, files: dict) -> dict:
     made = dict(name=name, repository="owner/repo", commit=COMMIT, path=folder, match=match)
     below = {p.removeprefix(f"{folder}/") if folder else p: data for p, data in files.items()}
     manifest = {p: hashlib.sha256(data).hexdigest() for p, data in below.items() if manifests.belongs(made, p)}
-    return made | dict(files=len(manifest), bytes=0, digest=manifests.digest(manifest), url="", licence="", citation="")
+    made |= dict(files=len(manifest), bytes=sum(len(below[p]) for p in manifest))
+    return made | dict(digest=manifests.digest(manifest), url="", licence="", citation="")
 
 
 def put(top: Path, files: dict) -> Path:

@@ -80,8 +80,8 @@ def test_faults_on_disk_are_named(tmp_path, damage, message):
     "name, text, message",
     [
         ("x.csv", "code,fold\n1,0\n", r"x\.csv: 1 rows for features of shape \(4, 3\)"),
-        ("x.csv", "code,fold\n1,a\n", r"x\.csv: not the table that was written"),
-        ("x.json", "{", r"x\.json: not valid JSON"),
+        ("x.csv", "code,fold\n1,a\n", r"x\.csv: cannot be read as the table that was written"),
+        ("x.json", "{", r"x\.json: cannot be read as the header of features"),
         ("x.json", '{"n": 4, "p": 2}', r"x\.npy: float32 of shape \(4, 3\) is not as the json says"),
     ],
 )

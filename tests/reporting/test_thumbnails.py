@@ -45,7 +45,7 @@ def test_only_what_a_figure_asks_for_is_opened(folder):
     found = thumbnails.of(experiment(folder), "mine", pd.DataFrame({"picture": ["cat/0.png", "cat/1.png"]}))
     (folder / "cat" / "0.png").write_bytes(b"broken")
     assert (found[1][112, 112] == 10).all()
-    with pytest.raises(GlocalError, match=r"0\.png: not a readable image"):
+    with pytest.raises(GlocalError, match=r"0\.png: cannot be read as an image"):
         found[0]
 
 

@@ -2,7 +2,20 @@
 
 import contextlib
 import http.server
+import io
+import tarfile
 import threading
+
+
+def archive(files: dict, top: str = "repo-0123456") -> bytes:
+    """A .tar.gz of {path: bytes} below the folder `top`."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for path, data in files.items():
+            info = tarfile.TarInfo(f"{top}/{path}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):

@@ -154,8 +154,8 @@ def test_only_encoders_that_go_downstream_need_the_sets(public):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"a: [1, 2", "not valid YAML"),
-        (b"a: \xff\xfe", "not valid YAML"),
+        (b"a: [1, 2", "cannot be read as YAML"),
+        (b"a: \xff\xfe", "cannot be read as YAML"),
         (b"", "the top level is None"),
         (b"- 1\n- 2\n", "must be of type object"),
     ],
