@@ -10,13 +10,16 @@ DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebook
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 test coverage lint notebooks bench docs env clean help
+.PHONY: demo clip-b32 rehearse test coverage lint notebooks bench docs env clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
 
 clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, then an hour on two cores
 	snakemake --cores $(CORES) --configfile config/clip-b32.yaml
+
+rehearse: env  ## every step of config/paper.yaml, on made-up images and networks with random weights: no download
+	python tests/support/rehearsal.py --cores $(CORES)
 
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"

@@ -138,8 +138,11 @@ def gather_commands(step):
 
 
 def memory(mb):
-    """Memory that doubles when a step is tried again, for clusters that end jobs which exceed their memory."""
-    return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
+    """`mb` and the size of the inputs: a task copies its images, at most some tenths of ImageNet's features, up to six times.
+
+    It doubles when a step is tried again, for clusters that end jobs which exceed their memory.
+    """
+    return lambda wildcards, input, attempt: round(mb + input.size_mb) * 2 ** (attempt - 1)
 
 
 def encoders_of(step):

@@ -13,7 +13,7 @@ from glocal.evaluation import few_shot_tables
 from glocal.evaluation.classifiers import LOGISTIC
 from glocal.evaluation.frames import with_split
 from glocal.evaluation.repetition import repetition
-from glocal.evaluation.shots import task_shots, usable_shots
+from glocal.evaluation.shots import draw, task_shots, usable_shots
 from glocal.system.parallel import parallel
 from glocal.transform import aligners
 
@@ -61,11 +61,17 @@ def repetitions(experiment):
     import pandas as pd
     from tqdm import tqdm
 
-    cached, work = experiment.cached(repetition), list(_work(experiment))
-    calls = [(cached, args, kwargs) for _, args, kwargs in work]
-    results = tqdm(parallel(calls, experiment.threads), total=len(calls), desc=f"few-shot {experiment.encoder}")
-    rows = [about | row for (about, _, _), records in zip(work, results, strict=True) for row in records]
-    return with_split(pd.DataFrame(rows))
+    settings, cached, about = experiment.config["few_shot"], experiment.cached(repetition), []
+
+    def calls():  # made as they are needed: of large sets, the features of all tasks together do not fit into memory
+        for description, args, kwargs in _work(experiment):
+            about.append(description)
+            yield cached, args, kwargs
+
+    jobs = len(experiment.downstream_folds) * len(settings["tasks"]) * (1 + len(transforms(experiment)))
+    total = jobs * settings["repetitions"]
+    results = tqdm(parallel(calls(), experiment.threads), total=total, desc=f"few-shot {experiment.encoder}")
+    return with_split(pd.DataFrame([about[i] | row for i, records in enumerate(results) for row in records]))
 
 
 def accuracies(experiment, task: str, align, fold: str, *, shots: int, draws, classifiers) -> dict[str, float]:
@@ -108,15 +114,15 @@ def _work(experiment):
         paths = {name: path for name, path in experiment.transform_paths(fold).items() if name in names}
         aligned = aligners(paths, settings.get("unit_norm", True))
         for task in settings["tasks"]:
-            data = _data(experiment, fold, task)
+            data, drawn = _drawn(_data(experiment, fold, task), settings["repetitions"], experiment.seed)
             about = dict(encoder=experiment.encoder, task=task, fold=fold, names=np.unique(data["labels"]))
             for transform, align in aligned.items():
                 args, own = _aligned(data, align)
                 for number in range(settings["repetitions"]):
-                    draw = dict(number=number)
+                    trial = dict(number=number, drawn=drawn[number])
                     if number >= settings.get("curve_repetitions", settings["repetitions"]):
-                        draw["at"] = [at[task]]
-                    yield about | dict(transform=transform), args, kwargs | own | draw
+                        trial["at"] = [at[task]]
+                    yield about | dict(transform=transform), args, kwargs | own | trial
 
 
 def _reported_shots(experiment) -> dict[str, int]:
@@ -142,27 +148,44 @@ def _kwargs(experiment) -> dict:
 
 
 def _data(experiment, fold: str, task: str) -> dict:
-    """A task's raw features and labels: pool, labels, test and test_labels (or None), per, text (or None), shots."""
+    """A task's raw features and labels: pool, labels, test and test_labels (or None), per, text (or None), shots.
+
+    Text has unit norm, transforms expect the norm of image features: here it has that of the pool.
+    """
     settings = experiment.config["few_shot"]
     spec = settings["tasks"][task]
     pool, test = experiment.parts(spec, fold)
     labels = pool.rows[spec["label"]].to_numpy()
     per = pool.rows[spec["per"]].to_numpy() if "per" in spec else None
     where = f"profile {experiment.profile}, few_shot.tasks.{task}"
+    text = experiment.text(spec, fold)
     return dict(
         pool=pool.x,
         labels=labels,
         test=test.x if test else None,
         test_labels=test.rows[spec["label"]].to_numpy() if test else None,
         per=per,
-        text=experiment.text(spec, fold),
+        text=None if text is None else text * np.linalg.norm(pool.x, axis=1).mean(),
         shots=usable_shots(labels if per is None else per, settings["shots"], int(test is None), where),
     )
 
 
+def _drawn(data: dict, repetitions: int, seed: int) -> tuple[dict, list]:
+    """`data` with the images of its pool that a repetition draws, a share of ImageNet's, and the rows that each one draws.
+
+    Without a test set the other images of the pool are tested on: the whole pool, and None for each repetition.
+    """
+    if data["test"] is None:
+        return data, [None] * repetitions
+    groups, most = data["labels"] if data["per"] is None else data["per"], max(data["shots"])
+    rows = [draw(groups, most, np.random.default_rng([seed, number])) for number in range(repetitions)]
+    kept = np.unique(rows)
+    of_pool = {name: data[name][kept] for name in ("pool", "labels", "per") if data[name] is not None}
+    return data | of_pool, [np.searchsorted(kept, drawn) for drawn in rows]
+
+
 def _aligned(data: dict, align) -> tuple[tuple, dict]:
-    """args and kwargs of `repetition` under one transform; text has unit norm, transforms expect the norm of image features."""
+    """args and kwargs of `repetition` under one transform."""
     pool, test, text = data["pool"], data["test"], data["text"]
-    length = np.linalg.norm(pool, axis=1).mean()
     args = (align(pool), data["labels"], None if test is None else align(test), data["test_labels"])
-    return args, dict(shots=data["shots"], per=data["per"], text=None if text is None else align(text * length))
+    return args, dict(shots=data["shots"], per=data["per"], text=None if text is None else align(text))

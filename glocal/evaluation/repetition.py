@@ -8,7 +8,7 @@ import numpy as np
 
 from glocal.errors import GlocalError
 from glocal.evaluation.classifiers import LOGISTIC, TIP, predict
-from glocal.evaluation.shots import draw, usable_shots
+from glocal.evaluation.shots import draw, first, usable_shots
 
 
 def hits(predicted, labels, classes) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def accuracy(correct, images, balanced: bool) -> float:
 
 
 def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=(LOGISTIC,), per=None, text=None,
-               balanced=False, seed=42, device="cpu", at=None) -> list[dict]:  # fmt: skip
+               balanced=False, seed=42, device="cpu", at=None, drawn=None) -> list[dict]:  # fmt: skip
     """Draw the shots once, classify the test images and count the correct answers (paper, section 4.2).
 
     Parameters
@@ -43,6 +43,8 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
         Whether accuracy is the mean over classes; where logistic regression runs.
     at : list of int, optional
         Those of `shots` that are measured; by default all. The images are drawn as for all of them.
+    drawn : array of shape (classes * max(shots),), optional
+        What `shots.draw` gave for the largest number of shots, as rows of x: a pool that was reduced to drawn images.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def repetition(x, y, test_x, test_y, *, number, shots, values, folds, classifier
         raise GlocalError(f"few-shot test: class {foreign[0]} is not in the pool; select the same classes in pool and test.")
     records = []
     for s in [s for s in shots if at is None or s in at]:
-        train = draw(per, s, np.random.default_rng([seed, number]))
+        train = draw(per, s, np.random.default_rng([seed, number])) if drawn is None else first(drawn, max(shots), s)
         for name in (c for c in classifiers if c != TIP or text is not None):
             kwargs = dict(values=values, folds=max(2, min(s, folds)), text=text, device=device, seed=seed)  # n_shot folds
             predicted, c = predict(name, x[train], y[train], test_x, **kwargs)

@@ -39,6 +39,11 @@ def draw(labels, shots: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(chosen)
 
 
+def first(drawn, most: int, shots: int) -> np.ndarray:
+    """What `draw` gives for `shots`, of what it gave for `most`: `drawn`, (classes * most,)."""
+    return np.reshape(drawn, (-1, most))[:, :shots].ravel()
+
+
 def task_shots(table, shots: int = 5) -> dict[str, int]:
     """{task: the number of shots that it is reported at}: `shots`, or the largest smaller number that all its folds allow.
 

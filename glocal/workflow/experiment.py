@@ -121,11 +121,15 @@ class Experiment:
 
     def select(self, part: dict, fold: str = "all") -> Features:
         """The rows of a set that a config part {set, where} names; of the objects only those held out of `fold`."""
+        return _taken(*self._chosen(part, fold))
+
+    def _chosen(self, part: dict, fold: str = "all") -> tuple[Features, np.ndarray]:
+        """A set and (n,) bool, its rows that `select` loads: ImageNet's features are larger than the memory."""
         features = self.features(part["set"])
         keep = rows_where(features.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(features.x), bool)
         if part["set"] == "objects" and fold != "all":
             keep = keep & self.held_out(fold)
-        return Features(np.asarray(features.x[keep]), features.rows[keep].reset_index(drop=True), features.header)
+        return features, keep
 
     def parts(self, spec: dict, fold: str = "all") -> list:
         """The feature sets that a task names: its pool (or train) and, if it has one, its test.
@@ -137,16 +141,17 @@ class Experiment:
             if part is None:
                 selected.append(None)
                 continue
-            chosen = self.select(part, fold)
-            keep = _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))
-            selected.append(Features(chosen.x[keep], chosen.rows[keep].reset_index(drop=True), chosen.header))
+            features, keep = self._chosen(part, fold)
+            named = np.flatnonzero(keep)
+            usable = _usable(column(features.rows.iloc[named], spec["label"], part["set"]), spec.get("min_per_class", 1))
+            selected.append(_taken(features, named[usable]))
         pool, test = selected
         if "per" in spec:
             column(pool.rows, spec["per"], spec["pool"]["set"])  # raises an error if it is missing
         if test is None:
             return selected
         keep = ~also_in(pool.x, test.x)
-        return [Features(pool.x[keep], pool.rows[keep].reset_index(drop=True), pool.header), test]
+        return [pool if keep.all() else _taken(pool, keep), test]
 
     def check_tasks(self) -> None:
         """Raises GlocalError for a task whose image sets lack a column that it names, before any fit."""
@@ -237,11 +242,17 @@ class Experiment:
             x = self.features().x
             held = self.held_out(fold) if fold != "all" else np.zeros(len(x), bool)
             return np.asarray(x[~held]), np.asarray(x[held if held.any() else ~held])
-        x = self.select(part).x
-        order, n = np.random.default_rng(self.seed).permutation(len(x)), part["images"]
-        if len(x) < n + part["held_out"]:
-            raise GlocalError(f"context of {self.encoder}: {len(x)} images fit, {n + part['held_out']} are needed; lower images.")
-        return x[order[:n]], x[order[n : n + part["held_out"]]]
+        features, keep = self._chosen(part)
+        order, n = np.random.default_rng(self.seed).permutation(np.flatnonzero(keep)), part["images"]
+        if len(order) < n + part["held_out"]:
+            needed = n + part["held_out"]
+            raise GlocalError(f"context of {self.encoder}: {len(order)} images fit, {needed} are needed; lower images.")
+        return np.asarray(features.x[order[:n]]), np.asarray(features.x[order[n : n + part["held_out"]]])
+
+
+def _taken(features: Features, keep: np.ndarray) -> Features:
+    """The rows `keep` of a set (numbers, or bool), loaded."""
+    return Features(np.asarray(features.x[keep]), features.rows.iloc[keep].reset_index(drop=True), features.header)
 
 
 def _sealed_call(function, digest, args, options) -> tuple[str, bytes]:

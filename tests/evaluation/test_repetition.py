@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import GlocalError
-from glocal.evaluation import classifiers, repetition
+from glocal.evaluation import classifiers, few_shot, repetition
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(["ant", "bee", "cat", "dog"], [12, 15, 20, 30]))
 HOW = {"values": [1.0], "folds": 5}
@@ -15,6 +15,22 @@ HOW = {"values": [1.0], "folds": 5}
 
 def repetitions(x, y, test_x=None, test_y=None, numbers=range(3), **kwargs):
     return [r for n in numbers for r in repetition.repetition(x, y, test_x, test_y, number=n, **HOW | kwargs)]
+
+
+@pytest.mark.parametrize("per", [None, np.arange(len(LABELS)) % 2])
+def test_a_pool_reduced_to_what_is_drawn_gives_the_same(per):
+    """`few_shot` keeps in memory only what a repetition draws of ImageNet's pool."""
+    x, _ = clusters(1.0, len(LABELS))
+    data = dict(pool=x, labels=LABELS, per=per, test=x[:9], shots=[1, 2, 5])
+    small, drawn = few_shot._drawn(data, 3, seed=42)
+    assert len(small["pool"]) < len(x)
+    for number in range(3):
+        kwargs = HOW | dict(number=number, shots=[1, 2, 5])
+        a = repetition.repetition(x, LABELS, x[:9], LABELS[:9], per=per, **kwargs)
+        b = repetition.repetition(
+            small["pool"], small["labels"], x[:9], LABELS[:9], per=small["per"], drawn=drawn[number], **kwargs
+        )
+        assert [(r["n_train"], r["correct"].tolist()) for r in a] == [(r["n_train"], r["correct"].tolist()) for r in b]
 
 
 class Spy:
