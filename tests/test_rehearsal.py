@@ -11,14 +11,14 @@ from glocal.features import store, text
 from glocal.features.encoders import encoder
 from glocal.reporting import inventory, tables
 
-pytestmark = [pytest.mark.slow, needs_data, pytest.mark.data]
+pytestmark = pytest.mark.slow
 PAPER = rehearsal.config()
 ENCODERS = ["clip-vit-l14", "dino-vit-b16"]  # one with a text tower, one without; both have published transforms
 
 
 def test_two_encoders_through_all_sets_and_all_steps(tmp_path):
     config = rehearsal.prepare(tmp_path / "rehearsal", ENCODERS)
-    ran = rehearsal.run(config.parent, "--cores", CORES, "--config", "published_transforms=false", capture_output=True, text=True)
+    ran = rehearsal.run(config.parent, "--cores", CORES, "--config", "published_transforms=False", capture_output=True, text=True)
     assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
     folder, published = config.parent / "results" / "rehearsal", config.parent / "figures" / "rehearsal"
     settings = rehearsal.config(ENCODERS) | {"published_transforms": False}
@@ -37,6 +37,8 @@ def test_two_encoders_through_all_sets_and_all_steps(tmp_path):
     assert len(digests) == 2
 
 
+@needs_data
+@pytest.mark.data
 @pytest.mark.parametrize("name", PAPER["encoders"])
 def test_every_network_has_its_layer_and_as_many_dimensions_as_the_published_transform(name):
     """At full depth and size: what is cut in the rehearsal."""

@@ -45,9 +45,9 @@ def write(folder) -> None:
     top.mkdir(parents=True)
     images = things_zip(top) | imagenet(top / "imagenet") | sun397(top / "sun397") | dtd(top / "dtd" / "dtd" / "dtd")
     images |= cifar(top, "cifar10", 8, 4) | cifar(top, "cifar100", 3, 1) | flowers(top / "flowers" / "flowers-102")
+    rows = [row | {"options": json.dumps(row["options"]), "images": images.get(name, row["images"])}
+            for name, row in image_registry().items()]  # fmt: skip
     with open(folder / "data" / "image_sets.csv", "w", newline="") as file:
-        rows = [row | {"options": json.dumps(row["options"]), "images": images.get(name, row["images"])}
-                for name, row in image_registry().items()]  # fmt: skip
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
         table.writerows(rows)

@@ -11,10 +11,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import made_up
+import made_up_files
 import pandas as pd
 import yaml
+from helpers import at_hand
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +67,11 @@ def untrained(model: dict, cuts=CUTS) -> dict:
 def prepare(folder: Path, encoders=None) -> Path:
     """Make the folder, if it is not there. Returns the path of its config."""
     if not folder.exists():
-        made_up.write(folder)
+        (folder / "data").mkdir(parents=True)
+        if not at_hand():
+            made_up_files.write(folder)
+        with mock.patch.dict(os.environ, environment(folder)):
+            made_up.write(folder)
         for name in LINKS:
             (folder / name).symlink_to(ROOT / name)
     path = folder / "rehearsal.yaml"
@@ -74,7 +81,8 @@ def prepare(folder: Path, encoders=None) -> Path:
 
 def environment(folder: Path) -> dict:
     python = os.pathsep.join([str(CHECKS), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    mirror = {"GLOCAL_MIRROR": str(ROOT / os.environ["GLOCAL_MIRROR"])} if "GLOCAL_MIRROR" in os.environ else {}
+    mirror = {"GLOCAL_MIRROR": str(ROOT / os.environ.get("GLOCAL_MIRROR", "data"))}
+    mirror = {"GLOCAL_MIRROR": ""} if (folder / "data" / "registry.csv").exists() else mirror  # made-up judgments
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | mirror | {"GLOCAL_ROOT": str(folder), "PYTHONPATH": python, "PATH": path}
 
