@@ -27,7 +27,7 @@ from glocal.workflow.plan import named_files
 from glocal.workflow.plan import set_aside_damaged
 
 for section, changes in workflow.config_settings.config.items():
-    if isinstance(changes, (dict, list)):  # --config 'few_shot={repetitions: 2}'
+    if isinstance(changes, (dict, list)) or changes in ("true", "false"):  # --config 'few_shot={repetitions: 2}' thumbnails=false
         update_config(config, {section: with_numbers(changes)})
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:

@@ -1,6 +1,7 @@
 """config/paper.yaml to its last line, on made-up images and its own networks with random weights; and those networks whole."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import rehearsal
 from helpers import needs_data
@@ -18,12 +19,13 @@ ENCODERS = ["clip-vit-l14", "dino-vit-b16"]  # one with a text tower, one withou
 
 def test_two_encoders_through_all_sets_and_all_steps(tmp_path):
     config = rehearsal.prepare(tmp_path / "rehearsal", ENCODERS)
-    ran = rehearsal.run(config.parent, "--cores", CORES, "--config", "published_transforms=False", capture_output=True, text=True)
+    ran = rehearsal.run(config.parent, "--cores", CORES, "--config", "published_transforms=false", capture_output=True, text=True)
     assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
-    folder, published = config.parent / "results" / "rehearsal", config.parent / "figures" / "rehearsal"
+    folder, published = config.parent / "results" / "paper", config.parent / "figures" / "paper"
     settings = rehearsal.config(ENCODERS) | {"published_transforms": False}
     named = [f"{name}-{e}" for e in ENCODERS for name in [*inventory.FIRST_LOOK, *inventory.of_encoder(settings, e)]]
     assert {path.stem for path in published.glob("*.png")} == {*named, "overview"} and (published / "replication.md").exists()
+    assert set(pd.read_csv(published.parent / "encoders.csv")["encoder"]) == set(ENCODERS)
     read = {name: tables.read(folder / f"{name}.csv") for name in ("few_shot", "anomaly", "human_similarity", "headline")}
     assert set(read["few_shot"]["task"]) == set(PAPER["few_shot"]["tasks"])
     assert set(read["anomaly"]["dataset"]) == set(PAPER["anomaly"]["sets"])

@@ -6,7 +6,7 @@ from glocal.reporting.style import COLOURS, INK
 
 SHOWN = ("centred", "whitened", "naive", "global", "glocal")  # the transforms of the figure; the table has all
 WITHOUT_JUDGMENTS = ("centred", "whitened")
-SHAPES = ("D", "^", "s", "v", "P", "X", "<", ">", "p", "h", "*", "8", "d")  # of encoders
+SHAPES = ("D", "^", "s", "v", "P", "X", "<", ">", "p", "h", "*", "8", "d", "o", (4, 1, 45), (6, 1, 0))  # of encoders
 MEASURES = [FEW_SHOT, *AUROC]
 TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points: the axis is linear from -1 to 1, and logarithmic beyond
 

@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 LINKS = ("Snakefile", "config", "glocal", "notebooks", "profiles", "rules")
 CHECKS = Path(__file__).parent / "without_checksums"
 CHANGES = {
-    "profile": "rehearsal",
     "human": {"draws": 20},
     "alignment": {
         "folds": 2,
@@ -88,15 +87,19 @@ def environment(folder: Path) -> dict:
 
 
 def run(folder: Path, *arguments, **options) -> subprocess.CompletedProcess:
-    """Snakemake, as a user starts it, in the folder of the rehearsal."""
-    command = ["snakemake", "all", "publish", "--configfile", "rehearsal.yaml", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment(folder), **options)
+    """Snakemake, as a user starts it, in the folder of the rehearsal: all figures, and then that of all encoders."""
+    for targets in (["all", "publish"], ["encoders"]):
+        command = ["snakemake", *targets, "--configfile", "rehearsal.yaml", *map(str, arguments)]
+        ran = subprocess.run(command, cwd=folder, env=environment(folder), **options)
+        if ran.returncode:
+            break
+    return ran
 
 
 def used(folder: Path) -> pd.DataFrame:
     """What the steps took, a row a step and encoder: s, core_s (seconds of all cores), mb (largest resident memory)."""
     rows = []
-    for file in sorted((folder / "results" / "rehearsal" / "benchmarks").glob("*.tsv")):
+    for file in sorted((folder / "results" / "paper" / "benchmarks").glob("*.tsv")):
         row = pd.read_csv(file, sep="\t", na_values="-").iloc[-1]
         step, _, encoder = file.stem.partition("-")
         rows.append({"step": step, "encoder": encoder, "s": row["s"], "core_s": row["cpu_time"], "mb": row["max_rss"]})
