@@ -13,7 +13,7 @@ DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebook
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo clip-b32 report test fuzz coverage lint notebooks bench docs env update clean help
+.PHONY: demo clip-b32 report rehearse test fuzz coverage lint notebooks bench docs env update clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
@@ -23,6 +23,9 @@ clip-b32: env  ## real human judgments, real CLIP features: downloads 100 MB, th
 
 report: env  ## a run as pages, results/<profile>/report/index.html; PROFILE=demo, or CONFIG=a config
 	snakemake --cores $(CORES) report --configfile $(CONFIG)
+
+rehearse: env  ## every step of config/paper.yaml, on made-up images and networks with random weights: no download
+	python tests/support/rehearsal.py --cores $(CORES)
 
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"

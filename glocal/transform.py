@@ -242,13 +242,14 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             table = triplet_tables.check(table, len(x), name="held-out triplets")
             _refuse_overlap(table, triplets, len(x))
             table = torch.as_tensor(table, device=device)
-            images = None if images is None else self._images(images, x, "held-out images", device)
+            images = None if images is None else self._images(images, x, "held-out images", device, constant=True)
             unseen = self._images(context, x, "context", device) if y is None and context is not None else None
             held_out = validation.HeldOut(z, table, images, self._effective.monitor, unseen) if len(table) else None
         return z, torch.as_tensor(triplets, device=device), y, held_out
 
-    def _images(self, images, x, name, device):
-        y = arrays.check(images, name=name, constant=self.constant_columns == "keep")
+    def _images(self, images, x, name, device, constant=False):
+        """constant: images that are only measured on may leave units of a rectified network without activity."""
+        y = arrays.check(images, name=name, constant=constant or self.constant_columns == "keep")
         if y.shape[1] != x.shape[1]:
             raise GlocalError(f"{name}: has {y.shape[1]} columns, the features {x.shape[1]}; use one encoder for both.")
         z = self._standardise(y, name, device)  # (q, p)

@@ -28,7 +28,7 @@ from glocal.workflow.provenance import record
 from glocal.workflow.plan import clean
 
 for section, changes in workflow.config_settings.config.items():
-    if isinstance(changes, (dict, list)):  # --config 'few_shot={repetitions: 2}'
+    if isinstance(changes, (dict, list)) or changes in ("true", "false"):  # --config 'few_shot={repetitions: 2}' thumbnails=false
         update_config(config, {section: with_numbers(changes)})
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
@@ -148,8 +148,11 @@ def gather_commands(step):
 
 
 def memory(mb):
-    """Memory that doubles when a step is tried again, for clusters that end jobs which exceed their memory."""
-    return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
+    """`mb` and the size of the inputs: a task copies its images, at most some tenths of ImageNet's features, up to six times.
+
+    It doubles when a step is tried again, for clusters that end jobs which exceed their memory.
+    """
+    return lambda wildcards, input, attempt: round(mb + input.size_mb) * 2 ** (attempt - 1)
 
 
 def encoders_of(step):

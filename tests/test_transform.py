@@ -176,6 +176,15 @@ def test_constant_columns_are_refused_or_kept(data):
         GLocalTransform("global", constant_columns="keep").fit(np.ones((60, 24)), t)
 
 
+def test_images_that_are_only_measured_on_may_have_silent_units(data):
+    """As in config/paper.yaml, whose ResNets end in a ReLU: few images leave some of their units at 0."""
+    x, t = data
+    silent = np.where(np.arange(24) < 3, 0.0, x[:9])
+    assert np.isfinite(GLocalTransform(max_iter=2).fit(x, t[:200], context=x, held_out=(t[200:], silent)).weights_).all()
+    with pytest.raises(GlocalError, match=r"context: column 0 \(and 2 more\) is 0 in every row"):
+        GLocalTransform(max_iter=2).fit(x, t[:200], context=silent)
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_files_say_where_they_come_from(fitted, tmp_path, suffix):
     path = fitted.save(tmp_path / f"t{suffix}", encoder="timm:resnet18", digest="0a")

@@ -8,7 +8,8 @@ torchvision  model, weights               the name of its weights (ResNet50_Weig
 your own     package.module:function      called with `options`; returns (torch.nn.Module, preprocessing), or a function with
                                           its preprocessing and a text that changes when its weights or code change
 
-`weights: random` initialises them at random (seed 0), for tests and timings. A checkpoint of torchvision uses the preprocessing
+`weights: random` initialises them at random (seed 0), for tests, timings and rehearsals; `options: {like: tag}` names the weights
+whose preprocessing it has, and `blocks: n` makes it fast, see `_shortened`. A checkpoint of torchvision uses the preprocessing
 of named weights: give both, `weights: ResNet50_Weights.IMAGENET1K_V2` and `options: {checkpoint: file.pt}`.
 """
 
@@ -97,19 +98,19 @@ def clip_text(spec: dict):
     return _text(spec), net, weights_digest(net), tokenizer
 
 
-def _clip(model: str, weights: str | None, **options):
+def _clip(model: str, weights: str | None, like: str | None = None, blocks: int | None = None, **options):
     """(the whole network, the preprocessing of its images)."""
     import open_clip
 
-    model = _place(model)
-    if weights == "random" and model.startswith(WITH_WEIGHTS):
+    model, random = _place(model), weights == "random"
+    if random and model.startswith(WITH_WEIGHTS):
         raise GlocalError(f"open_clip {model}: includes its weights; leave out weights: random.")
-    if weights == "random":
-        net, _, transform = _seeded(lambda: open_clip.create_model_and_transforms(model, **options))
-        return net, transform
-    if not model.startswith(WITH_WEIGHTS):
-        weights, colours = _check_clip(open_clip, model, weights, options.pop("like", None))
+    if not model.startswith(WITH_WEIGHTS) and (like or not random):
+        weights, colours = _check_clip(open_clip, model, like if random else weights, like)
         options = colours | options
+    if random:
+        net, _, transform = _seeded(lambda: open_clip.create_model_and_transforms(model, **options))
+        return _shortened(net, blocks), transform
     return open_clip.create_model_from_pretrained(model, weights, **options)
 
 
@@ -151,21 +152,21 @@ def _check_clip(open_clip, model: str, weights: str | None, like: str | None):
     other = model.removesuffix("-quickgelu") if quick else f"{model}-quickgelu"
     if bool(pretrained.get("quick_gelu", False)) != quick and other in set(open_clip.list_models()) - {model}:
         raise GlocalError(f'open_clip {model}: "{weights}" were trained with the other GELU; name the model {other}.')
-    if not file:
+    if not (file or like):
         return weights, {}
     names = dict(mean="image_mean", std="image_std", interpolation="image_interpolation", resize_mode="image_resize_mode")
-    return str(file), {names[k]: v for k, v in pretrained.items() if k in names}
+    return str(file or weights), {names[k]: v for k, v in pretrained.items() if k in names}
 
 
-def _timm(model: str, weights: str | None, crop_pct: float | None = None, interpolation: str | None = None, **options):
-    """crop_pct, interpolation: resizing and cropping, where it differs from timm's default (DINO: .875)."""
+def _timm(model: str, weights: str | None, crop_pct=None, interpolation=None, like=None, blocks=None, **options):
+    """crop_pct, interpolation: resizing and cropping, where it differs from timm's default (DINO: .875). The name has `like`."""
     import timm
 
     known = timm.list_models() + timm.list_pretrained()
     if model not in known and not model.startswith(WITH_WEIGHTS):
         raise GlocalError(f'timm has no model "{model}".{did_you_mean(model, known)}')
     if weights == "random":
-        net = _seeded(lambda: timm.create_model(model, pretrained=False, **options))
+        net = _shortened(_seeded(lambda: timm.create_model(model, pretrained=False, **options)), blocks)
     elif weights and weights != "pretrained":
         net = timm.create_model(model, checkpoint_path=str(_file(weights, f"timm {model}")), **options)
     else:
@@ -177,17 +178,17 @@ def _timm(model: str, weights: str | None, crop_pct: float | None = None, interp
     return net, transform, "pooled features before the classifier"
 
 
-def _torchvision(model: str, weights: str | None, checkpoint: str | None = None, **options):
+def _torchvision(model: str, weights: str | None, checkpoint=None, like=None, blocks=None, **options):
     from torchvision import models
 
     if model not in models.list_models():
         raise GlocalError(f'torchvision has no model "{model}".{did_you_mean(model, models.list_models())}')
     known = models.get_model_weights(model)
-    name = "DEFAULT" if weights in (None, "random") else weights.rsplit(".", 1)[-1]
+    name = (like or "DEFAULT" if weights in (None, "random") else weights).rsplit(".", 1)[-1]
     if name not in known.__members__:
-        raise GlocalError(f'torchvision {model}: has no weights "{weights}".{did_you_mean(name, known.__members__)}')
+        raise GlocalError(f'torchvision {model}: has no weights "{like or weights}".{did_you_mean(name, known.__members__)}')
     if weights == "random":
-        net = _seeded(lambda: models.get_model(model, weights=None, **options))
+        net = _shortened(_seeded(lambda: models.get_model(model, weights=None, **options)), blocks)
     elif checkpoint:
         net = models.get_model(model, weights=None, **options)
         net.load_state_dict(torch.load(_file(checkpoint, f"torchvision {model}"), weights_only=True, map_location="cpu"))
@@ -203,6 +204,21 @@ def _seeded(make):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return make()
+
+
+def _shortened(net: torch.nn.Module, blocks: int | None):
+    """`net` with the first `blocks` of every stack of equal blocks, if not None. Layers keep their names, outputs their shape.
+
+    A VGG has no stacks: it loses the convolutions that keep the number of channels.
+    """
+    for stack in list(net.modules()) if blocks else []:
+        if isinstance(stack, torch.nn.Sequential | torch.nn.ModuleList):
+            if len({type(block) for block in stack}) == 1:
+                del stack[blocks:]
+            for name, layer in stack.named_children():
+                if isinstance(layer, torch.nn.Conv2d) and layer.in_channels == layer.out_channels:
+                    setattr(stack, name, torch.nn.Identity())
+    return net
 
 
 def _file(path: str, name: str) -> Path:

@@ -12,7 +12,7 @@ from glocal.reporting.style import COLOURS, INK, face
 from glocal.reporting.tables import read
 
 SHOWN = ("centred", "whitened", "naive", "global", "glocal")  # the transforms of the figure; the table has all
-SHAPES = ("D", "^", "s", "v", "P", "X", "<", ">", "p", "h", "*", "8", "d")  # of encoders
+SHAPES = ("D", "^", "s", "v", "P", "X", "<", ">", "p", "h", "*", "8", "d", "o", (4, 1, 45), (6, 1, 0))  # of encoders
 MEASURES = [FEW_SHOT, *AUROC]
 TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points: the axis is linear from -1 to 1, and logarithmic beyond
 

@@ -283,3 +283,18 @@ def test_a_layer_that_is_never_reached():
 
     with pytest.raises(GlocalError, match='never reaches the layer "unused"'):
         encoders.tap(Odd(), "unused", "odd")(torch.zeros(1, 2))
+
+
+def test_random_weights_of_few_blocks_have_layers_outputs_and_preprocessing_of_the_named_ones(noise):
+    options = {"like": "ResNet50_Weights.IMAGENET1K_V1", "blocks": 1}
+    spec = {"source": "torchvision", "model": "resnet50", "weights": "random", "layer": "avgpool"}
+    short, whole = (encoder(spec | o, "cpu") for o in ({"options": options}, {}))
+    assert short(noise).shape == whole(noise).shape == (4, 2048)
+    assert "resize_size=[256]" in short.preprocessing and "resize_size=[232]" in whole.preprocessing  # that of V2, the default
+    vgg = sources.build({"source": "torchvision", "model": "vgg11", "weights": "random", "options": {"blocks": 1}}).net
+    assert isinstance(vgg.features[8], torch.nn.Identity) and not isinstance(vgg.features[6], torch.nn.Identity)
+    clip = {"source": "open_clip", "model": "ViT-B-32", "weights": "random", "options": {"like": "openai", "blocks": 1}}
+    with pytest.raises(GlocalError, match=r'"openai" were trained with the other GELU; name the model ViT-B-32-quickgelu'):
+        sources.build(clip)
+    built = sources.build(clip | {"options": {"like": "laion2b_s34b_b79k", "blocks": 1}})
+    assert len(built.net.visual.transformer.resblocks) == 1 and "mean=(0.4814" in built.preprocessing.replace("[", "(")

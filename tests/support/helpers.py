@@ -12,7 +12,7 @@ from glocal.datasets.registry import registry
 from glocal.system.paths import resolve
 
 
-def _at_hand() -> bool:
+def at_hand() -> bool:
     """Every file of the registry lies in the mirror or in data/ (nothing is downloaded to find out)."""
     mirror = os.environ.get("GLOCAL_MIRROR")
     folders = [resolve("data")] + ([resolve(mirror)] if mirror else [])
@@ -20,7 +20,7 @@ def _at_hand() -> bool:
 
 
 needs_data = pytest.mark.skipif(
-    not _at_hand(),
+    not at_hand(),
     reason="the public data are not at hand: set GLOCAL_MIRROR to a folder that has them, or download them",
 )
 

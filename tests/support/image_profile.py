@@ -24,13 +24,18 @@ def colour(group: int) -> np.ndarray:
     return np.random.default_rng(group).integers(0, 200, 3)
 
 
-def draw(path, group: int, number: int) -> None:
-    """A JPEG of 48 x 40 pixels: a disc of its own colour, place and size before the colour of its group."""
+def pixels(group: int, number: int) -> np.ndarray:
+    """(40, 48, 3) uint8: a disc of its own colour, place and size before the colour of its group."""
     rng = np.random.default_rng([group, number])
     y, x = np.mgrid[:40, :48]
     inside = (x - rng.integers(8, 40)) ** 2 + (y - rng.integers(8, 32)) ** 2 < rng.integers(3, 15) ** 2
+    return np.where(inside[..., None], rng.integers(0, 200, 3), colour(group)).astype(np.uint8)
+
+
+def draw(path, group: int, number: int) -> None:
+    """A JPEG of 48 x 40 pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.where(inside[..., None], rng.integers(0, 200, 3), colour(group)).astype(np.uint8)).save(path)
+    Image.fromarray(pixels(group, number)).save(path)
 
 
 def draw_all(folder) -> dict:
