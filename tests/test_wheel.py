@@ -98,7 +98,7 @@ def test_its_tables_and_configs_are_found(python, command):
     code = """
 from glocal.datasets.image_sets import superclasses
 from glocal.reporting import comparison
-assert len(superclasses("imagenet30")) == 30 and len(comparison.numbers()) and comparison.reasons()
+assert len(superclasses("imagenet30")) == 30 and len(comparison.numbers()) and len(comparison.reasons())
 from glocal.system.paths import root
 print(root())
 """
