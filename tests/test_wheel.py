@@ -111,7 +111,7 @@ def test_the_demo_needs_no_repository_and_says_whether_it_helped(command):
     command("demo")
     page = (command.folder / "demo-run" / "report.html").read_text()
     assert "Alignment helped. On objects that the fit has not seen, gLocal is better than original" in page
-    assert "a simulated observer" in page and "The settings were fixed beforehand." in page
+    assert "EfficientNet-Lite0, simulated observer" in page and "The settings were fixed beforehand." in page
 
 
 def test_fit_transform_and_score_from_an_empty_folder(python, command):

@@ -4,13 +4,12 @@ import base64
 from pathlib import Path
 
 from glocal.evaluation.frames import ACCURACY, first_split
-from glocal.reporting import draw, site, style, tables
+from glocal.reporting import draw, names, site, style, tables
 from glocal.reporting.summary import banner, points
 from glocal.system.files import write_text
 
 TITLES = {"human": "Agreement with the judgments", "alignment": "What it costs in neighbours", "training": "Learning curves",
           "structure": "Neighbours and classes"}  # fmt: skip
-WHOSE = {"human": "human judgments", "simulated observer": "the judgments of a simulated observer"}
 CHOICES = {
     True: "The settings are those with the best held-out triplet loss (gLocal: plus the local KL); the column "
     '"chosen on inner folds" repeats the choice without the objects that report it.',
@@ -41,7 +40,7 @@ def write(experiment, path: Path) -> Path:
     about = experiment.features().header
     pictures = {TITLES[name]: _content(draw.path(experiment, name)) for name in figures(experiment.config)}
     page = site.render(
-        "align.html", title=f"{experiment.encoder_name} and {WHOSE.get(experiment.observer, experiment.observer)}",
+        "align.html", title=names.judged(experiment.encoder_name, experiment.observer),
         banner=banner(differences), caption=_caption(experiment, human),
         choice=CHOICES["nested" in experiment.config["alignment"]],
         images=f"{about['n']:,}", triplets=f"{len(experiment.triplets()['all']):,}", encoder=experiment.encoder_name,

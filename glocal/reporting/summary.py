@@ -101,8 +101,8 @@ def verdict(differences, transforms=("glocal", "global")) -> str:
 def banner(differences) -> str:
     """The verdict as HTML: green where it helped, red where the held-out accuracy falls, else orange."""
     words = verdict(differences)
-    transform = "glocal" if words.startswith("Alignment helped") else "spose_ridge" if words.startswith("Warning") else "naive"
-    look = f"font-size: 1.2em; border-left: 4px solid {style.COLOURS[transform]}; padding-left: 1em"
+    colour = "#009E73" if words.startswith("Alignment helped") else "#D55E00" if words.startswith("Warning") else "#E69F00"
+    look = f"font-size: 1.2em; border-left: 4px solid {colour}; padding-left: 1em"
     return f'<p class="verdict" style="{look}">{html.escape(words)}</p>'
 
 

@@ -65,7 +65,7 @@ def test_one_command_makes_a_report_that_says_whether_it_helped(folder, monkeypa
     page = (folder / "run" / "report.html").read_text()
     assert "Alignment helped. On objects that the fit has not seen, gLocal is better than original" in page
     assert page.count('src="data:image/png;base64,') == 3 and "http" not in page.replace("http-equiv", "")
-    assert "<h1>own_pixels:pixels and human judgments</h1>" in page and "chosen on inner folds" in page
+    assert "<h1>own_pixels:pixels, human judgments</h1>" in page and "chosen on inner folds" in page
     human = pd.read_csv(folder / "run" / "tables" / "own" / "human.csv").set_index(["dataset", "transform"])
     assert (
         human.loc[("held-out objects (object)", "glocal"), "value"]
