@@ -35,7 +35,7 @@ def record(folder, steps: dict[str, tuple]) -> None:
     before = _read(path) if path.is_file() else {}
     made = {name: step for name, step in before.items() if any(resolve(output).exists() for output in step["outputs"])}
     for name, (inputs, outputs, benchmark) in steps.items():
-        if all(resolve(output).is_file() for output in outputs):
+        if all(resolve(p).is_file() for p in (*inputs, *outputs)):  # else a run that failed was still to make them
             step = {
                 "outputs": {str(p): digest(resolve(p)) for p in outputs},
                 "inputs": {str(p): digest(resolve(p)) for p in inputs},

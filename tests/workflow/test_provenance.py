@@ -77,6 +77,14 @@ def test_a_step_keeps_its_record_until_it_runs_again(folder, monkeypatch):
     assert [line[:4] for line in provenance.verify("results/p")] == ["fit:"]
 
 
+def test_a_run_that_failed_keeps_what_was_said_of_steps_whose_inputs_it_was_to_make(folder):
+    first = steps(folder)
+    (folder / "results/p/x.npy").unlink()
+    provenance.record(folder / "results/p", STEPS)
+    assert steps(folder)["fit"] == first["fit"] and "extract" not in steps(folder)
+    assert [line[:11] for line in provenance.verify("results/p")] == ["fit: stale:"]
+
+
 def test_no_record_and_a_damaged_one_are_named(folder):
     (folder / "results/p/run.json").write_text("{")
     with pytest.raises(GlocalError, match=r"run\.json: damaged"):
