@@ -1,5 +1,6 @@
 """The figures that a run has, with titles, captions, tables and commands: of its report, and of its folder in git."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ SECTIONS = {  # in this order; a figure without a title here comes last
     "The story": {"overview": "Before and after", "teaser": "The demo beside real judgments"},
     "Agreement with people": {
         "human": "Odd-one-out accuracy and RSA", "human_similarity": "Other people's similarity judgments",
-        "alignment": "What agreement costs in neighbours", "human_groups": "Where it gains",
+        "alignment": "What agreement costs in neighbours", "grid": "Every setting", "human_groups": "Where it gains",
         "human_calibration": "Are probabilities as spread as people's answers?",
     },
     "Few-shot classification": {
@@ -23,6 +24,7 @@ SECTIONS = {  # in this order; a figure without a title here comes last
     },
     "Neighbours and superclasses": {
         "structure": "Neighbours kept, superclasses apart", "similarity": "Similarity matrices",
+        "distances": "Distances that grow and shrink",
         "trade_off": "gLocal and global at equal neighbourhoods",
     },
     "What the judgments are worth": {"data_efficiency": "How many judgments", "controls": "What of the gain is human"},
@@ -74,13 +76,17 @@ def _name(stem: str, encoders) -> tuple[str, str]:
 
 
 def _caption(name: str) -> str:
+    return _text(name).partition("Drawn from")[0].strip()
+
+
+def _text(name: str) -> str:
     path = resolve(f"figures/captions/{name}.rst")
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _tables(name: str, tables: list[str]) -> list[str]:
-    """The tables that a figure is of: those that begin with its name, else those that its name begins with."""
-    return [t for t in tables if t == name or t.startswith(f"{name}_")] or [t for t in tables if name.startswith(f"{t}_")]
+    """Those of `tables` that a figure is drawn from, as its caption says."""
+    return [t for t in re.findall(r"``(\w+)\.csv``", _text(name)) if t in tables]
 
 
 def index(folder: Path, config: dict) -> str:
@@ -128,7 +134,7 @@ def encoders(folder: Path, config: dict) -> list[str]:
 
 
 HOLDS = """On how many tasks a map is better (▲) or worse (▼) than the original features, or not to be told from them (○), by the
-95 % interval of the paired difference. Baselines, grey to purple in the figures, read no judgments: a map that judgments train
+95 % interval of the paired difference. Baselines, muted and hollow in the figures, read no judgments: a map that judgments train
 should beat them."""
 NOTE = """In %, the mean; below it the difference to the original features in points, with its paired 95 % interval (odd-one-out:
 over objects; few-shot: over draws and classes; anomaly detection: over classes, or images). ▲ better, ▼ worse. Differences are
