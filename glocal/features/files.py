@@ -68,7 +68,7 @@ def _verify(file: Path) -> None:
 
 def _npy(file: Path) -> Table:
     x, rows = read_array(file, "r"), file.with_suffix(".csv")
-    names = _names(rows.read_text(encoding="utf-8")) if rows.is_file() else None
+    names = _names(rows.read_text(encoding="utf-8")) if rows.exists() else None
     if names is not None and x.ndim and len(names) != len(x):
         raise ValueError(f"{rows.name} beside it names {len(names)} rows, it has {len(x)}")
     return Table(x, names, _header(file.with_suffix(".json")))
@@ -170,7 +170,7 @@ def names_text(names: list[str]) -> str:
 def _header(path: Path) -> dict:
     """The metadata that `extract` wrote; empty if there is none."""
     try:
-        return _checked(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return _checked(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
         raise ValueError(f"its header {path.name}: {error}") from None
 
