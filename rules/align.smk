@@ -19,8 +19,8 @@ rule align_encoder:
         "../environment.yml"
     threads: 4
     resources:
-        mem_mb=memory(6000),
-        runtime=240,
+        mem_mb=more(6000),
+        runtime=more(240),
         gpu=1 if config.get("device") == "cuda" else 0,
     params:
         settings=config["alignment"],

@@ -138,9 +138,9 @@ def gather_commands(step):
     )
 
 
-def memory(mb):
-    """Memory that doubles when a step is tried again, for clusters that end jobs which exceed their memory."""
-    return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
+def more(first):
+    """Memory (MB) or run time (minutes) that doubles when a step is tried again: clusters end jobs that exceed them."""
+    return lambda wildcards, attempt: first * 2 ** (attempt - 1)
 
 
 def encoders_of(step):

@@ -42,8 +42,8 @@ for name, number in EVALUATIONS.items():
             "../environment.yml"
         threads: THREADS[name]
         resources:
-            mem_mb=memory(6000),
-            runtime=240,
+            mem_mb=more(6000),
+            runtime=more(240),
         params:
             settings=[config.get(name), config.get("references")]
             + ([config["few_shot"]] if name == "judgments" else []),
