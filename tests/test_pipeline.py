@@ -1,6 +1,5 @@
 """The demo as a user runs it: the numbers it reaches, its promises about reruns, kills and damage, and refused configs."""
 
-import fcntl
 import os
 import re
 import shlex
@@ -15,6 +14,7 @@ from pipeline import ROOT, mean, read, results, run, start, succeed, write_confi
 
 from glocal.features import store
 from glocal.reporting import tables
+from glocal.system.locks import only_writer
 
 pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
 ENCODER = "efficientnet-lite0"
@@ -65,8 +65,7 @@ def test_the_stored_outputs_are_those_of_the_run(demo, name):
 
 def test_a_second_run_is_refused_and_changes_nothing(demo):
     before = (demo / "config.yaml").read_bytes()
-    with open(demo / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with only_writer(demo):
         code, text = run("--config", "seed=7")
     assert code != 0 and "another run is writing to results/demo" in text
     assert (demo / "config.yaml").read_bytes() == before

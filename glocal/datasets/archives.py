@@ -10,15 +10,15 @@ from pathlib import Path
 
 from glocal.errors import GlocalError
 from glocal.system.files import replacing
+from glocal.system.locks import lock
 
 
 def unpack_imagenet(top: Path, split: str, name: str) -> None:
     """Unpack the official archives with torchvision; the folder `top` appears only when it is complete."""
-    from filelock import FileLock
     from torchvision.datasets import ImageNet
 
     partial = top.parent / "unpacking"
-    with FileLock(top.parent / ".lock"):
+    with lock(top.parent / ".lease"):
         if top.is_dir():
             return
         partial.mkdir(exist_ok=True)
@@ -37,11 +37,9 @@ def unzip_things(archive: Path) -> Path:
     """Unpack the first image of each concept from the official THINGS archive ($THINGS_PASSWORD opens it); returns the folder."""
     if not archive.is_file():
         raise GlocalError(f"{archive}: no such file; download the archive by hand, or name a folder of object images.")
-    from filelock import FileLock
-
     out = archive.with_suffix("")
     partial = out.with_name(f"{out.name}.unpacking")  # renamed when it is complete
-    with FileLock(archive.with_suffix(".lock")), zipfile.ZipFile(archive) as files:
+    with lock(archive.with_suffix(".lease")), zipfile.ZipFile(archive) as files:
         for member in [] if out.is_dir() else files.namelist():
             if member.endswith("_01b.jpg"):
                 try:

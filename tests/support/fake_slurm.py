@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Slurm's commands for tests, each a link to this file by its name: jobs run on this machine, in the folder $FAKE_SLURM.
 
-`fates.json` there names what happens to the first jobs of a rule, one entry a job: a state, in which the job ends without running,
-or a list of a state and a file, at whose appearance the job is killed. `calls.json` has a line for each call.
+`fates.json` there names what happens to the first jobs of a rule, one entry a job: a state, in which the job ends without
+running, or a list of a state and a file, at whose appearance the job is killed. `calls.json` has a line for each call.
 """
 
 import json

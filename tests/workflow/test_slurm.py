@@ -58,8 +58,8 @@ def given(call, option):
 
 def test_jobs_that_lack_memory_or_time_or_lose_their_node_are_tried_again_with_more(slurm, tmp_path):
     (tmp_path / "Snakefile").write_text(STEPS)
-    fates = {"rule_hungry": [["OUT_OF_MEMORY", "hungry"]], "rule_lost": [["NODE_FAIL", "lost"]], "rule_slow": [["TIMEOUT", "slow"]]}
-    code, text, calls = slurm(fates, cwd=tmp_path)
+    ends = {"hungry": "OUT_OF_MEMORY", "lost": "NODE_FAIL", "slow": "TIMEOUT"}  # as soon as their output is half written
+    code, text, calls = slurm({f"rule_{rule}": [[end, rule]] for rule, end in ends.items()}, cwd=tmp_path)
     assert code == 0, text
     assert {name: (tmp_path / name).read_text().split() for name in ("good", "hungry", "lost", "slow")} == {
         "good": ["500", "10"], "hungry": ["1000", "20"], "lost": ["1000", "20"], "slow": ["1000", "20"]
@@ -74,15 +74,15 @@ def test_jobs_that_lack_memory_or_time_or_lose_their_node_are_tried_again_with_m
 def test_an_encoder_is_one_gpu_job_and_what_is_tiny_runs_here(slurm, tmp_path):
     encoder = {"model": {"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"}}
     demo = read("config/demo.yaml")
-    demo["encoders"] = {"net": demo["encoders"]["efficientnet-lite0"] | encoder}
+    demo["encoders"] = {"net": demo["encoders"]["efficientnet-lite0"] | encoder | {"objects": "things"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(demo | {"profile": "test-slurm"}))
     (tmp_path / "partitions.yaml").write_text("partitions: {cpu: {}, gpu: {max_gpu: 4}}")
     with results("test-slurm") as folder:
-        targets = [folder / "triplets.npz", folder / "figures/pictures.png"]
+        triplets = folder / "triplets.npz"
         options = ["--configfile", tmp_path / "config.yaml", "--slurm-partition-config", tmp_path / "partitions.yaml"]
         fates = {"rule_extract_net": ["OUT_OF_MEMORY"] * 2}
-        code, text, calls = slurm(fates, *(t.relative_to(ROOT) for t in targets), *options, "--keep-going", "--retries", "1")
-        assert code == 1 and targets[0].exists(), text
+        code, text, calls = slurm(fates, triplets.relative_to(ROOT), "first_look_net", *options, "--keep-going", "--retries", "1")
+        assert code == 1 and triplets.exists(), text
     assert "gpu=8" in text  # not the one of profiles/default
     assert [(given(c, "--mem"), given(c, "-t"), given(c, "-p")) for c in calls] == [
         ("8000", "750", "gpu"), ("16000", "1500", "gpu")
