@@ -80,10 +80,10 @@ def test_an_encoder_is_one_gpu_job_and_what_is_tiny_runs_here(slurm, tmp_path):
     with results("test-slurm") as folder:
         triplets = folder / "triplets.npz"
         options = ["--configfile", tmp_path / "config.yaml", "--slurm-partition-config", tmp_path / "partitions.yaml"]
-        fates = {"rule_extract_net": ["OUT_OF_MEMORY"] * 2}
+        fates = {"rule_extract_net_extract_net_first_look_net": ["OUT_OF_MEMORY"] * 2}
         code, text, calls = slurm(fates, triplets.relative_to(ROOT), "first_look_net", *options, "--keep-going", "--retries", "1")
         assert code == 1 and triplets.exists(), text
-    assert "gpu=8" in text  # not the one of profiles/default
+    assert "specific profile" in text and "profiles/default" not in text  # whose gpu=1 would win
     assert [(given(c, "--mem"), given(c, "-t"), given(c, "-p")) for c in calls] == [
         ("8000", "750", "gpu"), ("16000", "1500", "gpu")
     ], calls  # fmt: skip
