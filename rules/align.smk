@@ -20,7 +20,7 @@ rule align_encoder:
     threads: 4
     resources:
         mem_mb=memory(6000),
-        runtime=240,
+        runtime=more(240),
         gpu=1 if config.get("device") == "cuda" else 0,
     params:
         settings=config["alignment"],

@@ -19,8 +19,9 @@ from glocal.workflow.config import baselines
 from glocal.workflow.config import check_config
 from glocal.workflow.config import human_folds
 from glocal.workflow.config import with_numbers
-from glocal.system.files import lock, write_text
+from glocal.system.files import write_text
 from glocal.system.guard import WORKFLOW
+from glocal.system.locks import only_writer
 from glocal.reporting import inventory
 from glocal.workflow.dependencies import files_of, modules_used
 from glocal.workflow.plan import named_files
@@ -45,7 +46,7 @@ if workflow.is_main_process and DRY and any("model" in e for e in config["encode
 os.environ[WORKFLOW] = str(os.getpid())  # steps end when the process that started them ends
 RESULTS = f"results/{config['profile']}"
 if workflow.is_main_process and not DRY and Path(RESULTS).is_dir():
-    with contextlib.suppress(GlocalError), lock(RESULTS):  # not beside another run
+    with contextlib.suppress(GlocalError), only_writer(RESULTS):  # not beside another run
         for damaged, aside in clean(RESULTS).items():
             print(f"{damaged}: damaged; it is now {aside.name}, and is made again.", file=sys.stderr)
 ENCODERS = list(config["encoders"])
@@ -147,11 +148,13 @@ def gather_commands(step):
     )
 
 
-def memory(mb):
-    """`mb` and the size of the inputs: a task copies its images, at most some tenths of ImageNet's features, up to six times.
+def more(first):
+    """Memory (MB) or run time (minutes) that doubles when a step is tried again: clusters end jobs that exceed them."""
+    return lambda wildcards, attempt: first * 2 ** (attempt - 1)
 
-    It doubles when a step is tried again, for clusters that end jobs which exceed their memory.
-    """
+
+def memory(mb):
+    """`more`, and the size of the inputs: a task copies its images, at most some tenths of ImageNet's features, up to six times."""
     return lambda wildcards, input, attempt: round(mb + input.size_mb) * 2 ** (attempt - 1)
 
 
@@ -184,7 +187,7 @@ def write_config():
 
 onstart:
     try:
-        globals()["LOCK"] = lock(RESULTS)  # first: a run that is refused changes no file of the other
+        only_writer(RESULTS)  # first: a run that is refused changes no file of the other
         write_config()
     except GlocalError as error:
         raise WorkflowError(str(error))

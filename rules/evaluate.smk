@@ -43,7 +43,7 @@ for name, number in EVALUATIONS.items():
         threads: THREADS[name]
         resources:
             mem_mb=memory(6000),
-            runtime=240,
+            runtime=more(240),
         params:
             settings=[config.get(name), config.get("references")]
             + ([config["few_shot"]] if name == "judgments" else []),

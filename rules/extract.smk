@@ -11,6 +11,7 @@ rule triplets:
         about=TRIPLETS[1],
     log:
         f"{RESULTS}/logs/triplets.log",
+    localrule: True
     conda:
         "../environment.yml"
     params:
@@ -43,13 +44,15 @@ for encoder, settings in config["encoders"].items():
             notebook=f"{RESULTS}/logs/01_extract-{encoder}.ipynb",
         benchmark:
             f"{RESULTS}/benchmarks/01_extract-{encoder}.tsv"
+        group:
+            f"extract_{encoder}"  # on a cluster one job with the first look
         conda:
             "../environment.yml"
         threads: 4
         resources:
             gpu=int("model" in settings),
             mem_mb=memory(8000),
-            runtime=720,
+            runtime=more(720),
         params:
             encoder=encoder,
             settings=settings,

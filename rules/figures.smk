@@ -23,8 +23,13 @@ for encoder in ENCODERS:
         log:
             f"{RESULTS}/logs/first_look-{encoder}.log",
         priority: 1  # before the fits
+        group:
+            f"extract_{encoder}"
         conda:
             "../environment.yml"
+        resources:
+            mem_mb=memory(4000),
+            runtime=more(30),
         params:
             names=inventory.first_look(config, encoder),
             encoder=encoder,
@@ -61,7 +66,7 @@ rule figures_profile:
     threads: 2
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=more(60),
     params:
         observer=OBSERVER,
     message:

@@ -1,6 +1,5 @@
 """The demo as a user runs it: the numbers it reaches, its promises about reruns, kills and damage, and refused configs."""
 
-import fcntl
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pipeline import ROOT, mean, read, results, run, start, succeed, write_confi
 
 from glocal.features import store
 from glocal.reporting import tables
+from glocal.system.locks import only_writer
 from glocal.workflow import provenance
 
 pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
@@ -73,8 +73,7 @@ def test_the_run_says_what_made_each_file(demo):
 
 def test_a_second_run_is_refused_and_changes_nothing(demo):
     before = (demo / "config.yaml").read_bytes()
-    with open(demo / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with only_writer(demo):
         code, text = run("--config", "seed=7")
     assert code != 0 and "another run is writing to results/demo" in text
     assert (demo / "config.yaml").read_bytes() == before

@@ -10,17 +10,17 @@ from pathlib import Path
 from glocal.datasets import downloads
 from glocal.errors import GlocalError, reading
 from glocal.system.files import refuse_bomb, replacing
+from glocal.system.locks import lock
 
 LARGEST = 4 * 10**9  # bytes of the archive of a repository, which has other folders, too
 
 
 def unpack_imagenet(top: Path, split: str, name: str) -> None:
     """Unpack the official archives with torchvision; the folder `top` appears only when it is complete."""
-    from filelock import FileLock
     from torchvision.datasets import ImageNet
 
     partial = top.parent / "unpacking"
-    with FileLock(top.parent / ".lock"):
+    with lock(top.parent / ".lease"):
         if top.is_dir():
             return
         partial.mkdir(exist_ok=True)
@@ -39,12 +39,10 @@ def unzip_things(archive: Path) -> Path:
     """Unpack the first image of each concept from the official THINGS archive ($THINGS_PASSWORD opens it); returns the folder."""
     if not archive.is_file():
         raise GlocalError(f"{archive}: no such file; download the archive by hand, or name a folder of object images.")
-    from filelock import FileLock
-
     out = archive.with_suffix("")
     partial = out.with_name(f"{out.name}.unpacking")  # renamed when it is complete
     fix = "set THINGS_PASSWORD to the password that is given with the archive, or download it again"
-    with FileLock(archive.with_suffix(".lock")):
+    with lock(archive.with_suffix(".lease")):
         if out.is_dir():
             return out
         with reading(archive, "THINGS' archive", fix), zipfile.ZipFile(archive) as files:

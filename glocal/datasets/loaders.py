@@ -21,6 +21,7 @@ from glocal.datasets.images import SUFFIXES, checked, read_image
 from glocal.datasets.manifests import files_below
 from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.system.files import sha256
+from glocal.system.locks import lock
 from glocal.system.paths import located, shipped
 
 READ_WHOLE = 10**9  # bytes: a second of reading; sets that are larger come from archives, and a change there changes sizes
@@ -130,10 +131,8 @@ def torchvision_set(name, dataset, folder, download=True, label="class", **optio
 
 def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
     """The data set, downloaded if its files are not there; one process at a time."""
-    from filelock import FileLock
-
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with lock(folder / ".lease"):
         require_arguments(kind, f"{name}: {kind.__name__} does not take these options", folder, **options)
         try:
             return kind(folder, **options)

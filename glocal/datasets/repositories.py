@@ -16,6 +16,7 @@ from glocal.datasets import archives
 from glocal.datasets.manifests import belongs, files_below, problem
 from glocal.datasets.registry import read_rows
 from glocal.errors import GlocalError, did_you_mean
+from glocal.system.locks import lock
 from glocal.system.paths import resolve
 
 
@@ -110,12 +111,10 @@ def _any_file(row: dict, place: Path) -> bool:
 
 def _download(row: dict) -> None:
     """Unpack the archive of the row's commit, all folders of the table that it has; one process at a time."""
-    from filelock import FileLock
-
     top = _top(row)
     top.parent.mkdir(parents=True, exist_ok=True)
     same = [r for r in repositories().values() if (r["repository"], r["commit"]) == (row["repository"], row["commit"])]
-    with FileLock(top.with_name(f".{top.name}.lock")):
+    with lock(top.with_name(f".{top.name}.lease")):
         if not (wrong := _problem(row, _downloaded(row))):
             return  # another process was quicker
         _say(row, wrong)

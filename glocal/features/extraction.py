@@ -17,6 +17,7 @@ import torch
 from glocal.arrays import as_table, finite
 from glocal.errors import GlocalError
 from glocal.features.store import Features, csv_text, publish, read, refuse_folders, sibling, write_json
+from glocal.system.locks import lock
 
 
 def extract(images, encode, stem, rows, header: dict, batch: int = 16, dtype: str = "float32") -> Features:
@@ -126,15 +127,15 @@ def _finished(stem: Path, key: str) -> bool:
 
 
 def _locked(stem: Path):
-    """Context that holds `<stem>.lock`; the system releases it when the process ends in any way."""
-    from filelock import FileLock, Timeout
+    """Context that holds `<stem>.lease`."""
+    from filelock import Timeout
 
-    lock = FileLock(sibling(stem, ".lock"))
+    held = lock(sibling(stem, ".lease"))
     try:
-        return lock.acquire(timeout=0)
+        return held.acquire(timeout=1)
     except Timeout:
         print(f"{stem}: another run is extracting these features; waiting for it.")
-        return lock.acquire()
+        return held.acquire()
 
 
 def _key(header: dict, rows, dtype: str) -> str:

@@ -146,25 +146,6 @@ def verify(path, expected: str | None = None) -> None:
     seal(path, digest=expected)
 
 
-def lock(folder):
-    """An open file that marks a folder of results as in use until it is closed or the process ends.
-
-    Raises GlocalError if it is in use, or cannot be written to.
-    """
-    import fcntl
-
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        held = open(Path(folder) / ".lock", "w")  # noqa: SIM115
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        message = f"another run is writing to {folder}; wait for it, or give this one another `profile` or --out."
-        raise GlocalError(message) from None
-    except OSError as error:
-        raise GlocalError(f"{folder}/.lock: cannot be written ({error.strerror}); give another `profile` or --out.") from None
-    return held
-
-
 def clean(folder) -> tuple[dict[Path, Path], list[Path]]:
     """Tidy a folder of results that nothing writes to: after an interruption, and after damage.
 

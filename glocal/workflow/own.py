@@ -17,7 +17,7 @@ from glocal.errors import GlocalError
 from glocal.evaluation import alignment, nested, odd_one_out, structure
 from glocal.features import encoders, jobs
 from glocal.reporting import draw, report
-from glocal.system import files
+from glocal.system import files, locks
 from glocal.system.paths import root, shipped
 from glocal.training import grid_search
 from glocal.workflow import triplet_tables
@@ -185,7 +185,7 @@ def run(made: dict, out) -> Path:
         As `align`.
     """
     folder = Path(out).absolute()
-    with files.lock(folder):
+    with locks.only_writer(folder):
         files.clean(folder)
         whole = yaml.safe_dump(check_config(made, "align"), sort_keys=False, default_flow_style=None, width=100)
         files.write_text(folder / "config.yaml", whole)

@@ -131,15 +131,6 @@ def test_damaged_files_are_set_aside_and_no_others(tmp_path):
     assert files.clean(tmp_path) == ({}, [])
 
 
-def test_a_folder_of_results_has_one_writer(tmp_path):
-    with files.lock(tmp_path / "new"), pytest.raises(GlocalError, match=r"another run is writing to .*new; wait for it, or"):
-        files.lock(tmp_path / "new")
-    files.lock(tmp_path / "new").close()
-    (tmp_path / ".lock").mkdir()
-    with pytest.raises(GlocalError, match=r"\.lock: cannot be written \(Is a directory\)"):
-        files.lock(tmp_path)
-
-
 def test_inputs_are_not_overwritten(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raw.npy").write_bytes(b"x")
