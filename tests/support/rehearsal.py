@@ -21,7 +21,7 @@ from helpers import at_hand
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).resolve().parents[2]
-LINKS = ("Snakefile", "config", "glocal", "notebooks", "profiles", "rules")
+LINKS = ["CITATION.cff", "NOTICE", "Snakefile", "config", "docs", "figures/captions", "glocal", "notebooks", "profiles", "rules"]
 CHECKS = Path(__file__).parent / "without_checksums"
 CHANGES = {
     "human": {"draws": 20},
@@ -71,8 +71,9 @@ def prepare(folder: Path, encoders=None) -> Path:
             made_up_files.write(folder)
         with mock.patch.dict(os.environ, environment(folder)):
             made_up.write(folder)
-        for name in LINKS:
-            (folder / name).symlink_to(ROOT / name)
+    for name in [name for name in LINKS if not (folder / name).exists()]:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(ROOT / name)
     path = folder / "rehearsal.yaml"
     path.write_text(yaml.safe_dump(config(encoders), sort_keys=False))
     return path
@@ -103,7 +104,7 @@ def used(folder: Path) -> pd.DataFrame:
         row = pd.read_csv(file, sep="\t", na_values="-").iloc[-1]
         step, _, encoder = file.stem.partition("-")
         rows.append({"step": step, "encoder": encoder, "s": row["s"], "core_s": row["cpu_time"], "mb": row["max_rss"]})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["step", "encoder", "s", "core_s", "mb"])
 
 
 def main() -> int:
