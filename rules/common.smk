@@ -29,7 +29,10 @@ from glocal.workflow.provenance import record
 from glocal.workflow.plan import clean
 
 for section, changes in workflow.config_settings.config.items():
-    if isinstance(changes, (dict, list)) or changes in ("true", "false"):  # --config 'few_shot={repetitions: 2}' thumbnails=false
+    if isinstance(changes, (dict, list)) or changes in (
+        "true",
+        "false",
+    ):  # --config 'few_shot={repetitions: 2}' thumbnails=false
         update_config(config, {section: with_numbers(changes)})
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
