@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow,
 def run(*command, cwd):
     """The finished process; nothing of this repository is on its path, and no root is named."""
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "GLOCAL_ROOT", "GLOCAL_MIRROR", "VIRTUAL_ENV")}
-    return subprocess.run([str(c) for c in command], cwd=cwd, env=env, text=True, capture_output=True, timeout=300)
+    return subprocess.run([str(c) for c in command], cwd=cwd, env=env, text=True, capture_output=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
