@@ -81,9 +81,9 @@ def search(
             progress(len(points))
             continue
         fitted, last = {}, None
-        watched = {} if unwatched(options) and (len(points) > 1 or results) else {"held_out": held_out}
+        watched = () if unwatched(options) and (len(points) > 1 or results) else (held_out,)
         for point in path(values, objective):
-            last = cached(fit)(objective, options | point, x, table, context, **watched, init=last)
+            last = cached(fit)(objective, options | point, x, table, context, *watched, init=last)
             fitted[tuple(point.values())] = last
             progress(1)
         results[name] = [(point, fitted[tuple(point.values())]) for point in points]

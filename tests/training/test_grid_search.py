@@ -9,6 +9,7 @@ from helpers import observed
 
 from glocal.errors import GlocalError
 from glocal.training import grid_search, sgd
+from glocal.transform import GLocalTransform
 
 
 def test_the_grid_is_every_combination():
@@ -196,6 +197,14 @@ def test_final_fits_converge_further_than_the_search(aligned):
         assert t.converged_ and t.tol == 1e-7 and not searched.converged_
         assert t.history_[-1]["objective"] < searched.history_[-1]["objective"]
         assert final["all", objective].converged_ and final["all", objective].tol == 1e-7
+
+
+def test_learning_curves_of_a_single_setting_are_those_of_the_search(aligned, monkeypatch):
+    grid = {"naive": {"lam": [1.0]}, "glocal": {"lam": [1.0], "alpha": [0.1], "tau": [0.1]}}
+    experiment, fits = aligned(grid=grid, fit={"recipe": "converged", "max_iter": 3, "restore_best": False}, kl_tau=0.1)
+    monkeypatch.setattr(GLocalTransform, "fit", None)  # nothing is fitted again
+    chosen = {objective: trials["picture-0"][0][0] for objective, trials in fits.items()}
+    assert len(grid_search.learning_curves(experiment, chosen)) == 6
 
 
 def test_learning_curves_are_of_the_first_fold(aligned):
