@@ -199,9 +199,12 @@ def test_final_fits_converge_further_than_the_search(aligned):
         assert final["all", objective].converged_ and final["all", objective].tol == 1e-7
 
 
-def test_learning_curves_of_a_single_setting_are_those_of_the_search(aligned, monkeypatch):
+def test_learning_curves_of_a_single_setting_are_those_of_the_search(tiny, monkeypatch):
     grid = {"naive": {"lam": [1.0]}, "glocal": {"lam": [1.0], "alpha": [0.1], "tau": [0.1]}}
-    experiment, fits = aligned(grid=grid, fit={"recipe": "converged", "max_iter": 3, "restore_best": False}, kl_tau=0.1)
+    fit = {"recipe": "converged", "max_iter": 3, "restore_best": False}
+    experiment = tiny(alignment={"grid": grid, "fit": fit, "kl_tau": 0.1, "splits": ["picture"]})
+    del experiment.cached  # that of the tests keeps nothing
+    fits = grid_search.run(experiment)
     monkeypatch.setattr(GLocalTransform, "fit", None)  # nothing is fitted again
     chosen = {objective: trials["picture-0"][0][0] for objective, trials in fits.items()}
     assert len(grid_search.learning_curves(experiment, chosen)) == 6
