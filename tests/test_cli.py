@@ -258,7 +258,9 @@ def test_help_has_a_line_for_every_command(capsys):
     assert main([]) == 0 and capsys.readouterr().out == output
     own, steps = output.split("Commands:\n")[1].split("Steps of the pipeline, run by Snakemake:\n")
     listed = [re.findall(r"^  ([a-z-]+)  +\S.*\.$", part, re.M) for part in (own, steps)]
-    assert listed[0] == ["extract", "align", "demo", "init", "fit", "transform", "score", "export", "data", "plan", "replication"]
+    assert listed[0] == [
+        "extract", "align", "demo", "init", "fit", "transform", "score", "export", "data", "plan", "verify", "replication"
+    ]  # fmt: skip
     assert listed[1] == ["triplets", "run-notebook", "gather", "draw", "publish", "report", "site", "published", "encoders"]
 
 

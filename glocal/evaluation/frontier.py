@@ -49,7 +49,8 @@ def _of_fit(value, curve):
 
 
 def _over_folds(part) -> dict:
-    difference, low, high = t_interval(part["difference"])
+    inside = part["difference"].notna().all()  # in every fold the curve reaches this overlap
+    difference, low, high = t_interval(part["difference"]) if inside else (float("nan"),) * 3
     means = part[["overlap", "value"]].mean().to_dict()
     return means | dict(difference=difference, ci_low=low, ci_high=high, folds=len(part))
 

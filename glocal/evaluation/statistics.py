@@ -36,8 +36,8 @@ def t_interval(values, level: float = 0.95) -> tuple[float, float, float]:
     values = numbers(values)
     if len(values) < 2:
         return (*values, *[float("nan")] * 3)[:3]
-    values, power = (part.T[0] if np.ndim(part) else part for part in unit_scale(values[:, None]))
-    low, high = values.mean() + stats.sem(values) * stats.t.ppf([(1 - level) / 2, (1 + level) / 2], len(values) - 1)
+    values, power = unit_scale(values[:, None])
+    low, high = values.mean() + stats.sem(values, None) * stats.t.ppf([(1 - level) / 2, (1 + level) / 2], len(values) - 1)
     return float(values.mean()) * power, float(low) * power, float(high) * power
 
 
@@ -51,12 +51,13 @@ def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, 
     d = real(difference, "difference")
     if d.shape != w.shape or not w.any():
         raise GlocalError(f"paired interval: differences {d.shape}, weights {w.shape}; give both (R, K), and a weight above 0.")
-    d = table(np.where(w > 0, d, 0.0), "difference")
+    d, power = unit_scale(table(np.where(w > 0, d, 0.0), "difference"))
     rng = np.random.default_rng(seed)
     rows = rng.multinomial(len(d), np.full(len(d), 1 / len(d)), draws)  # (draws, R) times drawn
     columns = rng.multinomial(d.shape[1], np.full(d.shape[1], 1 / d.shape[1]), draws)  # (draws, K)
     means = ((rows @ (d * w)) * columns).sum(1) / np.maximum(((rows @ w) * columns).sum(1), 1e-12)
-    return float((d * w).sum() / w.sum()), *map(float, central(means, level))
+    value, low, high = power * np.array([(d * w).sum() / w.sum(), *central(means, level)])
+    return float(value), float(low), float(high)
 
 
 def holm(p) -> np.ndarray:

@@ -68,4 +68,4 @@ def test_no_context_has_an_image_that_the_local_loss_is_measured_on(experiment):
 
 def test_t_interval_of_folds():
     np.testing.assert_allclose(t_interval([1, 2, 3]), [2, 2 - 4.302653 / np.sqrt(3), 2 + 4.302653 / np.sqrt(3)], rtol=1e-6)
-    assert t_interval([5.0])[0] == 5 and np.isnan(t_interval([5.0])[1:]).all() and np.isnan(t_interval([1, np.nan])).all()
+    assert t_interval([5.0])[0] == 5 and np.isnan(t_interval([5.0])[1:]).all()
