@@ -4,6 +4,7 @@ Paths are relative to the current folder. Each command imports its modules when 
 transform, score and data need no more than numpy, scipy, scikit-learn and torch. Steps of the pipeline: workflow/steps.py.
 """
 
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -21,6 +22,8 @@ from glocal.workflow.steps import STEPS, config_option
 def main(argv=None) -> int:
     """Run one command. Returns the exit code: 0, or 2 after one sentence on stderr that names the fix."""
     end_with_workflow()
+    # Before torch loads: its threads sleep while they wait for one another. Beside other jobs that halves a fit's CPU time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         return commands.main(argv, "glocal", standalone_mode=False) or 0
     except click.Abort:

@@ -1,6 +1,7 @@
 """The command line: every command on tiny files; every fault is exit code 2 and one line that says what to fix."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -273,6 +274,16 @@ def test_help_explains_every_option_with_its_default(name, capsys):
             assert parameter.help, parameter.name
             line = output.split(f" {parameter.opts[-1]} ")[-1].split(" --")[0]
             assert "[required]" in line or "[default: " in line, line
+
+
+def test_threads_sleep_while_they_wait():
+    """In a process of its own: torch reads the variable once, when it loads; a choice of the user's stands."""
+    code = "import os, sys; from glocal.cli import main; main(['--version']); "
+    code += "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    for given, policy in (({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")):
+        env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+        made = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        assert made.stdout.split()[-2:] == [policy, "False"]
 
 
 def test_version(capsys):
