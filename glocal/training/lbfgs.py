@@ -22,6 +22,7 @@ from glocal.defaults import ALPHA, TAU
 from glocal.errors import GlocalError
 from glocal.training.objective import Objective
 
+PLATEAU = 0.01  # of the decrease since the first step: a step that gains more has not converged, however little that is
 STALLED_ITERATIONS = 3  # iterations in a row without a relevant decrease: a single one may be a short step
 
 
@@ -45,7 +46,7 @@ def lbfgs(
 
     x: (n, p) standardised features, triplets: (m, 3), y: (q, p) context images for glocal. start: the number s of
     W = s I, b = 0, or an earlier Solution. Converged: three iterations in a row lowered the objective by less than `tol`
-    (relative), or none can any more at this precision.
+    (relative) and, from s I, by less than 1 % of what all have; or none can any more at this precision.
     From the authors' start, W = 1e-3 I, the gradient is nearly zero and nothing moves: dot products are quadratic in W.
     monitor(w, b): held-out measures of an iteration, a dict; with restore_best the iteration with the lowest "monitored" is
     returned. on_iteration(record) is called after each step.
@@ -59,6 +60,7 @@ def lbfgs(
     f = Objective(kind, x, triplets, y, lam=lam, alpha=alpha, tau=tau, squared=squared, precision=precision)
     search = _Search(f, preconditioner(f.x), bias, lambda w, b: (w, b) if basis is None else _lift(w, b, basis, kind))
     search.monitor, search.on_iteration, search.restore_best, search.tol = monitor, on_iteration, restore_best, tol
+    search.cold = not isinstance(start, Solution)
     search.settings = dict(lam=lam) | (dict(alpha=alpha, tau=tau) if kind == "glocal" else {})
     theta = search.pack(start, basis)
     options = dict(maxiter=max_iter, maxcor=memory, ftol=0, gtol=1e-9, maxfun=10 * max_iter)
@@ -119,7 +121,10 @@ class _Search:
             if self.restore_best and (self.best is None or measured["monitored"] < self.best[0]):
                 self.best = measured["monitored"], (w, b), measured["iteration"]
         before = self.history[-1]["objective"] if self.history else np.inf
-        small = before - measured["objective"] <= self.tol * max(abs(measured["objective"]), 1.0)
+        decrease, first = before - measured["objective"], self.history[0]["objective"] if self.history else np.inf
+        small = decrease <= self.tol * max(abs(measured["objective"]), 1.0)
+        if self.cold:  # the start s I can be near a saddle, where steps are small but not against what all of them gained
+            small = small and decrease <= PLATEAU * (first - measured["objective"])
         self.stalled = self.stalled + 1 if small else 0
         self.history.append(measured)
         if self.on_iteration:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
-from helpers import world
+from helpers import observed, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +119,15 @@ def test_history_goes_down_and_tells_when_it_stopped(kind):
     assert all(record["triplet_loss"] >= 0 for record in result.history)
     short = solve(kind, v, max_iter=2)
     assert not short.converged and len(short.history) == 2 and short.history[-1]["objective"] == values[1]
+
+
+def test_a_plateau_at_the_start_is_not_the_end():
+    """Eight steps of less than tol, then the objective falls: a saddle near s I. Before, the fit ended there, "converged"."""
+    x, triplets = observed(m=4000)
+    x, triplets = torch.as_tensor((x - x.mean()) / x.std()), torch.as_tensor(triplets)
+    history = lbfgs.lbfgs("glocal", x, triplets, x, lam=0.1, alpha=0.1, tau=0.1, tol=1e-5).history
+    objective = np.array([step["objective"] for step in history])
+    assert (np.abs(np.diff(objective[:10])) < 4e-5).all() and objective[-1] < objective[9] - 0.01
 
 
 def test_float32_gets_near_the_same_optimum():
