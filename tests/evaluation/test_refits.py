@@ -83,7 +83,7 @@ def experiment(monkeypatch):
 
     def fit(_, objective, point, data, table, init=None):
         e.fits.append((objective, point, table))
-        return GLocalTransform(objective, **point, max_iter=20, device="cpu").fit(data.x, table)
+        return GLocalTransform(objective, **point, max_iter=8, device="cpu").fit(data.x, table)
 
     def measure_all(_, jobs, name):
         for objective, point, data, table in jobs:
