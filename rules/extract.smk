@@ -71,6 +71,7 @@ for encoder, settings in config["encoders"].items():
 rule extract:
     """Features of all encoders."""
     input:
-        [path for e in ENCODERS for path in (*table_of(e, *EXTRA_TABLES["extract"]), *feature_files(e), *first_look(e))],
+        [path for e in ENCODERS for path in (*table_of(e, *EXTRA_TABLES["extract"]), *feature_files(e))],
+        [path for e in ENCODERS for path in (*first_look(e), *first_look(e, vector))],
     message:
         f"Features of all encoders of {config['profile']}"

@@ -8,16 +8,16 @@ from helpers import needs_data
 from pipeline import CORES
 
 from glocal.datasets.registry import fetch
-from glocal.features import store, text
+from glocal.features import text
 from glocal.features.encoders import encoder
 from glocal.reporting import inventory, tables
 
 pytestmark = pytest.mark.slow
 PAPER = rehearsal.config()
-ENCODERS = ["clip-vit-l14", "dino-vit-b16"]  # one with a text tower, one without; both have published transforms
+ENCODERS = ["clip-vit-l14"]  # with a text tower and a published transform; `make rehearse` has all twelve
 
 
-def test_two_encoders_through_all_sets_and_all_steps(tmp_path):
+def test_an_encoder_through_all_sets_and_all_steps(tmp_path):
     config = rehearsal.prepare(tmp_path / "rehearsal", ENCODERS)
     ran = rehearsal.run(config.parent, "--cores", CORES, "--config", "published_transforms=false", capture_output=True, text=True)
     assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
@@ -31,12 +31,12 @@ def test_two_encoders_through_all_sets_and_all_steps(tmp_path):
     assert set(read["anomaly"]["dataset"]) == set(PAPER["anomaly"]["sets"])
     assert set(read["human_similarity"]["dataset"]) == {"things-48", "mur-92"}
     for table in read.values():
-        assert set(table["encoder"]) == set(ENCODERS) and not table.isin([np.inf, -np.inf]).any(axis=None)
+        assert set(table["encoder"]) - set(PAPER["references"]) == set(ENCODERS) and not table.isin([np.inf, -np.inf]).any(
+            axis=None
+        )
     with_text = read["few_shot"].query("classifier == 'tip-adapter'").groupby("encoder")["task"].nunique()
     assert with_text.to_dict() == {"clip-vit-l14": len(PAPER["few_shot"]["tasks"])}
     assert set(read["anomaly"].query("mode.str.startswith('zero-shot')")["encoder"]) == {"clip-vit-l14"}
-    digests = {store.read(folder / "features" / e / "objects").header["digest"] for e in ENCODERS}
-    assert len(digests) == 2
 
 
 @needs_data

@@ -161,7 +161,7 @@ def demo(out) -> Path:
     made = config(images, judgments, "efficientnet-lite0") | {"observer": "simulated observer"}
     made["alignment"]["grid"] = {"naive": {"lam": [LAM]}, "global": {"lam": [LAM]},
                                  "glocal": {"lam": [LAM], "alpha": [ALPHA], "tau": [TAU]}}  # fmt: skip
-    del made["alignment"]["nested"]  # nothing is chosen
+    made["alignment"].pop("nested", None)  # nothing is chosen
     made["alignment"]["fit"]["tol"] = 1.0e-4  # a demonstration: a looser tolerance
     return run(made, folder)
 
