@@ -43,6 +43,7 @@ def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
     assert set(read["anomaly"]["mode"]) == {"shift", "set", "one-vs-rest", "reverse"}
     assert figures == {"overview"} | {
         f"{name}-tiny" for name in ("features", "alignment", "training", "human", "few_shot", "few_shot_curves",
-                                    "few_shot_classes", "anomaly", "anomaly_classes", "anomaly_moved", "structure", "similarity", "distances")
+                                    "few_shot_classes", "anomaly", "anomaly_classes", "anomaly_moved", "structure", "similarity",
+                                    "distances")
     }  # fmt: skip
     assert "no thumbnails" not in last and drawn > 0.7
