@@ -46,4 +46,5 @@ def test_a_profile_of_images_runs_to_its_last_line(tmp_path):
                                     "few_shot_classes", "anomaly", "anomaly_classes", "anomaly_moved", "structure", "similarity",
                                     "distances")
     }  # fmt: skip
-    assert "no thumbnails" not in last and drawn > 0.7
+    # of three layouts with room for few images, in 256 colours; figures of dots alone have less than a tenth
+    assert "no thumbnails" not in last and drawn > 0.2
