@@ -68,13 +68,7 @@ def align(transform, x, any_scale: bool = False, header: dict | None = None) -> 
             f"{name}: made for features of {len(t.weights_)} dimensions, these have {x.shape[1]}; give features of its model."
         )
     if not any_scale and x.size and np.isfinite(x).all():
-        mean, std = moments(x)
-        near = abs(mean - t.mean_) < MAX_STD_RATIO / 2 * t.std_ and t.std_ / MAX_STD_RATIO < std < t.std_ * MAX_STD_RATIO
-        if not near:
-            raise GlocalError(
-                f"{name}: fitted on features of mean {t.mean_:.4g} and std {t.std_:.4g}, these have {mean:.4g} and {std:.4g}: "
-                f"{diagnostics.likely(x, t.mean_, t.std_)}. If the features are right, set any_scale."
-            )
+        _same_scale(name, t, x)
     return t.transform(x)
 
 
@@ -102,6 +96,17 @@ def _same_model(transform, header: dict) -> bool:
                 f"features of its model, or pass the array without a header to skip this check."
             )
     return expected is not None
+
+
+def _same_scale(name, t, x) -> None:
+    """Raises GlocalError if mean or standard deviation of x are far from those of the features that t was fitted on."""
+    mean, std = moments(x)
+    near = abs(mean - t.mean_) < MAX_STD_RATIO / 2 * t.std_ and t.std_ / MAX_STD_RATIO < std < t.std_ * MAX_STD_RATIO
+    if not near:
+        raise GlocalError(
+            f"{name}: fitted on features of mean {t.mean_:.4g} and std {t.std_:.4g}, these have {mean:.4g} and {std:.4g}: "
+            f"{diagnostics.likely(x, t.mean_, t.std_)}. If the features are right, set any_scale."
+        )
 
 
 def _same_weights(name, t, header: dict) -> None:

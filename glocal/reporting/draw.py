@@ -49,6 +49,11 @@ def features(e):
     return figures.features(_read(e, "cosines"), e.encoder)
 
 
+def title(e) -> str:
+    """The encoder by its published name, else by its source, and who judged."""
+    return names.judged(e.encoder if e.encoder in names.ENCODERS else e.encoder_name, e.observer)
+
+
 def pictures(e):
     rows = e.features().rows
     return image_figures.images(rows, thumbnails.of(e, "objects", rows))
@@ -56,7 +61,7 @@ def pictures(e):
 
 def alignment(e):
     table, ceiling = _read(e, "alignment"), e.noise_ceiling(f"{e.folds[0]}-test")
-    return figures.alignment(table, alignment_tables.means(table), ceiling, names.judged(e.encoder_name, e.observer))
+    return figures.alignment(table, alignment_tables.means(table), ceiling, title(e))
 
 
 def grid(e):
@@ -138,7 +143,7 @@ def overview(e, gains=None, story: str = ""):
     images = thumbnails.of(e, spec[1]["images"]["set"], layout[layout["transform"] == "original"])
     if gains is None:
         gains = encoders.table({e.folder: e.config})
-    own = names.judged(e.encoder, e.observer)
+    own = title(e)
     mine = gains[gains["encoder"] == e.encoder] if not story else gains
     return draw_overview(layout, images, mine, f"{names.dataset(spec[0])} by t-SNE: {own}", story or own)
 

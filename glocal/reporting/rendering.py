@@ -36,8 +36,8 @@ def _link(out: Path, text: str, target: str) -> str:
     name = name.split("-")[0] if end == ".png" else name
     if end == ".csv" and (out / "tables" / f"{name}.csv").exists():
         return f"[{text}](tables/{name}.csv)"
-    found = sorted(path.stem for path in out.glob("figures/*.png") if path.stem.split("-")[0] == name)
-    return f"[{text}](index.html#{found[0]})" if found and end == ".png" else text
+    drawn = sorted(path.stem for path in out.glob("figures/*.png") if path.stem.split("-")[0] == name)
+    return f"[{text}](index.html#{drawn[0]})" if drawn and end == ".png" else text
 
 
 def _markdown(text: str) -> str:

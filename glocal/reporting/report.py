@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 from glocal.evaluation.frames import ACCURACY, first_split
-from glocal.reporting import draw, names, site, style, tables
+from glocal.reporting import draw, site, style, tables
 from glocal.reporting.summary import banner, points
 from glocal.system.files import write_text
 
@@ -40,7 +40,7 @@ def write(experiment, path: Path) -> Path:
     about = experiment.features().header
     pictures = {TITLES[name]: _content(draw.path(experiment, name)) for name in figures(experiment.config)}
     page = site.render(
-        "align.html", title=names.judged(experiment.encoder_name, experiment.observer),
+        "align.html", title=draw.title(experiment),
         banner=banner(differences), caption=_caption(experiment, human),
         choice=CHOICES["nested" in experiment.config["alignment"]],
         images=f"{about['n']:,}", triplets=f"{len(experiment.triplets()['all']):,}", encoder=experiment.encoder_name,

@@ -138,8 +138,8 @@ def _times(folder: Path):
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return {"glocal": __version__, "Python": platform.python_version(), "system": platform.platform(), **found}
+            versions[name] = metadata.version(name)
+    return {"glocal": __version__, "Python": platform.python_version(), "system": platform.platform(), **versions}

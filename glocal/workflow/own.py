@@ -138,7 +138,7 @@ def align(images, triplets, out, encoder: str = "efficientnet-lite0", **settings
     GlocalError
         For images, triplets or an encoder that cannot be used; before the extraction for triplets.
     """
-    return run(config(images, triplets, encoder, **settings), out)
+    return _run(config(images, triplets, encoder, **settings), out)
 
 
 def demo(out) -> Path:
@@ -163,27 +163,11 @@ def demo(out) -> Path:
                                  "glocal": {"lam": [LAM], "alpha": [ALPHA], "tau": [TAU]}}  # fmt: skip
     made["alignment"].pop("nested", None)  # nothing is chosen
     made["alignment"]["fit"]["tol"] = 1.0e-4  # a demonstration: a looser tolerance
-    return run(made, folder)
+    return _run(made, folder)
 
 
-def run(made: dict, out) -> Path:
-    """The whole of `align`, for its config.
-
-    Parameters
-    ----------
-    made : dict
-    out : path
-
-    Returns
-    -------
-    Path
-        The report.
-
-    Raises
-    ------
-    GlocalError
-        As `align`.
-    """
+def _run(made: dict, out) -> Path:
+    """The whole of `align`, for its config."""
     folder = Path(out).absolute()
     with locks.only_writer(folder):
         files.clean(folder)

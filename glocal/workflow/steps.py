@@ -159,8 +159,8 @@ def encoders(folder, out):
     from glocal.workflow.config import load_config
 
     matplotlib.use("Agg")
-    found = {path: f"config/{path.parent.name}.yaml" for path in sorted(Path(folder).glob("*/tables"))}
-    configs = {path: load_config(config) for path, config in found.items() if located(config).is_file()}
+    named = {path: f"config/{path.parent.name}.yaml" for path in sorted(Path(folder).glob("*/tables"))}
+    configs = {path: load_config(config) for path, config in named.items() if located(config).is_file()}
     profiles = {path: config for path, config in configs.items() if config["observer"] == "human"}
     if not profiles:
         raise GlocalError(f"{folder}: no published tables of human judgments; run `snakemake publish` with their config.")
