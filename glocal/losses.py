@@ -21,7 +21,7 @@ from torch import Tensor
 
 from glocal.arrays import leading_power
 from glocal.defaults import ALPHA, TAU
-from glocal.errors import GlocalError
+from glocal.errors import GlocalError, did_you_mean
 
 OBJECTIVES = ("naive", "global", "glocal")
 
@@ -249,11 +249,20 @@ def objective(
     Returns
     -------
     scalar tensor
+
+    Raises
+    ------
+    GlocalError
+        For an unknown kind, a number that is not finite, and glocal without y.
     """
     _check(lam=lam, alpha=alpha)
+    if kind not in OBJECTIVES:
+        raise GlocalError(f'objective: "{kind}" is not known.{did_you_mean(kind, OBJECTIVES)}')
     fit = triplet_loss(x @ w + b, triplets)
     if kind == "naive":
         return fit + lam * shrinkage(w, squared)
     if kind == "glocal":
+        if y is None:
+            raise GlocalError("y: none given; glocal needs the features of the context images.")
         fit = (1 - alpha) * fit + alpha * local_loss(y, y @ w + b, tau)
     return fit + lam * identity_pull(w, squared)

@@ -1,6 +1,7 @@
 """The losses against double loops written as plainly as the formulas, their gradients, limits and symmetries."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal import losses
+from glocal.errors import GlocalError
 
 SEEDS = st.integers(0, 2**32 - 1)
 TAUS = st.floats(0.05, 5)
@@ -103,6 +105,13 @@ def test_regularisers_and_objectives(squared):
     assert set(expected) == set(losses.OBJECTIVES)
     for kind, value in expected.items():
         close(losses.objective(kind, v["w"], v["b"], v["x"], v["triplets"], v["y"], **kwargs), value)
+
+
+@pytest.mark.parametrize(("kind", "message"), [("glocla", 'Did you mean "glocal"?'), ("glocal", "y: none given")])
+def test_an_objective_that_is_not_known_or_lacks_its_images_is_refused(kind, message):
+    v = world()
+    with pytest.raises(GlocalError, match=re.escape(message)):
+        losses.objective(kind, v["w"], v["b"], v["x"], v["triplets"], lam=0.1)
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
