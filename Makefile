@@ -38,8 +38,9 @@ fuzz: env  ## 10,000 mutated files for each reader, where the tests have 300; an
 coverage: env  ## lines of glocal/ that the fast tests do not run; with the public data at hand (GLOCAL_MIRROR), at most 5 %
 	pytest -q -n auto -m "not slow" --cov=glocal --cov-report=term-missing:skip-covered --cov-fail-under=95
 
-lint: env  ## the linters
+lint: env  ## the linters, and mypy
 	ruff check . && ruff format --check .
+	mypy
 	snakefmt --check Snakefile rules
 	snakemake --lint
 

@@ -5,6 +5,7 @@ do neither, and the division is exact: ordinary results do not change by a bit.
 """
 
 import functools
+import importlib
 import inspect
 
 import numpy as np
@@ -22,10 +23,7 @@ def leading_power(x):
 
     x: (..., p), numpy or torch.
     """
-    if isinstance(x, np.ndarray):
-        lib = np
-    else:
-        import torch as lib
+    lib = np if isinstance(x, np.ndarray) else importlib.import_module("torch")
     largest = lib.amax(lib.abs(x), -1)[..., None]
     largest = lib.where((largest > 0) & lib.isfinite(largest), largest, lib.ones_like(largest))
     return largest / (2 * lib.frexp(largest)[0])  # frexp's mantissa is in [1/2, 1)

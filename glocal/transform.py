@@ -23,6 +23,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from glocal import arrays, transform_io
 from glocal import triplets as triplet_tables
@@ -223,7 +224,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             warnings.warn(words, ConvergenceWarning, stacklevel=3)
         return self
 
-    def _data(self, x, triplets, context, held_out):
+    def _data(self, x, triplets, context, held_out) -> tuple[Tensor, Tensor, Tensor | None, validation.HeldOut | None]:
         """Everything checked and standardised: x, triplets, y as tensors on the device, and a HeldOut or None."""
         device, given = devices.device(self.device, like=x), x
         x = arrays.check(x, name="features", constant=self.constant_columns == "keep")
@@ -234,7 +235,7 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         seen = x if self._effective.statistics == "all" else x[np.unique(triplets)]
         self.mean_, self.std_ = scaling.fit_moments(seen)
         tables = {"features": x, "triplets": triplets}
-        self.data_digests_ = {name: sha256(np.ascontiguousarray(table)).hexdigest() for name, table in tables.items()}
+        self.data_digests_ = {name: sha256(np.ascontiguousarray(table).data).hexdigest() for name, table in tables.items()}
         z = self._standardise(x, "features", device)
         y = self._images(context, x, "context", device) if self.objective == "glocal" else None
         if held_out is not None:
@@ -273,7 +274,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             return self._train(x, triplets, [self._settings()], y, held_out, checkpoint=checkpoint, **options)[0]
         start = self.start
         if init is not None:
-            start = lbfgs.Solution(*(torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_)))
+            w, b = (torch.as_tensor(a, device=x.device) for a in (init.weights_, init.bias_))
+            start = lbfgs.Solution(w, b)
         options |= dict(squared=self.squared)
         settings = dict(lam=self.lam, alpha=self.alpha, tau=self.tau)
         monitor = held_out and (lambda w, b: held_out(w, b, self.objective, **settings, squared=self.squared))

@@ -68,7 +68,7 @@ def write(path: Path, arrays: dict, metadata: dict | None = None) -> None:
         raise GlocalError(f"{path}: the metadata cannot be written as JSON ({error}); give numbers and text.") from None
     with replacing(path) as draft:
         if path.suffix == ".npz":
-            np.savez(draft, **arrays, **{name: np.array(text) for name, text in about.items()})
+            np.savez(draft, **(arrays | {name: np.array(text) for name, text in about.items()}))
         else:
             from safetensors.numpy import save
 

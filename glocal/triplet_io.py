@@ -8,6 +8,7 @@
 import csv
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -93,7 +94,7 @@ def _text(file: Path) -> np.ndarray:
     return np.array(cells) if cells else np.zeros((0, 3), int)
 
 
-READERS = {".npy": read_array, ".npz": _npz, ".json": _json}
+READERS: dict[str, Callable[[Path], np.ndarray]] = {".npy": read_array, ".npz": _npz, ".json": _json}
 
 
 def _without_header(rows: np.ndarray, names, path: str) -> np.ndarray:
@@ -103,8 +104,8 @@ def _without_header(rows: np.ndarray, names, path: str) -> np.ndarray:
     header = [cell.lower() for cell in rows[0]]
     odd = [i for i, cell in enumerate(header) if cell in ODD]
     known = any(_are_known([cell], names) for cell in rows[0])
-    numbers = [bool(cell) and _are_numbers(np.array([cell])) for cell in header]
-    if odd or (all(header) and not any(numbers) and not known and (names is not None or _are_numbers(rows[1:]))):
+    numeric = [bool(cell) and _are_numbers(np.array([cell])) for cell in header]
+    if odd or (all(header) and not any(numeric) and not known and (names is not None or _are_numbers(rows[1:]))):
         rows = rows[1:]
     if odd and rows.shape[1] == 3:
         rows = rows[:, [i for i in range(3) if i != odd[0]] + odd[:1]]

@@ -67,10 +67,10 @@ def stream(url: str, top: Path, wanted: Callable[[str], bool], size: int, name: 
         with downloads.body(url, LARGEST, decode=False) as answer, tarfile.open(fileobj=answer, mode="r|gz") as members:
             for member in members:
                 path = member.name.partition("/")[2]
-                if member.isfile() and wanted(path):
+                if member.isfile() and wanted(path) and (content := members.extractfile(member)):
                     if (size := size - member.size) < 0:
                         raise OSError(0, "more bytes than expected")
-                    _put(top, path, members.extractfile(member).read())
+                    _put(top, path, content.read())
     except Exception as error:
         raise GlocalError(
             f"{name}: {url} not downloaded whole ({downloads.reason(error)}); run again to resume, or set GLOCAL_MIRROR to a "

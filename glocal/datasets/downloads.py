@@ -56,7 +56,7 @@ def reason(error: Exception) -> str:
 
     if isinstance(error, GlocalError | tarfile.TarError):
         return str(error)
-    if isinstance(error, exceptions.HTTPError):
+    if isinstance(error, exceptions.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
     if isinstance(error, exceptions.Timeout | below.TimeoutError):
         return "no answer in time"

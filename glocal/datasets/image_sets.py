@@ -49,7 +49,7 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
     """
     expected = None if isinstance(spec, dict) else int(_row(spec)["images"])
     spec = spec if isinstance(spec, dict) else _registered(spec)
-    kind = spec.get("kind")
+    kind = str(spec.get("kind"))
     if kind not in KINDS:
         raise GlocalError(f'{name}: kind "{kind}" is not known.{did_you_mean(kind, KINDS)}')
     arguments = {k: v for k, v in spec.items() if k not in ("kind", "skip_broken", "superclasses", "per_class")}

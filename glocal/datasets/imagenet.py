@@ -40,7 +40,8 @@ def split(task: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     number = {wnid: i for i, wnid, _ in json.loads(fetch("breeds-classes").read_text())}
     below = _classes_below(number, depth, ancestor)
     titles = dict(line.split("\t")[:2] for line in fetch("breeds-names").read_text().splitlines())
-    superclass, part, names = np.full(1000, -1), np.full(1000, "", dtype=object), []
+    superclass, part = np.full(1000, -1), np.full(1000, "", dtype=object)
+    names: list[str] = []
     rng = np.random.RandomState(2)
     for node in sorted(node for node, classes in below.items() if len(classes) >= size):
         drawn = [number[wnid] for wnid in rng.choice(sorted(below[node]), size, replace=False)]

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -192,7 +192,7 @@ def human_set(name, dataset, folder=None) -> ImageSet:
     return ImageSet(judged.stimuli, judged.images, Image.fromarray, {"images": f"{dataset} {state}"})
 
 
-KINDS = {
+KINDS: dict[str, Callable[..., ImageSet]] = {
     "folder": folder_set,
     "list": list_set,
     "things": things_set,
@@ -287,7 +287,7 @@ def _labelled(rows, file):
 def _class_numbers(data):
     """The class numbers of a torchvision data set without opening an image, or None."""
     for field in ("targets", "_labels", "y", "labels"):
-        if hasattr(values := getattr(data, field, None), "__len__") and len(values) == len(data):
+        if isinstance(values := getattr(data, field, None), Sized) and len(values) == len(data):
             return np.asarray(values).tolist()
     return None
 

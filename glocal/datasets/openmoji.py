@@ -91,8 +91,8 @@ def rasterise(svg: str) -> np.ndarray:
     import resvg_py
     from PIL import Image
 
-    options = {"width": 224, "height": 224, "background": "white", "skip_system_fonts": True}
-    png = resvg_py.svg_to_bytes(svg_path=str(svg_folder() / svg), **options)
+    path = str(svg_folder() / svg)
+    png = resvg_py.svg_to_bytes(svg_path=path, width=224, height=224, background="white", skip_system_fonts=True)
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 

@@ -5,6 +5,7 @@ kinds      repository (the files of one entry of data/repositories.csv; the firs
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ REPOSITORIES = {  # what each kind reads; the kind `repository` names its own
     "imagenet-samples": ("imagenet-one-each", "nips2017-images", "nips2017-table"),
     "caltech101": ("caltech101-images", "caltech101-split"),
 }
-KINDS = {
+KINDS: dict[str, Callable[..., ImageSet]] = {
     "repository": repository_set,
     "things-sample": things_sample_set,
     "imagenet-samples": imagenet_samples_set,

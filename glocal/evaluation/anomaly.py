@@ -131,10 +131,10 @@ def moved(experiment, table):
     normal = wide.loc[(wide[transform] - wide["original"]).idxmax(), "normal_class"]
     train, train_y, test, test_y, _, rows = experiment.normals(spec, fold)
     align, options = aligners(experiment.transform_paths(fold)), anomaly_scores.options(settings)
-    scores = (
+    before, after = (
         anomaly_scores.scores(align[t](train), train_y, align[t](test), classes=[normal], **options)[0]
         for t in ("original", transform)
     )
     columns = dict(dataset=spec.get("test", spec["train"])["set"], normal_class=str(normal), picture=rows.get("picture", ""))
-    change = detection.moved(*scores, test_y != normal)
+    change = detection.moved(before, after, test_y != normal)
     return pd.DataFrame(columns | dict(change=change, normal=test_y == normal), rows.index).reset_index(drop=True)

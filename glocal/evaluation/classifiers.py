@@ -39,7 +39,8 @@ def choose_c(images: Images, values, folds: int, seed: int = 0) -> tuple[float, 
     fold = np.empty(len(y), int)
     for i, (_, test) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y)):
         fold[test] = i
-    accuracy, best, start = [], np.zeros(len(y), bool), None
+    best, start = np.zeros(len(y), bool), None
+    accuracy: list[float] = []  # at each value of C, in cross-validation
     for correct, tested, weights in images.folds_path(values, fold):
         missing = not tested.all()
         fell = len(accuracy) > len(values) // 2 and accuracy[0] < max(

@@ -76,8 +76,9 @@ def _pull(experiment, fold, share: float) -> float:
     shown, held_out = (objects[part] for part in split_objects(len(objects), QUARTERS, experiment.seed)[0])
     train, test = (fold.table[within(fold.table, part, len(fold.x))] for part in (shown, held_out))
     table = drawn(train, min(round(share * len(fold.table)), len(train)), [experiment.seed, 0])
-    best, lam, t = np.inf, None, None
-    for trial in sorted(experiment.config["judgments"]["lam"], reverse=True):
+    lams = sorted(experiment.config["judgments"]["lam"], reverse=True)
+    best, lam, t = np.inf, lams[0], None
+    for trial in lams:
         t = refits.fit(experiment, "global", dict(lam=trial), fold, table, init=t)
         z = torch.as_tensor(t.transform(fold.x)).double()
         if (loss := losses.triplet_loss(z, torch.as_tensor(test)).item()) >= best:

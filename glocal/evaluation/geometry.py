@@ -82,7 +82,8 @@ def cosine_histogram(pairs, bins: int = 400):
     within = pairs["within"].to_numpy()
     parts = {"within a superclass": within, "between superclasses": ~within}
     counts = {name: np.histogram(pairs["cosine"].to_numpy()[rows].clip(-1, 1), edges)[0] for name, rows in parts.items()}
-    table = pd.DataFrame(counts, index=pd.Index((edges[1:] + edges[:-1]) / 2, name="cosine").round(4)).reset_index()
+    centres = pd.Index(np.round((edges[1:] + edges[:-1]) / 2, 4), name="cosine")
+    table = pd.DataFrame(counts, centres).reset_index()
     return table.melt("cosine", var_name="pairs", value_name="count")
 
 

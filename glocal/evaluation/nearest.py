@@ -115,7 +115,7 @@ def _stacks(factors, labels) -> tuple[np.ndarray, list[Tensor]]:
     known, which, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     by_size = np.argsort(counts, kind="stable")
     order = torch.as_tensor(np.argsort(np.argsort(by_size)[which], kind="stable"), device=factors.device)
-    batches = [[]]
+    batches: list[list[Tensor]] = [[]]
     for group in factors[order].split(counts[by_size].tolist()):
         if batches[-1] and (len(batches[-1]) + 1) * len(group) > BLOCK // ROWS:
             batches.append([])

@@ -55,7 +55,7 @@ def evaluate(experiment) -> dict:
 
 def differences(measured: list[dict]):
     """A row for each pair of transforms that were measured on the same triplets or objects. measured: rows with a `sample`."""
-    groups = {}
+    groups: dict[tuple, dict] = {}  # {(encoder, dataset, metric): {transform: sample}}
     for row in measured:
         groups.setdefault((row["encoder"], row["dataset"], row["metric"]), {})[row["transform"]] = row["sample"]
     for key, samples in groups.items():
@@ -99,8 +99,10 @@ def noise_ceiling_triplets(experiment):
 
 def references(experiment):
     """Accuracy on all triplets of embeddings that were fitted to the judgments themselves (SPoSE, VICE)."""
-    table = experiment.triplets()["all"] if experiment.config.get("references") else None
-    for name in experiment.config.get("references", []):
+    if not (names := experiment.config.get("references")):
+        return
+    table = experiment.triplets()["all"]
+    for name in names:
         sample = paired.Accuracy(triplets.score(things.object_features(name), table), table)
         about = dict(encoder=name, dataset=ALL_TRIPLETS, transform="reference")
         yield about | _accuracy(sample, experiment.noise_ceiling())

@@ -38,7 +38,8 @@ class Correlation(NamedTuple):
         value, drawn = np.mean(self.values), np.mean(self.drawn, axis=1)
         if other is not None:
             value, drawn = value - np.mean(other.values), drawn - np.mean(other.drawn, axis=1)
-        return float(value), *map(float, central(drawn, level))
+        low, high = central(drawn, level)
+        return float(value), float(low), float(high)
 
 
 def pairs(names, versus: str = "original") -> list[tuple[str, str]]:

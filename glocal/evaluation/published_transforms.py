@@ -53,7 +53,7 @@ def evaluate(classifiers=CLASSIFIERS, device: str = "cpu"):
     y, test_y, measured = rows["class"].to_numpy(), test["class"].to_numpy(), {}
     for name, align in transforms(x).items():
         measured[name] = _by_class(align(x), y, align(test_x), test_y, classifiers, device)
-    table = [_row(name, measure, *measured[name][measure], measured) for measure in measured["original"] for name in measured]
+    table = [_row(name, measure, measured, *measured[name][measure]) for measure in measured["original"] for name in measured]
     return pd.DataFrame(table)
 
 
@@ -68,7 +68,7 @@ def _by_class(x, y, test_x, test_y, classifiers, device) -> dict:
     return dict(zip(names, shares, strict=True)) | {AUROC: (auroc, np.ones(len(auroc)))}
 
 
-def _row(name: str, measure: str, values, weights, measured: dict) -> dict:
+def _row(name: str, measure: str, measured: dict, values, weights) -> dict:
     difference = statistics.paired_interval((values - measured["original"][measure][0])[None], weights[None])
     about = dict(dataset=DATASET, transform=name, measure=measure, value=float((values * weights).sum() / weights.sum()))
     return about | dict(versus="original") | dict(zip(("difference", "ci_low", "ci_high"), difference, strict=True))

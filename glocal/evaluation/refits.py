@@ -84,7 +84,7 @@ def measure_all(experiment, jobs: list, name: str):
     """Yield `measure` of the transform of each of `jobs` [(objective, setting, fold, triplets), ...], in order."""
     from tqdm import tqdm
 
-    calls = [(_measured, (experiment, *job), {}) for job in jobs]
+    calls: list[tuple] = [(_measured, (experiment, *job), {}) for job in jobs]
     yield from tqdm(parallel(calls, experiment.threads), total=len(calls), desc=f"{name} {experiment.encoder}")
 
 
@@ -111,14 +111,14 @@ def measure(experiment, fold: Fold, transform=None, similarity: str = "dot") -> 
     hits = triplets.score(z, fold.test, similarity).astype(float)
     ours, theirs = rsa.similarity(z[data.objects]), -data.dissimilarity[0]
     drawn = rsa.resample(ours, theirs, STIMULI_DRAWS, experiment.seed)[:, None]  # the same stimuli for every transform
-    results = {(ACCURACY, ""): paired.Accuracy(hits, fold.test)}
+    results: dict[tuple[str, str], NamedTuple] = {(ACCURACY, ""): paired.Accuracy(hits, fold.test)}
     results[RSA, ""] = paired.Correlation(np.array([rsa.rsa(ours, theirs)]), drawn)
     return results | _few_shot(experiment, align, int(fold.name.rsplit("-", 1)[1]))
 
 
 def references(experiment, fold_list: list[Fold]) -> dict[str, list]:
     """{transform: [[what it does in each fold]]}: the original features and, where the config has it, `centred`."""
-    loaded = {"original": [None] * len(fold_list)}
+    loaded: dict[str, list] = {"original": [None] * len(fold_list)}
     if "centred" in experiment.baselines:
         loaded["centred"] = [GLocalTransform.load(experiment.transform_path(fold.name, "centred")) for fold in fold_list]
     return {
@@ -154,8 +154,8 @@ def _few_shot(experiment, align, number: int) -> dict:
     settings, results = experiment.config["judgments"], {}
     n = settings["repetitions"]
     for task in settings["tasks"]:
-        options = dict(shots=SHOTS, draws=range(number * n, (number + 1) * n), classifiers=CLASSIFIERS)
-        records = few_shot.records(experiment, task, lambda x: unit_norm(align(x)), "all", **options)
+        records = few_shot.records(experiment, task, lambda x: unit_norm(align(x)), "all", shots=SHOTS,
+                                   draws=range(number * n, (number + 1) * n), classifiers=CLASSIFIERS)  # fmt: skip
         for name in CLASSIFIERS:
             correct, images = (np.array([r[c] for r in records if r["classifier"] == name]) for c in ("correct", "images"))
             results[f"{SHOTS}-shot, {name}", task] = Shares(correct / np.maximum(images, 1), images)

@@ -99,7 +99,8 @@ def coverage(n: int = 600, m: int = 18_000, share: float = 0.05, samples: int = 
 
     draws: of the bootstrap over objects; 0 leaves it out.
     """
-    rng, ends, covered = np.random.default_rng(seed), [(1 - level) / 2, (1 + level) / 2], {}
+    rng, ends = np.random.default_rng(seed), [(1 - level) / 2, (1 + level) / 2]
+    covered: dict[str, int] = {}
     for sample in range(samples):
         hits, table = simulate(n, m, share, rng)
         half = NormalDist().inv_cdf(ends[1]) * hits.std() / np.sqrt(m)

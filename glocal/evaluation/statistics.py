@@ -120,7 +120,7 @@ def gains(table, versus: str = "original", balanced: bool = False, seed: int = 4
 
     rows, keys = [], ["split", "task", "shots", "classifier"]
     for key, part in table.groupby(keys, sort=False, dropna=False):
-        share, images = {}, None
+        share: dict[str, np.ndarray] = {}
         for transform, group in part.sort_values("repetition").groupby("transform", sort=False):
             correct, images = (np.hstack([np.stack(f[c]) for _, f in group.groupby("fold")]) for c in ("correct", "images"))
             share[transform] = correct / np.maximum(images, 1)  # (R, K)

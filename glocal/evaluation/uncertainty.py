@@ -158,11 +158,11 @@ def _measured(experiment, dataset: str, folds, name: str):
         warmth.append(temperature(z, trained, how))
         log_p.append(log_softmax(similarities(z, kept[-1][0], how) / warmth[-1], axis=1))
     table, share, count = (np.concatenate(part) for part in zip(*kept, strict=True))
-    log_p = np.concatenate(log_p)
-    reach = bounds(log_p, share, count, table)
+    choices = np.concatenate(log_p)
+    reach = bounds(choices, share, count, table)
     about = dict(encoder=experiment.encoder, dataset=dataset, transform=name, temperature=float(np.mean(warmth)))
-    about |= dict(triplets=len(table), answers=int(count.sum()), choices=(np.exp(log_p), share, table))
-    for metric, values in contributions(log_p, share).items():
+    about |= dict(triplets=len(table), answers=int(count.sum()), choices=(np.exp(choices), share, table))
+    for metric, values in contributions(choices, share).items():
         yield about | dict(metric=metric, bound=reach[metric], sample=paired.Accuracy(values, table))
 
 

@@ -105,7 +105,7 @@ def encoder(spec: str | dict, device: str | None = None, layer: str | None = Non
     return Encoder(name, described, preprocessing, digest, lambda x: rows(forward(x), token, title(spec)), transform, device)
 
 
-def tap(net: torch.nn.Module, layer: str, name: str = "model") -> Callable:
+def tap(net: Callable, layer: str, name: str = "model") -> Callable:
     """A function x -> output of the module called `layer`. The forward pass ends there: later modules are not computed,
     and no in-place ReLU can change the output. For a module that is called several times, the first call counts.
     Raises GlocalError if there is no such module or it is never reached.

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,8 @@ def _in_order(work, starts: range):
     One batch per thread is faster than many threads on one batch: nothing waits for a slow core, and the bytes do not
     depend on the number of threads.
     """
-    threads, pending = torch.get_num_threads(), deque()
+    threads = torch.get_num_threads()
+    pending: deque[tuple[int, Future]] = deque()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for i in starts:

@@ -89,10 +89,10 @@ def _csv(file: Path) -> Table:
     is_data = all(_is_number(cell) for cell in cells) and cells != [str(i) for i in range(len(cells))]  # those are pandas' names
     rows = pd.read_csv(file, sep=separator, header=None if is_data else "infer")
     numbers = rows.select_dtypes("number")
-    for name in rows.columns.difference(numbers.columns, sort=False):
-        broken = pd.to_numeric(rows[name], errors="coerce").isna().to_numpy()
+    for column in rows.columns.difference(numbers.columns, sort=False):
+        broken = pd.to_numeric(rows[column], errors="coerce").isna().to_numpy()
         if 2 * broken.sum() < len(rows):
-            raise ValueError(f'column {name}, row {broken.argmax()}: "{rows[name].iloc[broken.argmax()]}" is not a number')
+            raise ValueError(f'column {column}, row {broken.argmax()}: "{rows[column].iloc[broken.argmax()]}" is not a number')
     name = next((c for c in rows if c not in numbers), None)
     return Table(numbers.to_numpy(), None if name is None else rows[name].astype(str).tolist(), {})
 

@@ -56,7 +56,8 @@ def image_features(
     from glocal.features.encoders import check_batches
 
     lazy = Lazy(images.items, lambda item: encoder.prepare(images.open(item)))
-    one_at_a_time, checked = threading.Lock(), []
+    one_at_a_time = threading.Lock()
+    checked: list[bool] = []
 
     def encode(prepared):
         with one_at_a_time:
@@ -77,7 +78,7 @@ def model_features(stem, settings: dict, images: dict, folds: int = 3, seed: int
     from glocal.features.encoders import encoder
 
     e, batch, dtype = encoder(settings["model"]), settings.get("batch", 32), settings.get("dtype", "float32")
-    sources = {"objects": settings["objects"]} | {n: s["images"] for n, s in settings.get("sets", {}).items()}
+    sources: dict[str, str] = {"objects": settings["objects"]} | {n: s["images"] for n, s in settings.get("sets", {}).items()}
     for name, source in sources.items():
         loaded = image_set(images.get(source, source), source)
         rows = things.with_folds(loaded.rows, folds, seed) if name == "objects" else None

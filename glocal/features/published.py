@@ -84,9 +84,9 @@ def _same_model(transform, header: dict) -> bool:
     import yaml
 
     encoders = yaml.safe_load(shipped("config/paper.yaml").read_text())["encoders"]
-    expected = {
+    expected: dict = {
         settings["published"]["transform"]: settings["model"] for settings in encoders.values() if "published" in settings
-    }.get(transform)
+    }.get(transform, {})
     actual = json.loads(header["encoder"])
     fields = ["source", "model", "weights", *(["layer"] if actual.get("layer") else [])]
     for field in fields if expected else ():
@@ -95,7 +95,7 @@ def _same_model(transform, header: dict) -> bool:
                 f'{transform}: belongs to {field} "{expected.get(field)}", these features are of "{actual.get(field)}"; give '
                 f"features of its model, or pass the array without a header to skip this check."
             )
-    return expected is not None
+    return bool(expected)
 
 
 def _same_scale(name, t, x) -> None:

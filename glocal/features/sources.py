@@ -266,7 +266,7 @@ def _loaded_code(module: str) -> bytes:
     """The source of a user's module and of what it imports from its own folder; if it was edited, they will be loaded again."""
     importlib.invalidate_caches()
     spec = importlib.util.find_spec(module)
-    if spec is None or not spec.has_location:
+    if spec is None or not spec.has_location or not spec.origin:
         raise ImportError(f"no module named {module!r}")
     base = Path(spec.origin).parents[module.count(".") + (spec.submodule_search_locations is not None)]
     files = modules.below(module, base) if "site-packages" not in base.parts else {module: spec.origin}

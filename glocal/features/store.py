@@ -48,7 +48,7 @@ def blocks(x, size: int = 4096):
 class Features(NamedTuple):
     """x: (n, p) matrix, memory-mapped if it was read, `Rows` of it if selected; rows: DataFrame of n rows; header: dict."""
 
-    x: np.ndarray
+    x: np.ndarray | Rows
     rows: Any
     header: dict
 

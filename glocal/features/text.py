@@ -11,6 +11,7 @@ Cost: one forward pass per name and template, about a second per class on two bu
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class Tower:
     """net: has encode_text, (b, length) tokens -> (b, p). digest: sha256 of its weights. tokenizer: b texts -> (b, length)."""
 
     name: str
-    net: torch.nn.Module
+    net: Any
     digest: str
     tokenizer: Callable
     device: str = "cpu"

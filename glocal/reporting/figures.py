@@ -106,13 +106,9 @@ def training(history, step: str):
     Above, each objective on an axis of its own, since their scales have nothing in common; below, its two parts.
     history: of `grid_search.learning_curves`, with the column kl_tau, the temperature of its local KL; step: an iteration.
     """
-    import matplotlib.pyplot as plt
-
-    style.style()
     rows, tau = history.rename(columns={"objective": "transform"}), history["kl_tau"].iloc[0]
     kinds = order(rows["transform"])
-    fig = plt.figure(figsize=(7, 4.5))
-    top, bottom = fig.subfigures(2, 1, height_ratios=[1, 1.1])
+    fig, top, bottom = style.halves(4.5, [1, 1.1])
     for ax, kind in zip(top.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         _curves(ax, rows[rows["transform"] == kind], "loss")
         ax.set(title=f"objective of {NAMES[kind]}", xlabel=step, ylabel="")

@@ -60,7 +60,7 @@ def figures(pictures: Path, tables: Path, config: dict) -> dict[str, list[Figure
     command = config_name(config)
     named = [(*_name(path.stem, config["encoders"]), path) for path in sorted(pictures.glob("*.png"))]
     order = [*ORDER, *(name for name, _, _ in named)]
-    sections = {section: [] for section in [*SECTIONS, "More"]}
+    sections: dict[str, list[Figure]] = {section: [] for section in [*SECTIONS, "More"]}
     for name, encoder, path in sorted(named, key=lambda item: order.index(item[0])):
         section = ORDER.get(name, "More")
         title = SECTIONS.get(section, {}).get(name, name.replace("_", " ").capitalize())

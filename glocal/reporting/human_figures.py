@@ -83,12 +83,8 @@ def calibration(table, curve):
     table, curve : DataFrame
         human_calibration and human_calibration_curve of one encoder (evaluation/uncertainty.py).
     """
-    import matplotlib.pyplot as plt
-
-    style.style()
     kinds = style.order(table["transform"])
-    fig = plt.figure(figsize=(7, 4.6))
-    top, bottom = fig.subfigures(2, 1, height_ratios=[1, 1.35])
+    fig, top, bottom = style.halves(4.6, [1, 1.35])
     for ax, kind in zip(top.subplots(1, max(len(kinds), 1), sharey=True, squeeze=False)[0], kinds, strict=False):
         _calibration_curve(ax, curve[curve["transform"] == kind], kind)
     top.supxlabel("probability of a choice", fontsize=9)

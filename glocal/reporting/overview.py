@@ -27,11 +27,7 @@ def overview(layout, images, gains, title: str, story: str):
     title, story : str
         What the layouts are of, and what the gains are of.
     """
-    import matplotlib.pyplot as plt
-
-    style.style()
-    fig = plt.figure(figsize=(10, 5.9))
-    top, bottom = fig.subfigures(2, 1, height_ratios=[3.6, 2.3])
+    fig, top, bottom = style.halves(5.9, [3.6, 2.3], width=10)
     kinds = style.order(layout["transform"])
     for ax, kind in zip(top.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         _layout(ax, layout[layout["transform"] == kind], images)

@@ -1,5 +1,7 @@
 """What stands in a panel: dots with intervals, lines, points, images. Each draws into matplotlib axes, most with seaborn."""
 
+from typing import Any
+
 import numpy as np
 
 from glocal.reporting import style
@@ -14,7 +16,8 @@ def dots(ax, table, by: str, value: str, interval: tuple[str, str] | None = None
     """
     import seaborn as sns
 
-    rows, estimate = table, dict(errorbar="sd")
+    rows = table
+    estimate: dict[str, Any] = dict(errorbar="sd")
     if interval:  # the median of the two ends and the value is the value, their range the interval
         rows = table.melt([by, "transform"], [interval[0], value, interval[1]], value_name="_shown")
         value, estimate = "_shown", dict(estimator="median", errorbar=("pi", 100))

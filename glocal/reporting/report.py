@@ -69,7 +69,7 @@ def headline(experiment):
     nested = {t: {"chosen on inner folds": f"{100 * value:.1f}"} for t, value in inner.items()}
     rows = [{
         "": style.NAMES[t],
-        "accuracy": points(*held.loc[t, ["value", "ci_low", "ci_high"]], "{:.1f} [{:.1f}, {:.1f}]"),
+        "accuracy": points(*held.loc[t, ["value", "ci_low", "ci_high"]], words="{:.1f} [{:.1f}, {:.1f}]"),
         "10-NN overlap": f"{100 * kept.get(t, 1.0):.0f}",
     } | nested.get(t, {}) for t in style.order(held.index)]  # fmt: skip
     return pd.DataFrame(rows).fillna("")

@@ -95,10 +95,8 @@ def _results(folder: Path, config: dict) -> dict:
         for name, t in tables.items()
     ]
     many = len(tables) > 1
-    scores = [
-        summary.scores(t).rename(index=f"{names.encoder(name)}: {{}}".format if many else str) for name, t in tables.items()
-    ]
-    scores = pd.concat(scores).fillna("") if scores else None
+    each = [summary.scores(t).rename(index=f"{names.encoder(name)}: {{}}".format if many else str) for name, t in tables.items()]
+    scores = pd.concat(each).fillna("") if each else None
     return dict(encoders=encoders, scores=scores, many=many, sections=gallery.figures(folder / "figures", folder, config),
                 asked=_asked(config), looks=style.LOOKS, encoder=names.encoder, note=gallery.NOTE,
                 holds=gallery.HOLDS)  # fmt: skip
@@ -107,7 +105,7 @@ def _results(folder: Path, config: dict) -> dict:
 def _asked(config: dict):
     """(question, answer) of a config, in words."""
     alignment, settings = config["alignment"], config.get("few_shot", {})
-    maps = [" · ".join(map(style.NAMES.get, kinds)) for kinds in (alignment["objectives"], config.get("baselines", []))]
+    maps = [" · ".join(style.NAMES[kind] for kind in kinds) for kinds in (alignment["objectives"], config.get("baselines", []))]
     sets = lambda section, field: " · ".join(map(names.dataset, config.get(section, {}).get(field, {})))
     yield "Encoders", " · ".join(map(names.encoder, config["encoders"]))
     yield "Judgments", config["observer"]

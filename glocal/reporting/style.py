@@ -88,7 +88,7 @@ def style():
     sns.set_theme("paper", "ticks", rc=sizes | layout | lines | {"axes.spines.top": False, "axes.spines.right": False})
 
 
-def limits(rows, low: str, high: str, apart=("naive", "spose_ridge")) -> tuple[float, float]:
+def limits(rows, low: str, high: str, *, apart=("naive", "spose_ridge")) -> tuple[float, float]:
     """One range for the intervals of all transforms but those that fall far outside it, with 0 and some room.
 
     rows: DataFrame with transform and the columns low and high; apart: what may lie outside, and is then named at the edge.
@@ -113,6 +113,15 @@ def figure(columns=1, rows=1, width=7.0, height=2.6, **options):
     style()
     fig, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
     return fig, axes.ravel()
+
+
+def halves(height: float, ratios, width=7.0):
+    """A figure in this style, and its two parts, one above the other, whose heights have these ratios."""
+    import matplotlib.pyplot as plt
+
+    style()
+    fig = plt.figure(figsize=(width, height))
+    return fig, *fig.subfigures(2, 1, height_ratios=ratios, squeeze=False)[:, 0]
 
 
 def save(fig, path, observer="human"):

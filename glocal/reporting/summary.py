@@ -118,10 +118,10 @@ def verdict_of(folder, encoder: str) -> str:
 
 def _compared(row, versus: str) -> str:
     words = ("not to be told from", "better than", "worse than")[sign(row)]
-    interval = points(*row[["difference", "ci_low", "ci_high"]], "{:+.1f} points [{:+.1f}, {:+.1f}]")
+    interval = points(*row[["difference", "ci_low", "ci_high"]], words="{:+.1f} points [{:+.1f}, {:+.1f}]")
     return f"{words} {style.NAMES[versus]} ({interval})"
 
 
-def points(value, low, high, words="{:+.1f} [{:+.1f}, {:+.1f}]") -> str:
+def points(value, low, high, *, words="{:+.1f} [{:+.1f}, {:+.1f}]") -> str:
     """A fraction and its interval, in points."""
     return words.format(*(round(100 * v, 1) + 0.0 for v in (value, low, high)))  # + 0.0: no "-0.0"

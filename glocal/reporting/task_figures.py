@@ -26,8 +26,8 @@ def few_shot(table, gains, measure: str):
     levels = original.agg(value=("accuracy", "mean"), sd=("accuracy", "std"), chance=("chance", "first")).reset_index()
     levels = levels.assign(low=levels["value"] - levels["sd"], high=levels["value"] + levels["sd"])
     change = few_shot_tables.reported(table, few_shot_tables.main(to_original(gains)))
-    named = [part.assign(part="", task=part["task"].map(shown)) for part in (change, levels)]
-    return forest(*named, f"{tasks['reported'].max()}-shot {measure}", "mean, sd")
+    change, levels = (part.assign(part="", task=part["task"].map(shown)) for part in (change, levels))
+    return forest(change, levels, f"{tasks['reported'].max()}-shot {measure}", "mean, sd")
 
 
 def few_shot_curves(table, gains):

@@ -137,7 +137,7 @@ def verify(path, expected: str | None = None) -> None:
     """Raises Damaged if the sha256 of `path` is not `expected`, or, without it, not the sealed one. No seal: no check."""
     path = Path(path)
     known = _read_seal(_seal_of(path))
-    expected = expected or (known and known["sha256"])
+    expected = expected or (known["sha256"] if known else None)
     if expected is None or known == _facts(path, expected):
         return
     if path.is_dir() or sha256(path) != expected:
@@ -152,7 +152,8 @@ def clean(folder) -> tuple[dict[Path, Path], list[Path]]:
     Sealed files that are damaged are renamed: {path: <name>.damaged}. Of those that are gone the seals are removed: [path].
     Drafts that a killed process left are deleted.
     """
-    aside, gone = {}, []
+    aside: dict[Path, Path] = {}
+    gone: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "cache"]  # joblib's: thousands of folders, each result with its sha256
         for name in names:

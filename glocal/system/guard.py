@@ -27,16 +27,18 @@ class Guard:
         short = len(tempfile.gettempdir()) <= SOCKET_PATH
         self.folder = Path(tempfile.mkdtemp(prefix="glocal-", dir=None if short else "/tmp"))
         command = [sys.executable, "-P", __file__, str(self.folder)]
-        quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, **quiet)
+        silent = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=silent, stderr=silent, start_new_session=True)
+        assert self.process.stdin  # a PIPE
+        self.pipe = self.process.stdin
 
     def watch(self, group: int) -> None:
-        self.process.stdin.write(f"{group}\n".encode())
-        self.process.stdin.flush()
+        self.pipe.write(f"{group}\n".encode())
+        self.pipe.flush()
 
     def end(self) -> None:
         """End the groups and remove the folder; returns when that is done."""
-        self.process.stdin.close()
+        self.pipe.close()
         self.process.wait()
 
 

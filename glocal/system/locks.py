@@ -27,7 +27,7 @@ def only_writer(folder):
     """
     from filelock import Timeout
 
-    path, seen, until = Path(folder) / ".lease", set(), time.monotonic() + LEASE + 10
+    path, seen, until = Path(folder) / ".lease", set[int](), time.monotonic() + LEASE + 10
     held = lock(path)
     while len(seen) < 2 and time.monotonic() < until:
         try:

@@ -26,7 +26,8 @@ def below(module: str, base: Path) -> dict[str, str]:
 
     Files are relative to `base`. Without this package, which has versions of its own.
     """
-    names, files = [module], {}
+    names = [module]
+    files: dict[str, str] = {}
     while names:
         name = names.pop()
         path = name.replace(".", "/")

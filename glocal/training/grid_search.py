@@ -40,7 +40,8 @@ def path(values: dict, objective: str = "glocal") -> list[dict]:
     """
     if "lr" in values:
         raise GlocalError("grid: lr is not a setting of recipe converged, which has no step size; leave it out.")
-    points, ordered = [{}], sorted(values.get("lam", []), reverse=objective != "naive")
+    points: list[dict[str, float]] = [{}]
+    ordered = sorted(values.get("lam", []), reverse=objective != "naive")
     for name, steps in ({"lam": ordered} | {s: sorted(values[s]) for s in ("tau", "alpha") if s in values}).items():
         points = [p | {name: v} for i, p in enumerate(points) for v in (steps if i % 2 == 0 else steps[::-1])]
     return [{s: p[s] for s in SETTINGS if s in p} for p in points]

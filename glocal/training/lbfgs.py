@@ -10,6 +10,7 @@ The authors' recipe, with batches and learning-rate warm-up, is in `sgd.py`.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,10 +59,10 @@ def lbfgs(
     if basis is not None:
         x, y = x @ basis, None if y is None else y @ basis  # (n, r), (q, r)
     f = Objective(kind, x, triplets, y, lam=lam, alpha=alpha, tau=tau, squared=squared, precision=precision)
-    search = _Search(f, preconditioner(f.x), bias, lambda w, b: (w, b) if basis is None else _lift(w, b, basis, kind))
-    search.monitor, search.on_iteration, search.restore_best, search.tol = monitor, on_iteration, restore_best, tol
-    search.cold = not isinstance(start, Solution)
-    search.settings = dict(lam=lam) | (dict(alpha=alpha, tau=tau) if kind == "glocal" else {})
+    lift = lambda w, b: (w, b) if basis is None else _lift(w, b, basis, kind)
+    settings = dict(lam=lam) | (dict(alpha=alpha, tau=tau) if kind == "glocal" else {})
+    cold = not isinstance(start, Solution)
+    search = _Search(f, preconditioner(f.x), bias, lift, settings, cold, tol, monitor, restore_best, on_iteration)
     theta = search.pack(start, basis)
     options = dict(maxiter=max_iter, maxcor=memory, ftol=0, gtol=1e-9, maxfun=10 * max_iter)
     with threadpool_limits(1, "blas"):  # SciPy's BLAS threads would occupy the cores that torch needs: a third slower
@@ -76,12 +77,24 @@ def lbfgs(
     return Solution(w, b, search.history, stopped, search.best[2] if search.best else len(search.history))
 
 
+@dataclass
 class _Search:
     """The objective in the variables of L-BFGS: one float64 vector of V (W = A V) and, with a bias, b."""
 
-    def __init__(self, objective, a, bias, lift):
-        self.f, self.a, self.bias, self.lift = objective, a, bias, lift
-        self.history, self.last, self.best, self.stalled = [], {}, None, 0  # last: the terms of each value since the last step
+    f: Objective
+    a: Tensor
+    bias: bool
+    lift: Callable
+    settings: dict  # for messages
+    cold: bool  # the start is s I
+    tol: float
+    monitor: Callable | None
+    restore_best: bool
+    on_iteration: Callable | None
+    history: list[dict] = field(default_factory=list)
+    last: dict[float, dict] = field(default_factory=dict)  # the terms of each value since the last step
+    best: tuple[float, tuple[Tensor, Tensor], int] | None = None  # monitored, (w, b), iteration
+    stalled: int = 0
 
     def pack(self, start, basis):
         p, inverse = len(self.a), torch.linalg.inv(self.a.double())  # (p, p)
@@ -101,8 +114,8 @@ class _Search:
 
     def value_and_gradient(self, theta):
         value, dw, db = self.f(*self.unpack(theta))
-        gradient = [(self.a.T @ dw).numpy(force=True).ravel()] + ([db.numpy(force=True)] if self.bias else [])
-        gradient = np.concatenate(gradient)
+        parts = [(self.a.T @ dw).numpy(force=True).ravel()] + ([db.numpy(force=True)] if self.bias else [])
+        gradient = np.concatenate(parts)
         self.refuse_not_finite(objective=value, gradient=np.abs(gradient).max())
         self.last[value] = dict(objective=value, triplet_loss=self.f.triplet_loss, local_kl=self.f.local_kl)
         return value, gradient.astype(np.float64)
@@ -123,7 +136,7 @@ class _Search:
         before = self.history[-1]["objective"] if self.history else np.inf
         decrease, first = before - measured["objective"], self.history[0]["objective"] if self.history else np.inf
         small = decrease <= self.tol * max(abs(measured["objective"]), 1.0)
-        if self.cold:  # the start s I can be near a saddle, where steps are small but not against what all of them gained
+        if self.cold:  # s I can be near a saddle, where steps are small but not against what all of them gained
             small = small and decrease <= PLATEAU * (first - measured["objective"])
         self.stalled = self.stalled + 1 if small else 0
         self.history.append(measured)

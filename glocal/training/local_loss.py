@@ -44,7 +44,8 @@ class Local:
     """
 
     def __init__(self, y: Tensor, tau: float, precision: str = "fp32"):
-        self.tau, self.precision, self.p = tau, precision, None
+        self.tau, self.precision = tau, precision
+        self.p: list[Tensor] = []  # with many images empty
         self.dtype = torch.float64 if tau < UNDERFLOW else y.dtype
         self.u = rounded(directions(y.to(self.dtype))[0], precision)  # (q, p)
         if len(y) <= DENSE:
@@ -74,7 +75,7 @@ class Local:
         if len(mapped) < 2:  # no neighbours: the local loss is zero
             return 0.0, torch.zeros_like(mapped)
         u, norm = directions(mapped.to(self.dtype))
-        value, du = (self._dense if self.p is not None else self._by_panels)(rounded(u, self.precision))
+        value, du = (self._dense if self.p else self._by_panels)(rounded(u, self.precision))
         dv = through_directions(du.div_(self.tau * len(u)), u, norm)
         return value / len(u), dv.to(mapped.dtype)
 
@@ -112,7 +113,7 @@ class Local:
 class Locals(dict):
     """The local losses to one teacher y (q, p) by temperature; each is made at its first use."""
 
-    def __init__(self, y: Tensor):
+    def __init__(self, y):
         self.y = y
 
     def __missing__(self, tau: float) -> Local:

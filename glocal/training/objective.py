@@ -23,7 +23,7 @@ class Objective:
         used, compact = torch.unique(triplets, return_inverse=True)  # objects that no triplet names are left out
         self.x, (i, j, k) = x[used], compact.reshape(-1, 3).T  # (n', p), 3 x (m,)
         self.pairs = torch.stack([i * len(used) + j, i * len(used) + k, j * len(used) + k])  # (3, m)
-        self.y = y if kind == "glocal" else None
+        self.y = y
         self.local = Local(y, tau, precision) if kind == "glocal" else None
 
     def __call__(self, w: Tensor, b: Tensor) -> tuple[float, Tensor, Tensor]:

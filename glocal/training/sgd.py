@@ -10,9 +10,11 @@ The measures of an epoch are computed on all triplets and on the context images 
 """
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from glocal.system import checkpoints
 from glocal.training.batched_losses import local_gradient, triplet_gradient
@@ -52,7 +54,8 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
     after every epoch; the same call resumes from it. Raises GlocalError after an epoch whose objective (on all triplets) or
     the monitored value is not finite, with the settings of that run.
     """
-    p, solutions, paths = x.shape[1], [], []
+    p, paths = x.shape[1], []
+    solutions: list[Solution] = []
     size = max(STACK // max(3 * schedule.images**2, p * p), 1)
     what = (kind, x, triplets, y, squared, bias, seed, schedule, restore_best, held_out and held_out.key, x.device.type)
     for start in range(0, len(settings), size):
@@ -68,7 +71,7 @@ def train(kind, x, triplets, settings, y=None, *, squared=True, bias=True, seed=
                 on_iteration(record)
             if checkpoint:
                 checkpoints.save(paths[-1], problem, stack.state())
-        solutions += stack.solutions
+        solutions += filter(None, stack.solutions)  # all: none is running
     for path in paths:  # only now: the file of a finished slice is its result until all are done
         checkpoints.remove(path)
     return solutions
@@ -87,8 +90,10 @@ class _Stack:
         self.b = x.new_full((s, p), schedule.bias_start if bias else 0.0)
         self.moments = [torch.zeros_like(t) for t in (self.w, self.b) for _ in range(1 if self.local else 2)]
         self.running, self.epochs = list(range(s)), 0
-        self.histories = [[] for _ in settings]
-        self.best, self.stale, self.kept, self.solutions = [np.inf] * s, [0] * s, [None] * s, [None] * s
+        self.best, self.stale = [np.inf] * s, [0] * s
+        self.histories: list[list[dict]] = [[] for _ in settings]
+        self.kept: list[tuple[Tensor, Tensor, int] | None] = [None] * s
+        self.solutions: list[Solution | None] = [None] * s
         self.count = torch.zeros((), dtype=torch.float64, device=x.device)
         self.objective, self.captured = None, {}
         self._numbers()
@@ -113,9 +118,9 @@ class _Stack:
         self.rate.copy_(self.lr * warmup)
         rng = np.random.default_rng([seed, self.epochs])
         order = torch.as_tensor(rng.permutation(len(self.triplets)), device=self.x.device)
-        images = _passes(len(self.y), self.schedule.images, rng, self.x.device) if self.local else None
+        images = _passes(len(self.y), self.schedule.images, rng, self.x.device) if self.local else repeat(None)
         for rows in order.split(self.schedule.triplets):
-            self._run(self.triplets[rows], next(images) if self.local else None)
+            self._run(self.triplets[rows], next(images))
         self.epochs += 1
 
     def _run(self, triplets, images):

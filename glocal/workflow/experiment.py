@@ -33,7 +33,7 @@ class Experiment:
     config: path of a YAML file; encoder: a name in it (default: the first); folder: of the results (default: results/<profile>).
     """
 
-    def __init__(self, config: str, encoder: str | None = None, folder: Path | None = None):
+    def __init__(self, config: str | Path, encoder: str | None = None, folder: Path | None = None):
         self.config = load_config(config)
         self.encoder = encoder or next(iter(self.config["encoders"]))
         if self.encoder not in self.config["encoders"]:
@@ -129,26 +129,25 @@ class Experiment:
         keep = rows_where(features.rows, part["where"], part["set"]) if part.get("where") else np.ones(len(features.x), bool)
         if part["set"] == "objects" and fold != "all":
             keep = keep & self.held_out(fold)
-        return _kept(Features(Rows(features.x, np.arange(len(keep))), features.rows, features.header), keep)
+        return _kept(features, keep)
 
     def parts(self, spec: dict, fold: str = "all") -> list:
         """The feature sets that a task names: its pool (or train) and, if it has one, its test.
 
         Rows without a label are left out, and images of the pool that are also in the test set (one each in DTD and Flowers).
         """
-        selected = []
-        for part in (spec.get("pool") or spec.get("train") or spec["images"], spec.get("test")):
-            if part is None:
-                selected.append(None)
-                continue
-            chosen = self.select(part, fold)
-            selected.append(_kept(chosen, _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1))))
-        pool, test = selected
+        pool = self._labelled(spec.get("pool") or spec.get("train") or spec["images"], spec, fold)
         if "per" in spec:
             column(pool.rows, spec["per"], spec["pool"]["set"])  # raises an error if it is missing
-        if test is None:
-            return selected
+        if spec.get("test") is None:
+            return [pool, None]
+        test = self._labelled(spec["test"], spec, fold)
         return [_kept(pool, ~also_in(pool.x, test.x)), test]
+
+    def _labelled(self, part: dict, spec: dict, fold: str) -> Features:
+        """The rows of a part with a label whose class has enough of them."""
+        chosen = self.select(part, fold)
+        return _kept(chosen, _usable(column(chosen.rows, spec["label"], part["set"]), spec.get("min_per_class", 1)))
 
     def check_tasks(self) -> None:
         """Raises GlocalError for a task whose image sets lack a column that it names, before any fit."""
@@ -284,8 +283,7 @@ def also_in(x, y) -> np.ndarray:
 
 def _kept(features: Features, keep) -> Features:
     """The selected rows of which `keep` (n,) is true."""
-    x = Rows(features.x.x, features.x.index[keep])
-    return Features(x, features.rows[keep].reset_index(drop=True), features.header)
+    return Features(Rows(features.x, np.flatnonzero(keep)), features.rows[keep].reset_index(drop=True), features.header)
 
 
 def _check_part(rows, spec: dict, part: str, field: str) -> None:

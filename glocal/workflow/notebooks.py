@@ -27,7 +27,7 @@ class GuardedKernelManager(AsyncKernelManager):
         self.connection_file = str(self.guard.folder / "kernel.json")  # the sockets are in the same folder
 
     async def _async_post_start_kernel(self, **options):
-        self.guard.watch(self.provisioner.pid)  # jupyter_client starts each kernel in a separate session
+        self.guard.watch(self.provisioner.pid)  # type: ignore[union-attr]  # jupyter_client starts each kernel in a separate session
         await super()._async_post_start_kernel(**options)
 
     async def _async_cleanup_resources(self, restart=False):
@@ -69,6 +69,6 @@ def _limit_threads(threads: int) -> None:
     With `--cores 8` on two cores a step is granted four threads, and needs ten times as long as with two.
     """
     if threads:
-        threads = min(threads, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+        threads = min(threads, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)

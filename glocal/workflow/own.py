@@ -105,10 +105,10 @@ def init(path, images, triplets, encoder: str = "efficientnet-lite0", **settings
     path = Path(path)
     if path.exists():
         raise GlocalError(f"{path}: exists, and would be overwritten; give another name.")
-    places = (
+    images, triplets = (
         p.relative_to(root()) if p.is_relative_to(root()) else p for p in (Path(images).resolve(), Path(triplets).resolve())
     )
-    content = text(*places, encoder, name=path.stem, **settings)
+    content = text(images, triplets, encoder, name=path.stem, **settings)
     made = check_config(yaml.safe_load(content), str(path))
     triplet_tables.make(made)
     classes = image_sets.image_set(made["images"]["my-images"]).rows["class"].value_counts()

@@ -56,7 +56,7 @@ def _registered(config: dict) -> dict[str, list[dict]]:
     for encoder in config["encoders"].values():
         named |= {encoder["objects"]} if encoder["objects"] in embeddings() else set()
         named |= {f"{part['cache']}-" for part in encoder.get("sets", {}).values() if "cache" in part}
-    groups = {"human similarities (other people)": ("human-",) if config.get("human") else ()}
+    groups: dict[str, tuple[str, ...]] = {"human similarities (other people)": ("human-",) if config.get("human") else ()}
     groups |= {"human judgments (THINGS)": JUDGMENTS, "features made by others": tuple(sorted(named))}
     return {what: [row for name, row in registry().items() if name.startswith(starts)] for what, starts in groups.items()}
 
@@ -69,7 +69,7 @@ def sources(config: dict) -> list[dict]:
         known = [repositories.entry(r) for r in repositories_of(spec)]
         listed = [] if known or "licence" not in spec else [(spec["source"], spec)]  # nobody else's: images of one's own
         rows += [*((row["url"], row) for row in known), *listed]
-    result = {}
+    result: dict[tuple, dict] = {}
     for url, row in rows:
         about = dict(licence=row["licence"], citation=row["citation"])
         result.setdefault(tuple(about.values()), dict(names={}, **about))["names"][row["name"]] = url
@@ -94,7 +94,7 @@ def _images(config: dict):
 
 
 def _sets_used(config: dict) -> list[str]:
-    used = {}  # a dict keeps the order
+    used: dict[str, None] = {}  # a dict keeps the order
     for encoder in config["encoders"].values():
         if "model" in encoder:
             used |= dict.fromkeys([encoder["objects"], *(part["images"] for part in encoder.get("sets", {}).values())])

@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from glocal import __version__
 from glocal.errors import GlocalError
@@ -36,7 +37,7 @@ def record(folder, steps: dict[str, tuple]) -> None:
     made = {name: step for name, step in before.items() if any(resolve(output).exists() for output in step["outputs"])}
     for name, (inputs, outputs, benchmark) in steps.items():
         if all(resolve(p).is_file() for p in (*inputs, *outputs)):  # else a run that failed was still to make them
-            step = {
+            step: dict[str, Any] = {
                 "outputs": {str(p): digest(resolve(p)) for p in outputs},
                 "inputs": {str(p): digest(resolve(p)) for p in inputs},
             }

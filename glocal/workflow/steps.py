@@ -172,7 +172,7 @@ def encoders(folder, out):
     print(f"{out}.csv, .png: {', '.join(path.parent.name for path in profiles)}")
 
 
-STEPS = {step.name: step for step in (triplets, run_notebook, gather, draw, publish, report, site, published, encoders)}
+STEPS = {str(step.name): step for step in (triplets, run_notebook, gather, draw, publish, report, site, published, encoders)}
 
 
 def value_of(text: str):

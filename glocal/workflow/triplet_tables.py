@@ -21,8 +21,7 @@ def make(config: dict) -> tuple[dict, dict]:
         return own.tables(config, image_sets.image_set(config.get("images", {}).get(name, name), name).rows["picture"])
     if config["source"] == "demo":
         return observer.tables(*arguments)
-    without = absent_objects(config)
-    return judgments.tables(*arguments, **({"without": without} if without else {}))
+    return judgments.tables(*arguments, without=absent_objects(config))
 
 
 def write(config: dict, out: Path) -> dict:
