@@ -4,6 +4,7 @@ And no deadline for a property's examples, which a busy machine would miss.
 """
 
 import functools
+import platform
 
 import pytest
 import torch
@@ -12,6 +13,11 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Which Python ran, which -q hides."""
+    terminalreporter.write_line(f"Python {platform.python_version()}")
 
 
 @pytest.fixture

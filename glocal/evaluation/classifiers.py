@@ -33,7 +33,7 @@ def choose_c(images: Images, values, folds: int, seed: int = 0) -> tuple[float, 
     larger C cost the most and are not chosen.
     """
     values, y = sorted(values), images.y.cpu().numpy()
-    folds = min(folds, np.bincount(y).min())
+    folds = min(folds, int(np.bincount(y).min()))
     if folds < 2 or len(values) == 1:
         return values[len(values) // 2], None
     fold = np.empty(len(y), int)
