@@ -83,7 +83,7 @@ class Images:
         held = torch.as_tensor(folds, device=self.y.device) == number[:, None]  # (F, n)
         groups = [(h, Fits(self, ~h)) for h in held.split(max(1, TOGETHER // (n * len(self.classes))))]
         for c in values:
-            correct, tested, weights, done = np.zeros(n, bool), np.zeros(n, bool), torch.zeros(()), 0
+            correct, tested, weights, done = np.zeros(n, bool), np.zeros(n, bool), self.x.new_zeros(()), 0
             for h, fits in groups:
                 w = fits.solve(c, *self.effort())
                 weights, done = weights + w.sum(0), done + len(w)
