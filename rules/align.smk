@@ -21,7 +21,7 @@ rule align_encoder:
     resources:
         mem_mb=memory(6000),
         runtime=more(240),
-        gpu=1 if config.get("device") == "cuda" else 0,
+        gpu=GPU,
     params:
         settings=config["alignment"],
         baselines=[baselines(config), config.get("shrinkage")],

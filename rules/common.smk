@@ -90,10 +90,11 @@ EXTRA_TABLES = {
     "trade_off": [],
     "judgments": [],
 }
+GPU = int(config.get("device") == "cuda")  # "auto" computes on a GPU that is there, and requests none
 SHOWN = ("reporting",)  # what stage notebooks show and do not save: figures and tables for the eye
 RUN = f"python -m glocal run-notebook {{input.notebook:q}} {{log.notebook:q}} -p config {shlex.quote(EFFECTIVE)} --threads {{threads}}"
-RUN_ENCODER = f"{RUN} -p encoder {{wildcards.encoder:q}}"
-RUN_PARAMS = f"{RUN} -p encoder {{params.encoder:q}}"  # for rules made in a loop, whose variable has its last value when they run
+RUN_ENCODER = f"{RUN} --gpus {{resources.gpu}} -p encoder {{wildcards.encoder:q}}"
+RUN_PARAMS = f"{RUN} --gpus {{resources.gpu}} -p encoder {{params.encoder:q}}"  # for rules made in a loop, whose variable has its last value when they run
 
 
 wildcard_constraints:

@@ -42,6 +42,7 @@ for name, number in EVALUATIONS.items():
             "../environment.yml"
         threads: THREADS[name]
         resources:
+            gpu=0 if name in ("human", "structure") else GPU,  # these compute on the processor
             mem_mb=memory(6000),
             runtime=more(240),
         params:

@@ -178,8 +178,8 @@ def test_run_notebook_passes_its_parameters_on(monkeypatch):
     seen = []
     monkeypatch.setattr(notebooks, "run", lambda *arguments: seen.append(arguments))
     assert main(["run-notebook", "a.ipynb", "b.ipynb", "-p", "n", "3", "-p", "lam", "1e-3", "-p", "name", "x y"]) == 0
-    assert main(["run-notebook", "a.ipynb", "b.ipynb", "--threads", "2"]) == 0
-    assert seen == [("a.ipynb", "b.ipynb", {"n": 3, "lam": 0.001, "name": "x y"}, 0), ("a.ipynb", "b.ipynb", {}, 2)]
+    assert main(["run-notebook", "a.ipynb", "b.ipynb", "--threads", "2", "--gpus", "1"]) == 0
+    assert seen == [("a.ipynb", "b.ipynb", {"n": 3, "lam": 0.001, "name": "x y"}, 0, 0), ("a.ipynb", "b.ipynb", {}, 2, 1)]
     assert [type(value_of(text)) for text in ("3", "3.0", "all")] == [int, float, str]
 
 

@@ -62,10 +62,14 @@ def test_the_environment_names_no_path(environment):
     assert not [line for line in pip if line.startswith("-") or "/" in line]
 
 
-def test_the_container_installs_the_lock():
+def test_the_container_installs_the_lock_with_a_python_that_it_allows(project):
     recipe = (ROOT / "profiles" / "container.def").read_text()
     copied = re.search(r"^    (\S+) (/opt/\S+)$", recipe, re.M)
-    assert (ROOT / copied[1]).name == "requirements.lock" and f"--requirement {copied[2]}" in recipe
+    assert (ROOT / copied[1]).name == "requirements.lock"
+    commands = re.search(r"^%post\n(.*?)^%", recipe, re.M | re.S)[1]
+    assert re.findall(r"pip install .*", commands) == [f"pip install --no-cache-dir --require-hashes --requirement {copied[2]}"]
+    assert subprocess.run(["sh", "-n"], input=commands, text=True).returncode == 0
+    assert re.search(r"^From: python:(\d+\.\d+)-slim$", recipe, re.M)[1] in SpecifierSet(project["requires-python"])
     built = re.search(r"apptainer build (\S+)", recipe)[1]
     assert f'container: "{built}"' in (ROOT / "Snakefile").read_text()
 
@@ -144,5 +148,6 @@ def installed(name: str):
 
 
 def test_no_file_holds_an_address(lock):
-    text = "\n".join([*lock, (ROOT / "environment.yml").read_text(), (ROOT / "pyproject.toml").read_text()])
+    files = "environment.yml", "pyproject.toml", "profiles/container.def"
+    text = "\n".join([*lock, *((ROOT / file).read_text() for file in files)])
     assert not re.search(r"https?://|--index|--extra-index|--find-links|@ file|git\+", text)

@@ -216,6 +216,16 @@ def test_the_real_profile_is_planned_without_network():
             assert len([line for line in text.splitlines() if notebook in line and f"-p encoder {encoder}" in line]) == 1
 
 
+GPUS = {"01": 1, "02": 1, "03": 0, "04": 1, "05": 1, "06": 0}
+
+
+def test_steps_that_compute_on_a_gpu_request_one():
+    options = "--configfile", "config/paper.yaml", "--config", "device=cuda", "--dry-run", "--printshellcmds"
+    commands = [line for line in succeed("tables", *options).splitlines() if "--gpus" in line]
+    for number, gpus in GPUS.items():
+        assert {f"--gpus {gpus}" in line for line in commands if f"/{number}_" in line} == {True}, number
+
+
 def test_the_papers_profile_is_planned_without_network_and_every_stage_is_a_target():
     """As the README says, and `make bench` asks for the first."""
     stages = ["extract", "align", "human", "few_shot", "anomaly", "structure", "figures"]

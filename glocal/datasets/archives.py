@@ -12,8 +12,6 @@ from glocal.errors import GlocalError, reading
 from glocal.system.files import refuse_bomb, replacing
 from glocal.system.locks import lock
 
-LARGEST = 4 * 10**9  # bytes of the archive of a repository, which has other folders, too
-
 
 def unpack_imagenet(top: Path, split: str, name: str) -> None:
     """Unpack the official archives with torchvision; the folder `top` appears only when it is complete."""
@@ -56,26 +54,27 @@ def unzip_things(archive: Path) -> Path:
     return out
 
 
-def stream(url: str, top: Path, wanted: Callable[[str], bool], size: int, name: str) -> None:
+def unpack_url(url: str, top: Path, wanted: Callable[[str], bool], size: int, name: str) -> None:
     """Unpack those files of a .tar.gz at `url` that are `wanted`, below `top` and without the archive's own first folder.
 
     A file gets its name when it is whole; one that is there with the same bytes is kept, so that a repeated call writes only
     what is missing or damaged. Raises GlocalError for a download that fails or ends early, and for files of more than `size`
     bytes together.
     """
-    try:
-        with downloads.body(url, LARGEST, decode=False) as answer, tarfile.open(fileobj=answer, mode="r|gz") as members:
-            for member in members:
-                path = member.name.partition("/")[2]
-                if member.isfile() and wanted(path) and (content := members.extractfile(member)):
-                    if (size := size - member.size) < 0:
-                        raise OSError(0, "more bytes than expected")
-                    _put(top, path, content.read())
-    except Exception as error:
-        raise GlocalError(
-            f"{name}: {url} not downloaded whole ({downloads.reason(error)}); run again to resume, or set GLOCAL_MIRROR to a "
-            "folder that has it."
-        ) from None
+    archive = top.with_name(f"{top.name}.tar.gz")
+    with downloads.explained(f"{name}: {url}", "set GLOCAL_MIRROR to a folder that has it"):
+        downloads.download(url, archive, downloads.LARGEST, lambda part: _unpack(part, top, wanted, size))
+    archive.unlink()
+
+
+def _unpack(archive: Path, top: Path, wanted: Callable[[str], bool], size: int) -> None:
+    with tarfile.open(archive, "r:gz") as members:
+        for member in members:
+            path = member.name.partition("/")[2]
+            if member.isfile() and wanted(path) and (content := members.extractfile(member)):
+                if (size := size - member.size) < 0:
+                    raise OSError(0, "more bytes than expected")
+                _put(top, path, content.read())
 
 
 def _put(top: Path, path: str, data: bytes) -> None:

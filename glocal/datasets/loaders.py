@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from glocal.datasets import archives, human_similarity, imagenet, things
+from glocal.datasets import archives, downloads, human_similarity, imagenet, things
 from glocal.datasets.images import SUFFIXES, checked, read_image
 from glocal.datasets.manifests import files_below
 from glocal.errors import GlocalError, did_you_mean, reading
@@ -142,7 +142,8 @@ def _loaded(kind, folder: Path, options: dict, download: bool, name: str):
             if not download:
                 raise GlocalError(f"{name}: lacks the files of {kind.__name__} ({error}); download them by hand.") from None
         try:
-            return kind(folder, download=True, **options)
+            with downloads.for_torchvision():
+                return kind(folder, download=True, **options)
         except (RuntimeError, OSError) as error:  # also urllib's errors
             raise GlocalError(f"{name}: {kind.__name__} cannot be downloaded ({error}); put the files there by hand.") from None
 

@@ -13,16 +13,13 @@ import csv
 import functools
 import json
 import os
-import tempfile
-import time
 from pathlib import Path
 
 from glocal.datasets import downloads
 from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.system.files import sha256
+from glocal.system.locks import lock
 from glocal.system.paths import resolve, shipped
-
-STALE_SECONDS = 3600  # a running download writes every few seconds: an older unfinished file was left by an interrupted run
 
 
 def registry() -> dict[str, dict]:
@@ -151,48 +148,17 @@ def _set_aside(path: Path, expected: str) -> None:
 def _download(row: dict, path: Path) -> None:
     """Download `row` to `path` from its url, else its archive; unfinished or wrong bytes never get the final name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    failures = []
-    for url in filter(None, (row["url"], row["archive"])):
-        failure = _try_download(url, path, row)
-        if failure is None:
-            return
-        failures.append(f"{url} ({failure})")
+    failures, check = [], functools.partial(downloads.require_sha256, digest=row["sha256"])
+    with lock(path.with_name(f".{path.name}.lease")):
+        if path.exists():
+            return  # another process was quicker
+        for url in filter(None, (row["url"], row["archive"])):
+            try:
+                downloads.download(url, path, int(row["bytes"]), check)
+                return
+            except Exception as error:  # a server may answer anything: the next address is tried
+                failures.append(f"{url} ({downloads.reason(error)})")
     raise GlocalError(
         f"{row['file']}: could not download {' nor '.join(failures)}; download it by hand to {path}, "
         "or set GLOCAL_MIRROR to a folder that contains it."
     )
-
-
-def _try_download(url: str, path: Path, row: dict) -> str | None:
-    """None if `path` now has the right bytes, else what went wrong in a few words."""
-    from tqdm import tqdm
-
-    size, expected = int(row["bytes"]), row["sha256"]
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", suffix=".part", delete=False) as partial:
-        temporary = Path(partial.name)
-        try:
-            with downloads.body(url, size) as answer, tqdm(total=size, unit="B", unit_scale=True, disable=None) as bar:
-                while part := answer.read():
-                    bar.update(partial.write(part))
-            partial.flush()
-            actual = _sha256(temporary)
-            if actual != expected:
-                return f"sha256 {actual}, not {expected}"
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except Exception as error:  # a server may answer anything: the next address is tried
-            return downloads.reason(error)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return None
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the unfinished files of interrupted runs beside `path`, except those that another process is writing."""
-    for partial in path.parent.glob(f"{path.name}.*.part"):
-        try:
-            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
-                partial.unlink()
-        except FileNotFoundError:
-            pass  # another process removed it first

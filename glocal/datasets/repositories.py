@@ -119,7 +119,7 @@ def _download(row: dict) -> None:
             return  # another process was quicker
         _say(row, wrong)
         wanted, size = lambda path: any(_in(r, path) for r in same), 2 * sum(int(r["bytes"]) for r in same)
-        archives.stream(row["url"], top, wanted, size, f"{row['name']}, {row['repository']}")
+        archives.unpack_url(row["url"], top, wanted, size, f"{row['name']}, {row['repository']}")
         if wrong := _problem(row, _downloaded(row)):
             raise GlocalError(
                 f"{wrong}, although {row['url']} was just unpacked; run again, or clone {row['repository']}, check out "

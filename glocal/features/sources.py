@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from glocal.datasets import downloads
 from glocal.errors import GlocalError, did_you_mean
 from glocal.features import lite
 from glocal.system import modules
@@ -193,7 +194,8 @@ def _torchvision(model: str, weights: str | None, checkpoint=None, like=None, bl
         net = models.get_model(model, weights=None, **options)
         net.load_state_dict(torch.load(_file(checkpoint, f"torchvision {model}"), weights_only=True, map_location="cpu"))
     else:
-        net = models.get_model(model, weights=known[name], **options)
+        with downloads.for_torchvision():
+            net = models.get_model(model, weights=known[name], **options)
     return net, known[name].transforms(), "logits"
 
 

@@ -42,9 +42,13 @@ class Experiment:
         self.settings = self.config["encoders"][self.encoder]
         self.profile, self.observer = self.config["profile"], self.config["observer"]
         self.seed = self.config["seed"]
-        self.device = str(device(self.config.get("device", "auto")))
         self.folder = folder or resolve("results") / self.profile
         self.threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # those that Snakemake grants, or all
+
+    @functools.cached_property
+    def device(self) -> str:
+        """Of the config, in steps that compute on it."""
+        return str(device(self.config.get("device", "auto")))
 
     # -- paths ------------------------------------------------------------------------------------------------------
 

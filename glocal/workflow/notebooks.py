@@ -10,6 +10,7 @@ import sys
 from jupyter_client.manager import AsyncKernelManager
 
 from glocal.errors import GlocalError, did_you_mean
+from glocal.system.cards import choose_card
 from glocal.system.guard import Guard
 from glocal.system.paths import resolve, root
 
@@ -38,7 +39,7 @@ class GuardedKernelManager(AsyncKernelManager):
     post_start_kernel, cleanup_resources = _async_post_start_kernel, _async_cleanup_resources
 
 
-def run(notebook: str, executed: str, parameters: dict, threads: int = 0) -> None:
+def run(notebook: str, executed: str, parameters: dict, threads: int = 0, gpus: int = 0) -> None:
     """Execute `notebook` with `parameters`, writing to `executed`. Raises GlocalError with one sentence if a cell fails."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
@@ -51,6 +52,7 @@ def run(notebook: str, executed: str, parameters: dict, threads: int = 0) -> Non
         raise GlocalError(f'{notebook}: has no parameter "{name}".{did_you_mean(name, known)}')
     target.parent.mkdir(parents=True, exist_ok=True)
     _limit_threads(threads)
+    choose_card(alone=gpus > 0)
     if not sys.stderr.isatty():  # a progress bar in a log file: a line every half minute, not every tenth of a second
         os.environ.setdefault("TQDM_MININTERVAL", "30")
     try:

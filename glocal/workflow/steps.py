@@ -29,14 +29,15 @@ def triplets(config, out):
 @click.option("-p", "--parameter", type=(str, str), multiple=True, metavar="NAME VALUE", show_default="the notebook's defaults",
               help="Set a parameter of the notebook; may be repeated.")  # fmt: skip
 @click.option("--threads", type=int, metavar="N", default=0, help="Threads that it may use; 0: as many as there are.")
-def run_notebook(notebook, executed, parameter, threads):
+@click.option("--gpus", type=int, metavar="N", default=0, help="1: where there are several GPUs, one that no other step has.")
+def run_notebook(notebook, executed, parameter, threads, gpus):
     """Run a notebook with parameters.
 
     NOTEBOOK, EXECUTED: the notebook and the copy with its outputs, from the repository root.
     """
     from glocal.workflow import notebooks
 
-    notebooks.run(notebook, executed, {name: value_of(text) for name, text in parameter}, threads)
+    notebooks.run(notebook, executed, {name: value_of(text) for name, text in parameter}, threads, gpus)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import os
 import re
 import socket
 import subprocess
@@ -119,17 +118,6 @@ def test_each_address_has_a_short_reason(house, server, first, reason):
     assert f"{server.url}{first} ({reason}) nor {server.url}/none (HTTP 404); " in str(error.value)
 
 
-def test_leftovers_of_killed_runs_are_removed_but_not_those_being_written(house):
-    path = house("/good", "/none")
-    path.parent.mkdir()
-    old, fresh = path.with_name("toy.bin.abc.part"), path.with_name("toy.bin.def.part")
-    for part in (old, fresh):
-        part.write_bytes(b"half")
-    os.utime(old, (1, 1))
-    assert registry.fetch("toy").read_bytes() == BYTES
-    assert folder_of(path) == ["toy.bin", "toy.bin.def.part"]
-
-
 def test_a_damaged_file_is_set_aside_and_the_next_call_downloads_it(house):
     path = house("/good", "/none")
     path.parent.mkdir()
@@ -183,7 +171,7 @@ def test_two_processes_at_once_both_get_the_file(house, server, tmp_path):
     both = [subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [p.communicate(timeout=60)[0].strip() for p in both] == [str(path)] * 2
     assert path.read_bytes() == BYTES
-    assert folder_of(path) == ["toy.bin"]
+    assert folder_of(path) == ["toy.bin"] and server.asked == ["/slow"]
 
 
 def test_an_unknown_name_suggests_the_near_one(house):

@@ -19,14 +19,21 @@ def archive(files: dict, top: str = "repo-0123456") -> bytes:
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):
-    """Answers are logged nowhere; `self.server.asked` lists the paths."""
+    """Answers are logged nowhere; `self.server.asked` lists the paths, of a rest "<path> from <first byte>"."""
 
-    def start(self, body: bytes | None):
-        """The head of an answer with `body`, or 404 where there is none."""
-        self.server.asked.append(self.path)
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body or b"")))
+    def start(self, body: bytes | None, version: str = "") -> int:
+        """The head of an answer with `body`, or 404 where there is none; returns the first byte, which a range may ask for."""
+        asked = self.headers.get("Range", "") if version and self.headers.get("If-Range") == version else ""
+        first = int(asked.removeprefix("bytes=").removesuffix("-") or 0)
+        self.server.asked.append(f"{self.path} from {first}" if first else self.path)
+        self.send_response(206 if first else 200 if body else 404)
+        self.send_header("Content-Length", str(len(body or b"") - first))
+        if version:
+            self.send_header("ETag", version)
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
         self.end_headers()
+        return first
 
     def log_message(self, *args):
         pass

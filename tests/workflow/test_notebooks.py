@@ -2,11 +2,13 @@
 
 import os
 import sys
+import tempfile
 
 import nbformat
 import pytest
 
 from glocal.errors import GlocalError
+from glocal.system import cards
 from glocal.workflow import notebooks
 
 TRANSPORT = """
@@ -43,6 +45,15 @@ def test_a_run_has_its_parameters_its_folder_and_no_port(house, tmp_path):
     notebooks.run(house(TRANSPORT), "logs/deep/n.ipynb", {"shots": 7})
     assert outputs(tmp_path / "logs" / "deep" / "n.ipynb")[-1] == f"ipc {tmp_path} 7\n"
     assert nbformat.read(tmp_path / "n.ipynb", 4).cells[1].outputs == []  # the source stays as it was
+
+
+def test_on_a_machine_with_several_cards_a_notebook_sees_one(house, tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "_by_free_memory", lambda: ["GPU-b", "GPU-a"])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is reset
+    del os.environ["CUDA_VISIBLE_DEVICES"]
+    notebooks.run(house("import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"), "out.ipynb", {}, gpus=1)
+    assert outputs(tmp_path / "out.ipynb")[-1] == "GPU-b\n" and (tmp_path / f"glocal-{os.getuid()}-GPU-b.lease").exists()
 
 
 @pytest.mark.parametrize(
