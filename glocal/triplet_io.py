@@ -152,7 +152,10 @@ def _numbers(rows: np.ndarray, names, path: str) -> np.ndarray:
     for cell in cells:
         if places.get(cell, -1) < 0:
             known = "several images have this name; write its folder, too" if cell in places else "no image has this name"
-            raise GlocalError(f'{path}: "{cell}": {known}.{"" if cell in places else did_you_mean(cell, places)}')
+            number = (rows == cell).any(axis=1).argmax() + 1  # a header is not counted
+            raise GlocalError(
+                f'{path}: triplet {number}, "{cell}": {known}.{"" if cell in places else did_you_mean(cell, places)}'
+            )
     return np.array([places[cell] for cell in cells], int)[which].reshape(rows.shape)
 
 

@@ -1,7 +1,8 @@
 """Files that nobody meant well: each reader returns, or raises one GlocalError of one line; nothing is run, nothing is unfolded.
 
 Each reader gets 300 seeded mutations of a good file, or as many as GLOCAL_FUZZ says (`make fuzz`: 10,000). Where a format has a
-checksum the contents are mutated and packed again, so that the mutation arrives.
+checksum the contents are mutated and packed again, so that the mutation arrives. What `make fuzz` finds it keeps in corpus/, a
+folder a reader: commit it with the repair. Every run begins with these files.
 """
 
 import functools
@@ -13,6 +14,7 @@ import random
 import shutil
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from glocal.reporting import tables
 from glocal.system import checkpoints
 from glocal.workflow import config
 
-INPUTS = int(os.environ.get("GLOCAL_FUZZ", 300))
+INPUTS, CORPUS = int(os.environ.get("GLOCAL_FUZZ", 300)), Path(__file__).parent / "corpus"
 TOKENS = [b"\0", b"\r", b"\n", b'"', b",", b"../../x", b"-1", b"9" * 400, b"1e999", b"nan", b"[" * 3000, b"{", b"(", b"'O'",
           b"&a [*a]", b"\xff\xfe", b"PK\x03\x04", b"\x80\x04.", "é".encode("latin-1"), b"null", b": ", b"\xff" * 8]  # fmt: skip
 X, TRIPLETS = np.arange(12, dtype=np.float32).reshape(4, 3) / 7, np.array([[0, 1, 2], [1, 2, 3], [3, 0, 1]])
@@ -171,6 +173,13 @@ def mutations(content: bytes, rng: random.Random, n: int):
         yield bytes(data)
 
 
+def keep(name: str, data: bytes) -> None:
+    """A file that a reader did not survive, for the next runs."""
+    if "GLOCAL_FUZZ" in os.environ:
+        (CORPUS / name).mkdir(parents=True, exist_ok=True)
+        (CORPUS / name / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", READERS)
 def test_a_mutated_file_is_read_or_refused_in_one_line(name, tmp_path, monkeypatch):
@@ -179,7 +188,8 @@ def test_a_mutated_file_is_read_or_refused_in_one_line(name, tmp_path, monkeypat
     path, refused = tmp_path / file, 0
     write(path, content)
     read(path)
-    for i, data in enumerate(mutations(content, random.Random(zlib.crc32(name.encode())), INPUTS)):
+    kept = [file.read_bytes() for file in sorted((CORPUS / name).glob("*"))]
+    for i, data in enumerate((*kept, *mutations(content, random.Random(zlib.crc32(name.encode())), INPUTS))):
         write(path, data)
         try:
             read(path)
@@ -187,7 +197,8 @@ def test_a_mutated_file_is_read_or_refused_in_one_line(name, tmp_path, monkeypat
             refused += 1
             assert str(error).isprintable() and len(str(error)) <= LONGEST, (i, data)
         except Exception as error:
-            error.add_note(f"mutation {i}: {data[:300]!r}")
+            error.add_note(f"input {i}: {data[:300]!r}")
+            keep(name, data)
             raise
     assert refused > INPUTS / 20
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

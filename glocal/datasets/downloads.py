@@ -199,7 +199,9 @@ def _known(part: Path, url: str) -> str | None:
     """The version of which `part` has the first bytes, None if it is not known to be of `url`."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         noted, version = json.loads(_note(part).read_text())
-        return version if noted == url and part.stat().st_size else None
+        if noted == url and part.stat().st_size:
+            return version
+    return None
 
 
 def _note(part: Path) -> Path:

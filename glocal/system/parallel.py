@@ -5,13 +5,13 @@ import os
 from glocal.system.guard import end_with
 
 
-def parallel(calls: list, jobs: int):
-    """Yield the results of `calls` [(function, args, kwargs), ...] in order, from `jobs` processes of one thread each.
+def parallel(calls: list, jobs: int, threads: int = 1):
+    """Yield the results of `calls` [(function, args, kwargs), ...] in order, from `jobs` processes of so many threads each.
 
-    Fits this small gain nothing from threads, and are much slower where several jobs share the same cores.
+    Fits this small gain little from threads, and are much slower where several jobs share the same cores.
     """
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config(backend="loky", inner_max_num_threads=1, initializer=end_with, initargs=(os.getpid(),)):
+    with parallel_config(backend="loky", inner_max_num_threads=threads, initializer=end_with, initargs=(os.getpid(),)):
         run = Parallel(n_jobs=jobs, return_as="generator")
         yield from run(delayed(function)(*args, **kwargs) for function, args, kwargs in calls)

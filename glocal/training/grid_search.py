@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from glocal.errors import GlocalError
+from glocal.system.parallel import parallel
 from glocal.training import parameters
 from glocal.transform import GLocalTransform
 
@@ -14,6 +15,9 @@ SETTINGS = ("lr", "lam", "alpha", "tau")
 COLUMNS = ("encoder", "objective", "lam", "alpha", "tau", "fold", "odd_one_out", "triplet_loss", "local_kl", "neighbour_overlap",
            "monitored", "iterations", "converged", "lr",
            "odd_one_out_low", "odd_one_out_high")  # fmt: skip
+# Of every fit of an experiment, whatever the cores: the last bits of a sum, and so of a transform, depend on how many share it.
+THREADS = 2
+WIDE = 2048  # features with more columns are fitted one after the other, with all threads: a fit of 4,096 needs gigabytes
 # How a setting is chosen: the lowest of these on held-out objects and images. Naive and global have no local loss: triplet_loss.
 # The KL at a setting's own tau shrinks as tau grows, whatever happens to the neighbours, so the rule by its name picks the
 # largest tau; at one temperature, the config's kl_tau, settings can be compared.
@@ -82,7 +86,7 @@ def search(
             progress(len(points))
             continue
         fitted, last = {}, None
-        watched = () if unwatched(options) and (len(points) > 1 or results) else (held_out,)
+        watched = () if held_out is None or (unwatched(options) and len(points) > 1) else (held_out,)
         for point in path(values, objective):
             last = cached(fit)(objective, options | point, x, table, context, *watched, init=last)
             fitted[tuple(point.values())] = last
@@ -103,12 +107,42 @@ def search_experiment(experiment, folds: dict, name: str = "", progress=lambda n
     """`search` of every objective of an experiment, with its cache: {objective: {fold: [(setting, transform)]}}.
 
     folds: as for `search`. name: tells the checkpoints of long stacks apart from those of another search of the encoder.
-    options: arguments of GLocalTransform, in place of the experiment's.
+    options: arguments of GLocalTransform, in place of the experiment's. progress(n): called after n fits, a fold's at once.
     """
-    settings, file = experiment.config["alignment"], experiment.folder / "cache" / f"{experiment.encoder}{name}"
-    kwargs = dict(cached=experiment.cached, checkpoint=file, progress=progress)
-    options = experiment.fit_options | options
-    return {o: search(o, settings["grid"][o], options, folds, **kwargs) for o in settings["objectives"]}
+    objectives = experiment.config["alignment"]["objectives"]
+    fits: dict[str, dict[str, list]] = {objective: {} for objective in objectives}
+    options, first = experiment.fit_options | options, next(iter(folds))
+    data = {fold: d if fold == first or not unwatched(options) else (*d[:3], None) for fold, d in folds.items()}
+    places = list(product(objectives, data))
+    calls: list = [(_search, (experiment, objective, fold, data[fold], name, options), {}) for objective, fold in places]
+    for (objective, fold), trials in zip(places, side_by_side(experiment, calls), strict=True):
+        fits[objective][fold] = trials
+        progress(len(trials))
+    return fits
+
+
+def _search(experiment, objective: str, fold: str, data: tuple, name: str, options: dict) -> list:
+    """`search` of one objective on one fold."""
+    values, file = experiment.config["alignment"]["grid"][objective], experiment.folder / "cache" / f"{experiment.encoder}{name}"
+    return search(objective, values, options, {fold: data}, experiment.cached, file)[fold]
+
+
+def side_by_side(experiment, calls: list):
+    """Yield the results of `calls` that fit transforms, in order, on all cores; on a GPU, and if `WIDE`, one after the other."""
+    alone = experiment.device != "cpu" or experiment.features().x.shape[1] > WIDE
+    jobs, threads = (1, experiment.threads) if alone else (experiment.threads, THREADS)
+    return parallel([(_threaded, (threads, *call), {}) for call in calls], jobs, threads)
+
+
+def _threaded(threads: int, function, args, kwargs):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        torch.set_num_threads(before)
 
 
 def fold_data(experiment, folds=None) -> dict:
@@ -144,18 +178,24 @@ def final_fits(experiment, fits: dict, chosen: dict) -> dict:
     one for other images is fitted on all objects, or, with `final_fit: last fold`, is the last fold's, as in the authors' code.
     The folds of `Experiment.human_folds` are fitted with the chosen settings alone.
     """
-    settings, folds, final = experiment.config["alignment"], fold_data(experiment), {}
+    settings, folds = experiment.config["alignment"], fold_data(experiment)
+    final: dict[tuple[str, str], GLocalTransform] = {}
+    calls: dict[tuple[str, str], tuple] = {}
     refit, options = experiment.cached(fit), experiment.fit_options | settings.get("final", {})
+    more = {"all": "all"} if settings["final_fit"] == "all objects" else {}
+    more |= {fold: f"{fold}-train" for fold in experiment.human_folds}
     for objective, point in chosen.items():
         for fold, trials in fits[objective].items():
             t, data = next(t for setting, t in trials if setting == point), folds[fold][: 3 if unwatched(options) else 4]
-            final[fold, objective] = refit(objective, options | point, *data, init=t) if "final" in settings else t
-        final["all", objective] = final[experiment.folds[-1], objective]
-        more = {"all": "all"} if settings["final_fit"] == "all objects" else {}
-        for fold, table in (more | {fold: f"{fold}-train" for fold in experiment.human_folds}).items():
+            final[fold, objective] = t
+            if "final" in settings:
+                calls[fold, objective] = (refit, (objective, options | point, *data), {"init": t})
+        for fold, table in more.items():
             data = (np.asarray(experiment.features().x), experiment.triplets()[table], experiment.context(fold)[0])
-            final[fold, objective] = refit(objective, options | point, *data)
-    return final
+            calls[fold, objective] = (refit, (objective, options | point, *data), {})
+    final |= zip(calls, side_by_side(experiment, list(calls.values())), strict=True)
+    last = {("all", objective): final[experiment.folds[-1], objective] for objective in chosen}
+    return last | final
 
 
 def curve_tau(experiment, chosen: dict) -> float:
@@ -172,10 +212,10 @@ def learning_curves(experiment, chosen: dict):
     import pandas as pd
 
     options, data = experiment.fit_options, fold_data(experiment)[experiment.folds[0]]
-    tau, curves = {"tau": curve_tau(experiment, chosen)}, []
-    for objective, point in chosen.items():
-        history = experiment.cached(fit)(objective, options | tau | point, *data, init=None).history_
-        curve = pd.DataFrame(history).rename(columns={"objective": "loss", "held_out_objective": "held_out_loss"})
+    options, curves, refit = options | {"tau": curve_tau(experiment, chosen)}, [], experiment.cached(fit)
+    calls = [(refit, (objective, options | point, *data), {"init": None}) for objective, point in chosen.items()]
+    for objective, t in zip(chosen, side_by_side(experiment, calls), strict=True):
+        curve = pd.DataFrame(t.history_).rename(columns={"objective": "loss", "held_out_objective": "held_out_loss"})
         curves.append(curve.assign(encoder=experiment.encoder, objective=objective))
     return pd.concat(curves, ignore_index=True)
 

@@ -118,8 +118,8 @@ class Experiment:
         """
         from joblib import Memory
 
-        digest = code_digest(function.__module__)
-        cached = Memory(self.folder / "cache", verbose=0).cache(_sealed_call)
+        digest = code_digest(function.__module__)  # mmap_mode: an array has one key, in this process and mapped in a worker
+        cached = Memory(self.folder / "cache", verbose=0, mmap_mode="r").cache(_sealed_call)
         return functools.partial(_unsealed, cached, function, digest)
 
     # -- contents --------------------------------------------------------------------------------------------------

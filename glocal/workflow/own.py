@@ -7,6 +7,7 @@ The same functions as those of the pipeline, on config/own.yaml with your images
 """
 
 import re
+import shlex
 from pathlib import Path
 
 import yaml
@@ -20,9 +21,11 @@ from glocal.reporting import draw, report
 from glocal.system import files, locks
 from glocal.system.paths import root, shipped
 from glocal.training import grid_search
-from glocal.workflow import triplet_tables
+from glocal.workflow import provenance, triplet_tables
 from glocal.workflow.config import check_config
 from glocal.workflow.experiment import Experiment
+
+OUTPUTS = (".csv", ".html", ".json", ".npy", ".npz", ".png", ".svg", ".yaml")
 
 
 def text(
@@ -109,6 +112,7 @@ def init(path, images, triplets, encoder: str = "efficientnet-lite0", **settings
         p.relative_to(root()) if p.is_relative_to(root()) else p for p in (Path(images).resolve(), Path(triplets).resolve())
     )
     content = text(images, triplets, encoder, name=path.stem, **settings)
+    content = content.replace("--configfile config/own.yaml", f"--configfile {shlex.quote(str(path))}", 1)
     made = check_config(yaml.safe_load(content), str(path))
     triplet_tables.make(made)
     classes = image_sets.image_set(made["images"]["my-images"]).rows["class"].value_counts()
@@ -126,7 +130,8 @@ def align(images, triplets, out, encoder: str = "efficientnet-lite0", **settings
     images, triplets, encoder, **settings
         As for `text`.
     out : path
-        A folder: config.yaml, features/, tables/, figures/, transforms/ and report.html. A run that was interrupted resumes.
+        A folder: config.yaml, features/, tables/, figures/, transforms/, report.html, and run.json for `glocal verify`. A run
+        that was interrupted resumes.
 
     Returns
     -------
@@ -177,7 +182,16 @@ def _run(made: dict, out) -> Path:
         triplet_tables.write(made, folder / "triplets.npz")
         jobs.extract(experiment)
         evaluate(experiment)
-        return report.write(experiment, folder / "report.html")
+        written = report.write(experiment, folder / "report.html")
+        _record(made, folder)
+    return written
+
+
+def _record(made: dict, folder: Path) -> None:
+    """What `glocal verify` compares: the judgments and the images, and all that was made of them."""
+    inputs = [Path(made["triplets"]["file"]), *image_sets.image_set(made["images"]["my-images"]).items]
+    outputs = [p for p in sorted(folder.rglob("*.*")) if p.suffix in OUTPUTS and p not in inputs and p.name != "run.json"]
+    provenance.record(folder, {"align": (inputs, [p.relative_to(folder) for p in outputs], None)})
 
 
 def evaluate(experiment) -> None:

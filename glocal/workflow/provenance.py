@@ -1,4 +1,4 @@
-"""What made each result of a profile: `run.json` in its folder, written when a run ends, checked by `glocal verify`.
+"""What made each result of a run: `run.json` in its folder, written when the run ends, checked by `glocal verify`.
 
 Each step has the digests of the files that it read and wrote, commit, versions, machine and seconds. What it does not see is a
 changed config: that is what `snakemake -n` tells.
@@ -17,7 +17,7 @@ from glocal import __version__
 from glocal.errors import GlocalError
 from glocal.features.store import versions
 from glocal.system import files
-from glocal.system.paths import resolve, root
+from glocal.system.paths import located, resolve, root
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "open-clip-torch", "pandas", "snakemake")
 
@@ -28,20 +28,21 @@ def record(folder, steps: dict[str, tuple]) -> None:
     Parameters
     ----------
     folder : path
-        The results of a profile.
+        The results of a profile, or of `glocal align`.
     steps : {name: (inputs, outputs, benchmark)}
-        Paths from the repository's root; benchmark: a table of Snakemake with its seconds, or None.
+        Paths from the folder, or from the repository's root; benchmark: a table of Snakemake with its seconds, or None.
     """
-    path, digest, about = Path(folder) / "run.json", functools.cache(files.digest), _about()
+    path, place, about = Path(folder) / "run.json", functools.partial(_place, Path(folder)), _about()
+    digest = functools.cache(lambda p: files.digest(place(p)))
     before = _read(path) if path.is_file() else {}
-    made = {name: step for name, step in before.items() if any(resolve(output).exists() for output in step["outputs"])}
+    made = {name: step for name, step in before.items() if any(place(output).exists() for output in step["outputs"])}
     for name, (inputs, outputs, benchmark) in steps.items():
-        if all(resolve(p).is_file() for p in (*inputs, *outputs)):  # else a run that failed was still to make them
+        if all(place(p).is_file() for p in (*inputs, *outputs)):  # else a run that failed was still to make them
             step: dict[str, Any] = {
-                "outputs": {str(p): digest(resolve(p)) for p in outputs},
-                "inputs": {str(p): digest(resolve(p)) for p in inputs},
+                "outputs": {str(p): digest(p) for p in outputs},
+                "inputs": {str(p): digest(p) for p in inputs},
             }
-            step["written"] = max(resolve(output).stat().st_mtime_ns for output in outputs)
+            step["written"] = max(place(output).stat().st_mtime_ns for output in outputs)
             if _is_same(step, before.get(name, {})):
                 made[name]["written"] = step["written"]
             else:
@@ -56,7 +57,7 @@ def verify(folder) -> list[str]:
     Parameters
     ----------
     folder : path
-        Such as results/clip-b32.
+        Such as results/clip-b32, or what `glocal align` wrote.
 
     Returns
     -------
@@ -68,9 +69,10 @@ def verify(folder) -> list[str]:
     GlocalError
         If there is no record of a run, or it is damaged.
     """
-    path, problems, digest = resolve(folder) / "run.json", [], functools.cache(_digest_now)
+    folder = located(folder)
+    path, problems, digest = folder / "run.json", [], functools.cache(lambda name: _digest_now(_place(folder, name)))
     if not path.is_file():
-        raise GlocalError(f"{path}: no record of a run yet; it is written at the end of `snakemake --cores 8` with this profile.")
+        raise GlocalError(f"{path}: no record of a run yet; it is written at the end of `snakemake` or `glocal align`.")
     files.verify(path)
     for name, step in _read(path).items():
         for output, known in step["outputs"].items():
@@ -80,7 +82,7 @@ def verify(folder) -> list[str]:
         changed = [source for source, known in step["inputs"].items() if digest(source) != known]
         if changed:
             others = f" and {len(changed) - 1} other inputs have" if len(changed) > 1 else " has"
-            problems.append(f"{name}: stale: {changed[0]}{others} changed since; run snakemake again.")
+            problems.append(f"{name}: stale: {changed[0]}{others} changed since; run it again.")
     return problems
 
 
@@ -97,8 +99,13 @@ def _is_same(step: dict, before: dict) -> bool:
     return "outputs" in same and len(same) > 1
 
 
-def _digest_now(path: str) -> str | None:
-    return files.sha256(resolve(path)) if resolve(path).is_file() else None
+def _place(folder: Path, name) -> Path:
+    """Where a file of the record is: below the folder of the results, which may have moved, else from the repository's root."""
+    return folder / name if (folder / name).exists() else resolve(name)
+
+
+def _digest_now(path: Path) -> str | None:
+    return files.sha256(path) if path.is_file() else None
 
 
 def _seconds(benchmark) -> float | None:

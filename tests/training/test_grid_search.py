@@ -1,10 +1,12 @@
 """Choosing settings: the whole grid, honest measurements, and a rule that picks what it says."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from helpers import observed
 
 from glocal.errors import GlocalError
@@ -219,6 +221,19 @@ def test_learning_curves_are_of_the_first_fold(aligned):
     assert {"iteration", "loss", "triplet_loss", "local_kl", "held_out_loss", "held_out_triplet_loss"} <= set(history)
     last = history.groupby("objective")["loss"].agg(["first", "last"])
     assert (last["last"] < last["first"]).all()
+
+
+CORES = [(1, "cpu", 8, 2), (3, "cpu", 8, 2), (3, "cpu", grid_search.WIDE + 1, 3), (1, "cuda", 8, 1)]
+
+
+@pytest.mark.parametrize("cores, device, columns, threads", CORES)
+def test_a_fit_has_the_same_threads_on_any_number_of_cores(cores, device, columns, threads):
+    """Two, and the last bits with them; all those granted where fits are not side by side."""
+    features = SimpleNamespace(x=np.empty((0, columns)))
+    experiment = SimpleNamespace(threads=cores, device=device, features=lambda: features)
+    before = torch.get_num_threads()
+    assert list(grid_search.side_by_side(experiment, [(torch.get_num_threads, (), {})] * 3)) == [threads] * 3
+    assert torch.get_num_threads() == before
 
 
 def test_a_missing_table_is_named(tiny):

@@ -73,6 +73,19 @@ def test_one_command_makes_a_report_that_says_whether_it_helped(folder, monkeypa
     )
     t = GLocalTransform.load(folder / "run" / "transforms" / "own" / "glocal.npz")
     assert t.metadata_["encoder"] and t.objective == "glocal"
+    (folder / "run").rename(folder / "moved")
+    assert main(["verify", "moved"]) == 0, capsys.readouterr().out
+    (folder / "moved").rename(folder / "run")
+    judgments = (folder / "triplets.csv").read_text()
+    (folder / "triplets.csv").write_text(judgments.replace("img01", "img02", 1))
+    (folder / "run" / "report.html").write_text("All is well.")
+    capsys.readouterr()
+    assert main(["verify", "run"]) == 1
+    assert [line.split(";")[0].split(" wrote")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "report.html: altered since align",
+        f"align: stale: {folder}/triplets.csv has changed since",
+    ]
+    (folder / "triplets.csv").write_text(judgments)
     before = {p: p.stat().st_mtime_ns for p in (folder / "run" / "features").rglob("*.npy")}
     assert main(line) == 0 and {p: p.stat().st_mtime_ns for p in before} == before  # nothing is extracted twice
 
@@ -87,6 +100,7 @@ def test_init_writes_the_example_config_about_your_images(folder, tmp_path, monk
     assert mine["encoders"] == {"resnet50": example["encoders"]["resnet18"] | {"model": {"source": "timm", "model": "resnet50"}}}
     same = example.keys() - {"profile", "triplets", "images", "encoders"}
     assert {name: mine[name] for name in same} == {name: example[name] for name in same}
+    assert "#     snakemake --cores 8 --configfile mine.yaml" in (tmp_path / "mine.yaml").read_text()
     assert "# a triplet counts only if all its images are on one side" in (tmp_path / "mine.yaml").read_text()
     assert main(line) == 2 and "mine.yaml: exists, and would be overwritten" in capsys.readouterr().err
     (tmp_path / "few.csv").write_text("img00,img01,absent\n")

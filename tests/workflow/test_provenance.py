@@ -44,7 +44,7 @@ WRONG = {
     "gone": (lambda f: (f / "t.png").unlink(), ["results/p/t.png: gone; before, fit wrote it."]),
     "code": (
         lambda f: (f / "../../code.py").write_text("x = 1"),
-        [f"{step}: stale: code.py has changed since; run snakemake again." for step in ("extract", "fit")],
+        [f"{step}: stale: code.py has changed since; run it again." for step in ("extract", "fit")],
     ),
     "input": (
         lambda f: (f / "x.npy").write_text("others"),
