@@ -94,11 +94,6 @@ def fetch(name: str) -> Path:
     return path
 
 
-def fetch_all(names) -> list[Path]:
-    """`fetch` of each name, in order; existing files are not downloaded again."""
-    return [fetch(name) for name in names]
-
-
 def on_disk(file: str) -> bool:
     """Whether this file of the registry is below GLOCAL_MIRROR or data/; its sha256 is not checked."""
     return _mirrored(file) is not None or (resolve("data") / file).exists()

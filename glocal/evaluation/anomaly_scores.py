@@ -6,12 +6,11 @@ Score = - mean cosine to the k = 5 nearest normals; AUROC per normal class, then
 - shift: one-vs-rest where normals are trained on some subclasses and tested on others (BREEDS): call it with these sets;
 - set: a whole set is normal, another set is the anomaly (CIFAR-10 against CIFAR-100): see `against`.
 
-`knn_score` is the definition. `scores` gives the same numbers without all similarities in memory (`nearest.py`).
+`scores` never has all similarities in memory (`nearest.py`).
 """
 
 import numpy as np
 
-from glocal.arrays import real
 from glocal.errors import GlocalError, did_you_mean
 from glocal.evaluation.detection import metrics, resampled
 from glocal.evaluation.nearest import mean_similarity
@@ -23,34 +22,6 @@ DISTANCES = ("cosine", "euclidean", "dot")
 def options(settings: dict) -> dict:
     """The keyword arguments of `measure` that a config's section `anomaly` sets."""
     return dict(k=settings["k"], distance=settings.get("distance", "cosine"))
-
-
-def knn_score(similarity: np.ndarray, k: int = 5) -> np.ndarray:
-    """The anomaly score by definition (paper, section 4.3): minus the mean similarity to the k nearest normal images.
-
-    Parameters
-    ----------
-    similarity : array of shape (t, n)
-        Cosines of t test images to n normal training images.
-    k : int
-        Number of neighbours; all n if there are fewer.
-
-    Returns
-    -------
-    array of shape (t,)
-        Higher is more anomalous.
-
-    Raises
-    ------
-    GlocalError
-        If there is no normal image.
-    """
-    similarity = real(similarity, "similarities")
-    n = similarity.shape[1]
-    if n == 0:
-        raise GlocalError("anomaly detection: a normal class has no training image; drop the class or add images.")
-    k = min(k, n)
-    return -np.partition(similarity, n - k, axis=1)[:, n - k :].mean(axis=1)
 
 
 def scores(train_x, train_y, test_x, *, mode="one-vs-rest", k=5, distance="cosine", classes=None) -> np.ndarray:
