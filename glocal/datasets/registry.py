@@ -63,23 +63,8 @@ def embeddings() -> list[str]:
 def fetch(name: str) -> Path:
     """Path of a verified local copy of a public file, downloaded into `data/` if there is none.
 
-    Safe to call from several processes at once and after an interrupted run.
-
-    Parameters
-    ----------
-    name : str
-        A name of data/registry.csv.
-
-    Returns
-    -------
-    Path
-        The file, whose sha256 is that of the registry.
-
-    Raises
-    ------
-    GlocalError
-        For an unknown name, a damaged file (one in `data/` is moved aside, one in the mirror is left) and a download
-        that fails at both addresses.
+    Safe to call from several processes at once and after an interrupted run. Raises GlocalError for an unknown name, a damaged
+    file (one in `data/` is moved aside, one in the mirror is left) and a download that fails at both addresses.
     """
     row = entry(name)
     mirrored = _mirrored(row["file"])

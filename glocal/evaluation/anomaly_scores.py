@@ -27,33 +27,12 @@ def options(settings: dict) -> dict:
 def scores(train_x, train_y, test_x, *, mode="one-vs-rest", k=5, distance="cosine", classes=None) -> np.ndarray:
     """Anomaly scores of test images for every normal class (paper, section 4.3).
 
-    Parameters
-    ----------
-    train_x : array of shape (n, p)
-        Training features, NumPy or torch; computed on their device and in their precision.
-    train_y : array of shape (n,)
-        Training labels; ignored in mode `set`.
-    test_x : array of shape (t, p)
-        Test features.
-    mode : str
-        One of `MODES`; in `reverse` the class of a row is the anomaly.
-    k : int
-        Number of neighbours.
-    distance : str
-        cosine (rows are normalised here), dot, or euclidean (mean distance to the k nearest, by an expanded square: in
-        float32, distances near zero are wrong by up to 1e-3 of the features' spread; pass float64 where that matters).
-    classes : array of shape (C,), optional
-        By default all classes, sorted.
-
-    Returns
-    -------
-    array of shape (C, t), or (1, t) in mode `set`
-        Higher is more anomalous.
-
-    Raises
-    ------
-    GlocalError
-        For an unknown mode, distance or class, k < 1, no normal image, and mismatched features or labels.
+    train_x (n, p) and test_x (t, p): NumPy or torch, computed on the device and in the precision of train_x. train_y: (n,)
+    labels, ignored in mode `set`. mode: one of `MODES`; in `reverse` the class of a row is the anomaly. k: number of neighbours.
+    distance: cosine (rows are normalised here), dot, or euclidean (mean distance to the k nearest, by an expanded square: in
+    float32, distances near zero are wrong by up to 1e-3 of the features' spread; pass float64 where that matters). classes:
+    (C,), by default all, sorted. Returns (C, t), or (1, t) in mode `set`; higher is more anomalous. Raises GlocalError for an
+    unknown mode, distance or class, k < 1, no normal image, and mismatched features or labels.
     """
     for option, value, known in (("mode", mode, MODES), ("distance", distance, DISTANCES)):
         if value not in known:

@@ -57,17 +57,9 @@ def comparisons(table) -> dict:
 def fit(experiment, final: dict) -> dict:
     """The baselines of an experiment's config: {(fold, name): transform}, with fold "all" for other images.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-    final : dict
-        {(fold, objective): transform} of `grid_search.final_fits`. Each baseline has the same folds and, fold by fold, the
-        same context and the same training objects.
-
-    Raises
-    ------
-    GlocalError
-        For a context without an inverse covariance (`whitened`), and objects that are not those of THINGS (`spose_ridge`).
+    final: {(fold, objective): transform} of `grid_search.final_fits`. Each baseline has the same folds and, fold by fold, the
+    same context and the same training objects. Raises GlocalError for a context without an inverse covariance (`whitened`), and
+    objects that are not those of THINGS (`spose_ridge`).
     """
     names, fitted = experiment.baselines, {}
     for fold in dict.fromkeys(fold for fold, _ in final) if names else ():
@@ -101,17 +93,9 @@ def centred(context) -> GLocalTransform:
 def whitened(context, shrinkage: float | str = SHRINKAGE) -> GLocalTransform:
     """ZCA whitening of the context (q, p): W = C^(-1/2), where C is its covariance shrunk towards its mean eigenvalue.
 
-    Parameters
-    ----------
-    context : (q, p) array
-    shrinkage : float from 0 to 1, or "ledoit-wolf"
-        C = (1 - s) cov + s mean(eigenvalues) I. 1 is centring alone. Ledoit and Wolf's value estimates the covariance best,
-        which is another aim: on CLIP ViT-B/32 it is .03, and half does better on every set; held-out triplets would choose 1.
-
-    Raises
-    ------
-    GlocalError
-        If C has no inverse: fewer images than dimensions and no shrinkage.
+    shrinkage s, from 0 to 1: C = (1 - s) cov + s mean(eigenvalues) I; 1 is centring alone. "ledoit-wolf": the value that
+    estimates the covariance best, which is another aim: on CLIP ViT-B/32 it is .03, and half does better on every set; held-out
+    triplets would choose 1. Raises GlocalError if C has no inverse: fewer images than dimensions and no shrinkage.
     """
     from sklearn.covariance import empirical_covariance, ledoit_wolf, shrunk_covariance
 

@@ -28,23 +28,10 @@ COLUMNS = ["encoder", "transform", "answers", "as_people", *refits.MEASURED, *HU
 def evaluate(experiment) -> dict:
     """Fit the objectives of the config's section `judgments` to each kind of answers, at the profile's chosen settings.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    dict
-        {"controls": DataFrame of `COLUMNS`}, a row for each kind of answers, transform and measure: value, difference to the
-        original features, and (to_human) difference to the fit to people's answers, each with its paired 95 % interval.
-        as_people: the share of the training triplets that are answered as people did. The rows of the original features and
-        of `centred` have no answers.
-
-    Raises
-    ------
-    GlocalError
-        For missing features, triplets or transforms.
+    {"controls": DataFrame of `COLUMNS`}, a row for each kind of answers, transform and measure: value, difference to the
+    original features, and (to_human) difference to the fit to people's answers, each with its paired 95 % interval. as_people:
+    the share of the training triplets that are answered as people did. The rows of the original features and of `centred` have
+    no answers. Raises GlocalError for missing features, triplets or transforms.
     """
     import pandas as pd
 

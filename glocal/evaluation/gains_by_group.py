@@ -30,11 +30,8 @@ NORMAL = NormalDist()
 def evaluate(experiment) -> dict:
     """The table of an experiment (workflow.experiment.Experiment) on the held-out objects of its first split.
 
-    Returns
-    -------
-    dict
-        {"human_groups": DataFrame}: a row a group of at least `FEWEST` triplets and transform, accuracy and difference to the
-        original in 0 to 1 with 95 % intervals, p (normal, two-sided) and p_holm. Empty unless the config asks for it.
+    {"human_groups": DataFrame}: a row a group of at least `FEWEST` triplets and transform, accuracy and difference to the
+    original in 0 to 1 with 95 % intervals, p (normal, two-sided) and p_holm. Empty unless the config asks for it.
     """
     import pandas as pd
 

@@ -23,17 +23,9 @@ COLUMNS = ["encoder", "objective", "fold", "lam", "alpha", "tau", "lr", "odd_one
 def evaluate(experiment, table):
     """One row per objective and fold of the first split: the setting that inner folds choose, as the outer fold measures it.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-    table : DataFrame
-        Rows of alignment.csv with the column chosen: the outer fits are measured already.
-
-    Returns
-    -------
-    DataFrame
-        Columns `COLUMNS`; *_not_nested are those of the choice over all folds. Without rows if the config has no `nested`, or
-        it does not name the encoder.
+    table: rows of alignment.csv with the column chosen: the outer fits are measured already. Returns a DataFrame of `COLUMNS`;
+    *_not_nested are those of the choice over all folds. Without rows if the config has no `nested`, or it does not name the
+    encoder.
     """
     import pandas as pd
 

@@ -19,20 +19,8 @@ SCORES = ["dataset", "mode", "objective", "setting", "chosen", "auroc"]
 def evaluate(experiment):
     """Choose by test score on the anomaly sets of the config, for comparison only.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    DataFrame
-        The result of `compare` (AUROC in 0 to 1); no rows unless the config sets `oracle`.
-
-    Raises
-    ------
-    GlocalError
-        For a missing label, image set or table of the alignment.
+    The result of `compare` (AUROC in 0 to 1), a DataFrame; no rows unless the config sets `oracle`. Raises GlocalError for a
+    missing label, image set or table of the alignment.
     """
     import pandas as pd
     from tqdm import tqdm

@@ -18,14 +18,9 @@ POINTS = 50  # of a spectrum: the first singular values, ever fewer of the next 
 
 
 def evaluate():
-    """Two DataFrames.
+    """Two DataFrames: matrices, a row a transform with the columns of `measures`; spectra, its singular values.
 
-    Returns
-    -------
-    matrices : DataFrame
-        A row a transform: the columns of `measures`.
-    spectra : DataFrame
-        transform, number (of the singular value, from 1, the largest), relative (singular value / c).
+    spectra: transform, number (of the singular value, from 1, the largest), relative (singular value / c).
     """
     import pandas as pd
 
@@ -41,13 +36,10 @@ def evaluate():
 def measures(weights) -> tuple[dict, np.ndarray]:
     """What describes a matrix W (p, p) beside c I, and its singular values divided by c, (p,).
 
-    Returns
-    -------
-    dict, array
-        dimensions p; mean_diagonal c; distance, the sum of (W - c I)^2; relative_distance, |W - c I| / |c I|; effective_rank, exp
-        of the entropy of the normalised singular values (Roy and Vetterli 2007); largest and smallest singular value, and the
-        share of them that shrink (are below c), relative to c; asymmetry |W - W'| / |W + W'|; half_of_distance: how many singular
-        directions of W - c I hold half of the distance.
+    dimensions p; mean_diagonal c; distance, the sum of (W - c I)^2; relative_distance, |W - c I| / |c I|; effective_rank, exp of
+    the entropy of the normalised singular values (Roy and Vetterli 2007); largest and smallest singular value, and the share of
+    them that shrink (are below c), relative to c; asymmetry |W - W'| / |W + W'|; half_of_distance: how many singular directions
+    of W - c I hold half of the distance.
     """
     w = np.asarray(weights, np.float64)
     p, c = len(w), np.diag(w).mean()

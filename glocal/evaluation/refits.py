@@ -130,16 +130,9 @@ def references(experiment, fold_list: list[Fold]) -> dict[str, list]:
 def summarise(draws: list, versus: list):
     """A row for each measure: its mean over folds and draws, the difference to `versus`, and 95 % intervals of both.
 
-    Parameters
-    ----------
-    draws, versus : list of list of dict
-        An entry a draw of the judgments, in it the `measure` of each fold. Draws are paired, one of `versus` with all.
-
-    Yields
-    ------
-    dict
-        `MEASURED`. Intervals are over held-out objects, stimuli, or images and classes, of the mean over draws; they are
-        widened by the spread over draws within folds, whose error is independent of theirs.
+    draws, versus: a list a draw of the judgments, in it the `measure` of each fold; draws are paired, one of `versus` with all.
+    Yields dicts of `MEASURED`. Intervals are over held-out objects, stimuli, or images and classes, of the mean over draws; they
+    are widened by the spread over draws within folds, whose error is independent of theirs.
     """
     for measure, task in draws[0][0]:
         mine, theirs = ([[results[measure, task] for results in folds] for folds in many] for many in (draws, versus))

@@ -25,16 +25,9 @@ COLUMNS = ["encoder", "transform", "sides", "metric", "value", "ci_low", "ci_hig
 def evaluate(experiment) -> dict:
     """The table of an experiment (workflow.experiment.Experiment) whose config names vectors of words for its encoder.
 
-    Returns
-    -------
-    dict
-        {"text_retrieval": DataFrame}: one row a transform, way and metric, R@1, R@5 and R@10 in 0 to 1. The differences are to
-        the original features in the same way (to "images" for "both": nothing is applied to the original). Empty without words.
-
-    Raises
-    ------
-    GlocalError
-        If the vectors of words are of other dimensions than the features.
+    {"text_retrieval": DataFrame}: one row a transform, way and metric, R@1, R@5 and R@10 in 0 to 1. The differences are to the
+    original features in the same way (to "images" for "both": nothing is applied to the original). Empty without words. Raises
+    GlocalError if the vectors of words are of other dimensions than the features.
     """
     import pandas as pd
 

@@ -20,17 +20,8 @@ import numpy as np
 def standard_error(values, table) -> float:
     """Standard error of the mean of `values`, of which those of triplets that share an object depend on each other.
 
-    Parameters
-    ----------
-    values : (m,) array
-        One number a triplet: 0/1 hits, or a difference of two transforms' hits.
-    table : (m, 3) array of int
-        The objects of each triplet, in any order.
-
-    Returns
-    -------
-    float
-        Never below the standard error of independent triplets; nan without triplets.
+    values: (m,), one number a triplet: 0/1 hits, or a difference of two transforms' hits. table: (m, 3), the objects of each
+    triplet, in any order. Never below the standard error of independent triplets; nan without triplets.
     """
     values, table = np.asarray(values, float), np.sort(np.asarray(table, np.int64), axis=1)
     if (m := len(values)) == 0:

@@ -35,22 +35,9 @@ ALIGNMENT = ("odd_one_out", OVERLAP, "triplet_loss", "local_kl")  # of `alignmen
 def evaluate(experiment) -> dict:
     """Measure global's and gLocal's curves and the variations on every fold of the first split.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    dict
-        {name: DataFrame}. trade_off: one row per fit, fold and measure; variation "curve" for the curves, "chosen" for the
-        original and the transforms that the other steps use, else what is varied. trade_off_differences: of
-        `frontier.differences`.
-
-    Raises
-    ------
-    GlocalError
-        For a missing task, label or image set, and for settings that `GLocalTransform` refuses.
+    {name: DataFrame}. trade_off: one row per fit, fold and measure; variation "curve" for the curves, "chosen" for the original
+    and the transforms that the other steps use, else what is varied. trade_off_differences: of `frontier.differences`. Raises
+    GlocalError for a missing task, label or image set, and for settings that `GLocalTransform` refuses.
     """
     import pandas as pd
     from tqdm import tqdm

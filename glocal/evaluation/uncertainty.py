@@ -33,12 +33,9 @@ SAMPLE = 50_000  # training triplets, every n-th of the sorted table, that a tem
 def evaluate(experiment) -> dict:
     """The probabilities of an experiment's transforms (workflow.experiment.Experiment) beside the shares of people's answers.
 
-    Returns
-    -------
-    dict
-        human_calibration: one row a set of transforms (`ALL`, `HELD_OUT`), transform and metric, with a 95 % interval over
-        triplets, what a model could reach (`bounds`) and the paired difference to the original. human_calibration_curve: of the
-        choices of "all objects", by bins of the probability. Empty unless the config asks for it and many people answered.
+    human_calibration: one row a set of transforms (`ALL`, `HELD_OUT`), transform and metric, with a 95 % interval over triplets,
+    what a model could reach (`bounds`) and the paired difference to the original. human_calibration_curve: of the choices of
+    "all objects", by bins of the probability. Empty unless the config asks for it and many people answered.
     """
     import pandas as pd
 
@@ -64,15 +61,8 @@ def first_folds(experiment) -> list[str]:
 def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """People's answers by triplet.
 
-    Parameters
-    ----------
-    answers : (a, 3) integer array
-        Rows kept, kept, ODD: several answers for each triplet.
-
-    Returns
-    -------
-    table, share, count : (m, 3), (m, 3), (m,) arrays
-        The objects of each triplet, the share of the answers for which each of them is the odd one, and the number of answers.
+    answers: (a, 3), rows kept, kept, ODD: several answers for each triplet. Returns the objects of each triplet (m, 3), the
+    share of the answers for which each of them is the odd one (m, 3), and the number of answers (m,).
     """
     table, which = np.unique(np.sort(answers, axis=1), axis=0, return_inverse=True)
     which = which.ravel()

@@ -20,17 +20,9 @@ TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points: the axis is linear from -
 def encoders(table):
     """Gain in few-shot classification and anomaly detection against gain in alignment, in points, a row a family of networks.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Of `encoders.table`.
-
-    Returns
-    -------
-    matplotlib Figure
-        Shapes: encoders; colours: transforms, hollow for baselines that read no judgment. Large, with 95 % intervals: the mean
-        over the tasks of the encoder; small: tasks that all encoders have. Below: encoders without other images, which have no
-        gain but that of alignment.
+    table: of `encoders.table`. Shapes: encoders; colours: transforms, hollow for baselines that read no judgment. Large, with 95
+    % intervals: the mean over the tasks of the encoder; small: tasks that all encoders have. Below: encoders without other
+    images, which have no gain but that of alignment.
     """
     rows = table[table["transform"].isin(SHOWN)]
     rows = rows.assign(**{name: 100 * rows[name] for name in NUMBERS})

@@ -26,17 +26,10 @@ COLUMNS = ["profile", "encoder", "family", "transform", "measure", "task", "shot
 def table(profiles: dict):
     """What each transform adds to the original features of each encoder.
 
-    Parameters
-    ----------
-    profiles : dict
-        {folder of a profile's published tables: its config}.
-
-    Returns
-    -------
-    DataFrame
-        A row per encoder, transform, measure and task: profile, family, shots (few-shot), tasks (how many), difference, ci_low,
-        ci_high, all as fractions of 1. The task `ALL` is the mean over the encoder's tasks, `COMMON` over those that every
-        encoder with that measure has. An encoder without other images has alignment alone.
+    profiles: {folder of a profile's published tables: its config}. A DataFrame, a row per encoder, transform, measure and task:
+    profile, family, shots (few-shot), tasks (how many), difference, ci_low, ci_high, all as fractions of 1. The task `ALL` is
+    the mean over the encoder's tasks, `COMMON` over those that every encoder with that measure has. An encoder without other
+    images has alignment alone.
     """
     import pandas as pd
 
@@ -92,13 +85,8 @@ def _means(rows, name: str):
 def mean_gain(rows, group) -> tuple[float, float, float]:
     """Mean of the differences of tasks, and the ends of its interval.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        One a task: difference, ci_low, ci_high.
-    group : Series
-        The group of each task (its index that of `rows`). How far the ends are from the mean adds up within a group, whose tasks
-        test on the same images, and adds up in squares over groups.
+    rows: DataFrame, one a task: difference, ci_low, ci_high; group: Series, the group of each. How far the ends are from the
+    mean adds up within a group, whose tasks test on the same images, and adds up in squares over groups.
     """
     mean = rows["difference"].mean()
     reach = [np.linalg.norm((rows[end] - rows["difference"]).groupby(group).sum()) for end in NUMBERS[1:]]

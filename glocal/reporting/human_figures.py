@@ -33,18 +33,9 @@ PUBLISHED = {  # as people write them
 def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
     """Correlation with people's similarities: a panel a set, a group an encoder, 95 % intervals.
 
-    Parameters
-    ----------
-    table : DataFrame
-        human_similarity, of one encoder or of all (evaluation/human_similarity.py).
-    kernel, metric : str
-        The rows that are shown.
-
-    Returns
-    -------
-    matplotlib Figure
-        Grey band: the noise ceiling, where several people judged. Dash-dotted: embeddings fitted to judgments of the very
-        objects (SPoSE, VICE), by dot product: what is within reach, not a test.
+    table: human_similarity, of one encoder or of all (evaluation/human_similarity.py); kernel, metric: the rows that are shown.
+    Grey band: the noise ceiling, where several people judged. Dash-dotted: embeddings fitted to judgments of the very objects
+    (SPoSE, VICE), by dot product: what is within reach, not a test.
     """
     people = table["judgments"].eq(EACH) | table["people"].eq(1)  # where several people judged, the mean matrix is not shown
     rows = table[people & (table["metric"] == metric) & (table["kernel"] == kernel) & (table["transform"] != "reference")]
@@ -78,10 +69,7 @@ def _bounds(ax, rows, every) -> None:
 def calibration(table, curve):
     """Probabilities of choices beside the shares of people's answers: calibration curve, correlation, cross-entropy.
 
-    Parameters
-    ----------
-    table, curve : DataFrame
-        human_calibration and human_calibration_curve of one encoder (evaluation/uncertainty.py).
+    table, curve: human_calibration and human_calibration_curve of one encoder (evaluation/uncertainty.py).
     """
     kinds = style.order(table["transform"])
     fig, top, bottom = style.halves(4.6, [1, 1.35])
@@ -124,12 +112,8 @@ def _with_bound(ax, rows, kinds, bound: str) -> None:
 def groups(table, most: int = 25):
     """What transforms add to odd-one-out accuracy by category, superclass and SPoSE dimension, in points, 95 % intervals.
 
-    Parameters
-    ----------
-    table : DataFrame
-        human_groups of one encoder (evaluation/gains_by_group.py).
-    most : int
-        Of the SPoSE dimensions, those that explain most choices.
+    table: human_groups of one encoder (evaluation/gains_by_group.py). Of the SPoSE dimensions the `most` that explain most
+    choices.
     """
     import matplotlib.pyplot as plt
 
@@ -159,10 +143,7 @@ def groups(table, most: int = 25):
 def published(matrices, spectra):
     """The authors' published transforms: singular values relative to c, and the distance from c I.
 
-    Parameters
-    ----------
-    matrices, spectra : DataFrame
-        published_matrices and published_spectra (evaluation/published_spectra.py).
+    matrices, spectra: published_matrices and published_spectra (evaluation/published_spectra.py).
     """
     import seaborn as sns
 

@@ -25,20 +25,8 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "o
 def write(folder: Path, out: Path, config: dict, sources: list[dict]) -> Path:
     """Write the report of the run in `folder`, whole or in part, of what it has made.
 
-    Parameters
-    ----------
-    folder : Path
-        results/<profile>.
-    out : Path
-        The folder of the report; an earlier report in it is replaced.
-    config : dict
-    sources : list of dict
-        Of `workflow.plan.sources`.
-
-    Returns
-    -------
-    Path
-        Its first page.
+    folder: results/<profile>; out: the folder of the report, in which an earlier one is replaced; sources: of
+    `workflow.plan.sources`. Returns its first page.
     """
     if (out / "index.html").exists():
         shutil.rmtree(out)

@@ -25,12 +25,8 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "o
 def record(folder, steps: dict[str, tuple]) -> None:
     """Write `run.json`: each step that is complete, and as before those that did nothing this time.
 
-    Parameters
-    ----------
-    folder : path
-        The results of a profile.
-    steps : {name: (inputs, outputs, benchmark)}
-        Paths from the repository's root; benchmark: a table of Snakemake with its seconds, or None.
+    folder: of the profile's results; steps: {name: (inputs, outputs, benchmark)}, paths from the repository's root; benchmark: a
+    table of Snakemake with its seconds, or None.
     """
     path, digest, about = Path(folder) / "run.json", functools.cache(files.digest), _about()
     before = _read(path) if path.is_file() else {}
@@ -53,20 +49,8 @@ def record(folder, steps: dict[str, tuple]) -> None:
 def verify(folder) -> list[str]:
     """What is wrong with the results of a profile, a sentence each; none if all is as the steps left it.
 
-    Parameters
-    ----------
-    folder : path
-        Such as results/clip-b32.
-
-    Returns
-    -------
-    list of str
-        Files that are gone, or altered since they were made, and steps whose inputs have changed since.
-
-    Raises
-    ------
-    GlocalError
-        If there is no record of a run, or it is damaged.
+    Files that are gone, or altered since they were made, and steps whose inputs have changed since. folder: such as
+    results/clip-b32. Raises GlocalError if there is no record of a run, or it is damaged.
     """
     path, problems, digest = resolve(folder) / "run.json", [], functools.cache(_digest_now)
     if not path.is_file():
