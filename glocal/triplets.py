@@ -254,6 +254,12 @@ def set_code(t: np.ndarray, n: int) -> np.ndarray:
     return code(np.sort(t, axis=1), n)
 
 
+def pairs_left(similarity: np.ndarray, triplets: np.ndarray) -> np.ndarray:
+    """(m, 3): of each triplet's pairs the similarities (n, n), in the order of the objects that they leave out."""
+    i, j, k = np.asarray(triplets).T
+    return np.stack([similarity[j, k], similarity[i, k], similarity[i, j]], axis=1)
+
+
 def _features(z, similarity: str) -> np.ndarray:
     """(n, p) float64."""
     z = table(z, "features").astype(np.float64, copy=False)

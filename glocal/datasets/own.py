@@ -1,7 +1,4 @@
-"""Your own judgments of your own images: the triplet tables of a profile with `source: own`.
-
-tables, about = own.tables(config, names)
-"""
+"""Your own judgments of your own images: the triplet tables of a profile with `source: own`."""
 
 import numpy as np
 

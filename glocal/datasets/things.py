@@ -1,15 +1,9 @@
 """Public data: loaders that bring the files of the registry to one order, numbering and shape.
 
-    object_features("things-clip-b32")  (1854, p) float32, one row per THINGS object
-    things_objects()                    names and superclasses of those rows
-    cache("sun397", "train")            (n, 512) float32 CLIP features of images, with a table of their classes
-
 Two object orders. 21 of the 1,854 THINGS objects (camera*, chicken*, crystal*, hot*, ice*, pepper*) have other
 positions in "raw" order (sorted file names) than in "corrected" order (sorted names, that of things_concepts.tsv). The
 registry's column `order` says which of the two a file has; all functions here return corrected order.
 """
-
-import functools
 
 import numpy as np
 
@@ -22,14 +16,9 @@ N_OBJECTS = 1854
 # --- THINGS -----------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def _sort_index() -> tuple[int, ...]:
-    return tuple(np.loadtxt(fetch("sortindex")).astype(int).tolist())
-
-
 def sort_index() -> np.ndarray:
     """(1854,) int, 0-based: corrected[i] = raw[sort_index()[i]]."""
-    return np.array(_sort_index())
+    return np.loadtxt(fetch("sortindex")).astype(int)
 
 
 def to_corrected(array: np.ndarray) -> np.ndarray:

@@ -1,8 +1,4 @@
-"""The effect of a transform on objects and images that were held out of its training.
-
-fits = grid_search.run(experiment)
-table = alignment.evaluate(experiment, fits)["alignment"]
-"""
+"""The effect of a transform on objects and images that were held out of its training."""
 
 import numpy as np
 import torch

@@ -8,6 +8,8 @@ A set without a test part is halved within each class. `anomaly_scores` defines 
 from itertools import product
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from glocal.evaluation import anomaly_scores, baselines, detection, independence, oracle, statistics
 from glocal.evaluation.frames import MOVED_MODES, first_split, to_original, with_split
@@ -53,8 +55,6 @@ def evaluate(experiment) -> dict:
 
 def summarise(records, seed: int = 42):
     """The table anomaly_summary of `measurements`: `statistics.over_classes` against the original and against baselines."""
-    import pandas as pd
-
     parts = baselines.comparisons(records).items()
     summaries = {versus: statistics.over_classes(rows, versus, seed) for versus, rows in parts}
     others = [part[part["transform"] != versus] for versus, part in summaries.items() if versus != "original"]
@@ -63,9 +63,6 @@ def summarise(records, seed: int = 42):
 
 def measurements(experiment):
     """One row per fold, set, transform, mode and normal class: the measures of `anomaly_scores.measure`, a DataFrame."""
-    import pandas as pd
-    from tqdm import tqdm
-
     jobs = list(product(experiment.downstream_folds, experiment.config["anomaly"]["sets"]))
     rows = [row for job in tqdm(jobs, desc=f"anomaly {experiment.encoder}") for row in _of_set(experiment, *job)]
     return with_split(pd.DataFrame(rows))
@@ -120,8 +117,6 @@ def moved(experiment, table):
     table: anomaly. A DataFrame, one row per test image in the first fold: dataset, normal_class, picture (name of the image, if
     any), change (`detection.moved`), normal (bool). No rows unless one class is normal in the first mode (one-vs-rest, shift).
     """
-    import pandas as pd
-
     settings, transform = experiment.config["anomaly"], experiment.featured
     fold, (name, spec) = experiment.downstream_folds[0], next(iter(settings["sets"].items()))
     if (mode := spec["modes"][0]) not in MOVED_MODES:

@@ -1,7 +1,5 @@
 """What of the gain is human? The same fits to the same triplets with other answers.
 
-    table = controls.evaluate(experiment)["controls"]
-
 Objects, triplets, folds and settings are those of people's judgments; only which of the three is the odd one differs:
     human         people's answers
     spose-66      those of SPoSE-66, an embedding of people's judgments of all objects, held-out ones and THINGS-48 included
@@ -17,7 +15,7 @@ import numpy as np
 
 from glocal.datasets import things
 from glocal.evaluation import refits, rsa
-from glocal.triplets import from_choices
+from glocal.triplets import from_choices, pairs_left
 
 ANSWERS = ("human", "spose-66", "text", "itself", "shuffled", "adversarial")
 TEXT_DIMENSIONS = 20  # of the SVD; not tuned
@@ -68,8 +66,7 @@ def answer(name: str, table, x, seed) -> np.ndarray:
 
 def by_similarity(similarity, table, choose=np.argmax) -> np.ndarray:
     """The triplets (m, 3) with the odd one that leaves the most similar pair; choose=np.argmin: the least similar one."""
-    a, b, c = table.T
-    return from_choices(table, choose(np.stack([similarity[b, c], similarity[a, c], similarity[a, b]], axis=1), axis=1))
+    return from_choices(table, choose(pairs_left(similarity, table), axis=1))
 
 
 def text_features() -> np.ndarray:

@@ -1,7 +1,5 @@
 """How many judgments buy how much? Shares of the training triplets, and one number of them on few or many objects.
 
-    table = data_efficiency.evaluate(experiment)["data_efficiency"]
-
 The pull lam that suits all triplets is too weak for few. It is chosen again for each share and fold, for global, on judgments of
 the fold's own training objects: a quarter of them is held out, and the strongest lam is taken from which a weaker one no longer
 lowers the triplet loss on that quarter. gLocal takes global's lam times (1 - alpha), the weight of its triplet loss, so that the

@@ -40,10 +40,7 @@ def resampled(score, anomalous, draws: int = 1000, seed: int = 42) -> dict[str, 
     a, n = (np.add.reduceat((counts * kind)[:, order], starts, axis=1) for kind in (odd, ~odd))  # (draws, distinct scores)
     anomalies_up_to, normals_up_to = a.cumsum(1), n.cumsum(1)
     anomalies, normals = odd.sum(), (~odd).sum()
-    true_positives, false_positives = (
-        anomalies - anomalies_up_to + a,
-        normals - normals_up_to + n,
-    )  # anomalies and normals at this score or above
+    true_positives, false_positives = anomalies - anomalies_up_to + a, normals - normals_up_to + n  # at this score or above
     threshold = (normals_up_to < -(-95 * normals // 100)).sum(1)  # as in `metrics`: the smallest score that accepts 95 %
     return dict(
         auroc=(a * (normals_up_to - n / 2)).sum(1) / (anomalies * normals),

@@ -1,7 +1,5 @@
 """What grows and what shrinks under a transform, in terms of the dimensions of SPoSE: a reading of W through the objects.
 
-    table = directions.evaluate(experiment)["human_dimensions"]
-
 For each dimension d of SPoSE-66 the features have a direction, b_d = X' y_d with centred columns: how they change, over objects,
 with the weight y_d of that dimension. Its gain is |b_d W| / |b_d|, divided by the root mean square gain of the features'
 variance, so 1 is the average: above 1 differences along the dimension count more after the map than before. Objects are those
@@ -32,7 +30,7 @@ def evaluate(experiment) -> dict:
         y = spose(objects)
         named = gains_by_group.dimension_names(y, objects["name"])
         for transform in (t for t in uncertainty.names(experiment) if t not in ("original", "centred")):
-            by_fold = np.array([_gains(experiment, transform, fold, x, y) for fold in uncertainty.first_folds(experiment)])
+            by_fold = np.array([_gains(experiment, transform, fold, x, y) for fold in experiment.first_folds])
             spread = zip(named, by_fold.mean(0), by_fold.min(0), by_fold.max(0), strict=True)
             rows += [(experiment.encoder, name, transform, *values) for name, *values in spread]
     return dict(human_dimensions=pd.DataFrame(rows, columns=COLUMNS))

@@ -1,6 +1,7 @@
 """Two objectives at equal neighbourhoods: the differences of fits to the curve of another objective."""
 
 import numpy as np
+import pandas as pd
 
 from glocal.evaluation.statistics import t_interval
 
@@ -19,8 +20,6 @@ def differences(table, versus: str = "global"):
     downwards, which favours the other fits slightly; `versus` at a chosen setting shows by how much. Where a fit keeps fewer or
     more neighbours than any on the curve, the difference is not defined (nan).
     """
-    import pandas as pd
-
     rows = []
     for _, part in table.groupby("fold", sort=False):
         on_curve = (part["objective"] == versus) & (part["variation"] == CURVE)
@@ -50,8 +49,6 @@ def _over_folds(part) -> dict:
 
 def over_folds(table):
     """Mean and t interval (95 %) over folds of every fit and measure: columns mean, ci_low, ci_high. table: `COLUMNS`."""
-    import pandas as pd
-
     keys = [*SETTING, "measure"]
     rows = [
         dict(zip(keys, key, strict=True)) | dict(zip(("mean", "ci_low", "ci_high"), t_interval(part["value"]), strict=True))

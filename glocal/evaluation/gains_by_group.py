@@ -1,7 +1,5 @@
 """Where does alignment gain? Odd-one-out accuracy of held-out objects before and after, by groups of triplets.
 
-    table = gains_by_group.evaluate(experiment)["human_groups"]
-
 Three groupings, none of which looks at a model:
 - "category": triplets that show at least one object of a hand-made category of THINGS (27); one triplet can be in several.
 - "superclass": which of the three objects share a superclass, the most specific of their categories.

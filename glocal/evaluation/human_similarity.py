@@ -1,7 +1,5 @@
 """Do aligned features agree with other people, on other stimuli? (Paper, section 4.1, question 4.)
 
-    tables = human_similarity.evaluate(experiment)      # {"human_similarity": DataFrame}
-
 Each set of datasets/human_similarity.py has people's dissimilarities of n stimuli. Agreement is the correlation of a
 representation's similarities with people's, over the pairs of different stimuli, in two ways that differ much in size:
 - "each person": with every person's own judgments, then the mean over people. The noise ceiling is of this kind.

@@ -1,7 +1,5 @@
 """The authors' nine published transforms side by side: what is left of c I, and how much of the space they keep.
 
-    matrices, spectra = published_spectra.evaluate()      # two DataFrames
-
 Each is near a multiple of the identity, c I with c the mean of the diagonal, to which its objective pulls it. The file of DINOv2
 ViT-B/14 is the one of their history: on their main branch stands a copy of DINO ViT-B/16 (`transform_io.is_copied_upstream`).
 What the directions encode cannot be read off these nine: no features of the THINGS objects by their encoders are public (for

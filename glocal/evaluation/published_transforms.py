@@ -1,7 +1,5 @@
 """The authors' published transforms on public features of the same network: CLIP RN50 on Caltech-101.
 
-    table = published_transforms.evaluate()      # a DataFrame, one row a measure and transform
-
 The public features have unit norm, the transform expects them as the network gives them. Their scale is restored by the
 transform itself: rows of length sqrt(p) * std have about the mean square of the features that it was fitted on.
 """

@@ -1,7 +1,5 @@
 """Does the map of the images leave them within reach of words? Retrieval of THINGS objects by the vectors of their names.
 
-    table = retrieval.evaluate(experiment)["text_retrieval"]
-
 A word ranks all objects by cosine. Each word is asked under the transform of the fold that holds its object out, with all
 objects in the gallery. Three ways: the transform is applied to "images" only, which leaves the words where they were; to "both",
 as if a word were an image; or to "both, centred", where then each side's mean is subtracted, since images and words of CLIP lie
@@ -53,7 +51,7 @@ def ranks(queries, gallery, target) -> np.ndarray:
 def _ranks(experiment, name: str, x, objects, vectors) -> dict:
     """{way: (k,) ranks} of all words, each under the transform of the fold that holds its object out."""
     results = {side: np.empty(len(objects), int) for side in SIDES}
-    for fold in uncertainty.first_folds(experiment):
+    for fold in experiment.first_folds:
         here = experiment.held_out(fold)[objects]
         align = (lambda y: y) if name == "original" else GLocalTransform.load(experiment.transform_path(fold, name)).transform
         images, texts = align(x), align(vectors)

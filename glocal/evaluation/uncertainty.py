@@ -1,7 +1,5 @@
 """Do a model's probabilities of the three choices spread as people's answers do? (Triplets that many people answered.)
 
-    tables = uncertainty.evaluate(experiment)      # {"human_calibration": DataFrame, "human_calibration_curve": DataFrame}
-
 The probability of a choice is the softmax over the triplet's three pairs of similarity / temperature: cosines for the original
 and the centred features, dot products for aligned ones (`baselines.similarity`). The temperature is one number a transform, the
 most likely one on the triplets that its fold trained on. No transform has seen the repeated triplets themselves; those of
@@ -53,11 +51,6 @@ def names(experiment) -> list[str]:
     return [name for name in TRANSFORMS if name == "original" or name in experiment.transforms]
 
 
-def first_folds(experiment) -> list[str]:
-    """The folds of the first split, the one that figures show."""
-    return [fold for fold in experiment.folds if fold.startswith(f"{experiment.config['alignment']['splits'][0]}-")]
-
-
 def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """People's answers by triplet.
 
@@ -74,8 +67,7 @@ def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def similarities(z, table, similarity: str) -> np.ndarray:
     """(m, 3): of each triplet's pairs, in the order of the objects that they leave out. z: (n, p), "dot" or "cosine"."""
     z = unit_rows(z) if similarity == "cosine" else np.asarray(z, np.float64)
-    gram, (i, j, k) = z @ z.T, np.asarray(table).T
-    return np.stack([gram[j, k], gram[i, k], gram[i, j]], axis=1)
+    return triplets.pairs_left(z @ z.T, table)
 
 
 def temperature(z, table, similarity: str) -> float:
@@ -133,7 +125,7 @@ def _bins(p) -> np.ndarray:
 
 def _parts(experiment) -> dict:
     split = experiment.config["alignment"]["splits"][0]
-    return {ALL: ["all"], HELD_OUT.format(split): first_folds(experiment)}
+    return {ALL: ["all"], HELD_OUT.format(split): experiment.first_folds}
 
 
 def _measured(experiment, dataset: str, folds, name: str):

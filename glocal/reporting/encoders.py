@@ -1,8 +1,5 @@
 """The paper's central picture: what alignment gains, and what it costs or gains downstream, for the encoders of all profiles.
 
-    table = encoders.table({"figures/clip-b32/tables": load_config("config/clip-b32.yaml"), ...})
-    fig = encoder_figure.encoders(table)
-
 Read are the published tables of the profiles; nothing is measured here. A mean over tasks has an interval that takes tasks
 which test on the same images (`evaluation.independence`) as entirely dependent, and others as independent.
 """
@@ -10,6 +7,7 @@ which test on the same images (`evaluation.independence`) as entirely dependent,
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from glocal.evaluation import few_shot_tables, independence
 from glocal.evaluation.frames import ACCURACY, MOVED_MODES, first_split, to_original
@@ -31,8 +29,6 @@ def table(profiles: dict):
     the mean over the encoder's tasks, `COMMON` over those that every encoder with that measure has. An encoder without other
     images has alignment alone.
     """
-    import pandas as pd
-
     parts = [part for folder, config in profiles.items() for part in _parts(Path(folder), config)]
     rows = pd.concat(parts, ignore_index=True)
     downstream = rows[rows["measure"] != ALIGNMENT]
@@ -74,8 +70,6 @@ def common(rows) -> list[str]:
 
 def _means(rows, name: str):
     """The means over tasks of each encoder and transform, as tables of one row, the task `name`."""
-    import pandas as pd
-
     keys = ["profile", "encoder", "transform", "measure"]
     for key, part in rows.groupby(keys, sort=False):
         numbers = dict(zip([*keys, *NUMBERS], [*key, *mean_gain(part, part["group"])], strict=True))

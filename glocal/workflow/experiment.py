@@ -221,6 +221,11 @@ class Experiment:
         return [f"{s}-{i}" for s in self.config["alignment"]["splits"] for i in range(self.config["alignment"]["folds"])]
 
     @property
+    def first_folds(self) -> list[str]:
+        """The folds of the first split, the one that figures show."""
+        return self.folds[: self.config["alignment"]["folds"]]
+
+    @property
     def human_folds(self) -> list[str]:
         """Folds whose transforms are judged on other people's similarities of THINGS objects, which they have not seen."""
         return human_folds(self.config)

@@ -21,7 +21,7 @@ def test_ranks_are_those_of_a_loop():
 
 def stub(x, held, **human):
     config = dict(human=human, alignment=dict(splits=["object"]))
-    return SimpleNamespace(encoder="net", config=config, seed=1, transforms=[], folds=["object-0", "object-1"],
+    return SimpleNamespace(encoder="net", config=config, seed=1, transforms=[], first_folds=["object-0", "object-1"],
                            features=lambda: SimpleNamespace(x=x), held_out=lambda fold: held == int(fold[-1]))  # fmt: skip
 
 
