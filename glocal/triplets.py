@@ -22,9 +22,6 @@ BLOCK = 1 << 18  # triplets at a time
 TIE = 1e-10  # similarities nearer than this share of the product of a triplet's two longest rows are a tie: it may be rounding
 
 
-# --- checking ---------------------------------------------------------------------------------------------------------
-
-
 def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
     """Check triplets.
 
@@ -94,9 +91,6 @@ def from_choices(images, choice) -> np.ndarray:
     images, choice = np.asarray(images), np.asarray(choice)
     order = (choice[:, None] + np.array([1, 2, 0])) % 3  # (m, 3) positions, the odd one's last
     return np.take_along_axis(images, order, axis=1)
-
-
-# --- splitting and scoring --------------------------------------------------------------------------------------------
 
 
 def split_objects(n: int, folds: int = 3, seed: int = 42) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -15,9 +15,6 @@ from glocal.triplets import pairs_left
 CEILING = 0.67  # mean probability of the best answer; THINGS (Hebart et al., 2020)
 
 
-# -- the simulated observer ------------------------------------------------------------------------------------------
-
-
 def observer(rows, seed: int = 42) -> np.ndarray:
     """Latent of the simulated observer, (n, d) float64; similarity is the dot product.
 

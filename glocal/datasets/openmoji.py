@@ -28,9 +28,6 @@ SUPERGROUPS = {
 }
 
 
-# -- emojis --------------------------------------------------------------------------------------------------------
-
-
 def emojis():
     """DataFrame of 1,436 images in Unicode's order: code, name, group, subgroup, supergroup, picture (svg file name).
 
@@ -109,9 +106,6 @@ def save_images(rows, folder) -> Path:
         if not path.exists():
             Image.fromarray(rasterise(row.picture)).save(path)
     return Path(folder)
-
-
-# -- folds ----------------------------------------------------------------------------------------------------------
 
 
 def splits(rows, folds: int = 3, seed: int = 42) -> dict[str, np.ndarray]:

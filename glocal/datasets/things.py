@@ -13,9 +13,6 @@ from glocal.errors import GlocalError, did_you_mean
 N_OBJECTS = 1854
 
 
-# --- THINGS -----------------------------------------------------------------------------------------------------------
-
-
 def sort_index() -> np.ndarray:
     """(1854,) int, 0-based: corrected[i] = raw[sort_index()[i]]."""
     return np.loadtxt(fetch("sortindex")).astype(int)

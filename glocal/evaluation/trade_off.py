@@ -2,17 +2,10 @@
 
 Both objectives pull W towards a scaled identity, and lam alone moves global from much alignment and few neighbours kept to the
 reverse. So gLocal is not compared with global at one lam, but with all of global's curve over lam: what does it reach where
-global, with another lam, keeps as many neighbours of held-out objects (`frontier.differences`)? Config, section `trade_off`:
-
-    global      lam of global's curve
-    glocal      grids: curves over lam, one for each alpha and tau
-    at          settings at which one thing is varied at a time: the images of the local loss (`contexts`), options of
-                GLocalTransform (`switches`), features centred by the context's mean before the map, and no local loss
-    tasks       few-shot tasks of the section few_shot, at `shots` images a class, `draws` draws a fold; features of unit norm
-    shift       sets of the section anomaly, in mode shift
-
-Every fit is made on every fold of the first split. Within a fold all fits classify the same draws of images, each fold has its
-own, so intervals over folds cover people's objects and draws of images.
+global, with another lam, keeps as many neighbours of held-out objects (`frontier.differences`)? The section `trade_off` of
+config/schema.yaml names fits and measures; at its settings `at`, features centred by the context's mean before the map and no
+local loss are tried, too. Every fit is made on every fold of the first split. Within a fold all fits classify the same draws of
+images, each fold has its own, so intervals over folds cover people's objects and draws of images.
 """
 
 import numpy as np

@@ -242,9 +242,6 @@ def _file(path: str, name: str) -> Path:
     return located(path)
 
 
-# -- custom function----------------------------------------------------------------------------------------------------
-
-
 def _custom_path(spec: dict) -> str:
     """ "package.module:function" of a spec, or "": given as the source, or split at the colon by the command line."""
     source, model = spec["source"], spec.get("model", "")

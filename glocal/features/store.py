@@ -53,9 +53,6 @@ class Features(NamedTuple):
     header: dict
 
 
-# -- reading, writing, checking --------------------------------------------------------------------------------------
-
-
 def write(stem, x, rows, **header) -> Path:
     """Write x (n, p), its rows (DataFrame of n rows) and a header as the files of `stem`; returns the path of the npy.
 
@@ -107,9 +104,6 @@ def read(stem) -> Features:
     if (header.get("n"), header.get("p"), header.get("dtype")) != (*x.shape, str(x.dtype)):
         raise GlocalError(f"{npy}: {x.dtype} of shape {x.shape} is not as the json says; extract the features again.")
     return Features(x, rows, header)
-
-
-# -- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def publish(stem: Path, part: Path, rows, header: dict) -> Path:

@@ -67,6 +67,7 @@ def grid(means):
     means: of `evaluation.alignment.means`.
     """
     import seaborn as sns
+    from matplotlib.patches import Rectangle
 
     rows = means.dropna(subset=["lam"])
     rows = rows.assign(setting=[_setting(r) for r in rows.itertuples()])
@@ -80,18 +81,11 @@ def grid(means):
         sns.heatmap(wide, ax=ax, **look)
         for r in rows[rows["chosen"]].itertuples():
             box = dict(fill=False, edgecolor=INK, linewidth=1.8, clip_on=False, zorder=5)
-            ax.add_patch(_cell((lams.index(r.lam), order_of.index(r.setting)), **box))
+            ax.add_patch(Rectangle((lams.index(r.lam), order_of.index(r.setting)), 1, 1, **box))
         ax.set(title=title, xlabel="lam", ylabel="")
         ax.set_xticklabels([f"{lam:g}" for lam in lams], rotation=0)
         ax.tick_params(length=0)
     return fig
-
-
-def _cell(corner, **look):
-    """A cell of a heat map as a rectangle."""
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, 1, 1, **look)
 
 
 def _setting(row) -> str:
