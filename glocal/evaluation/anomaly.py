@@ -23,11 +23,6 @@ COLUMNS = ["encoder", "dataset", "mode", "normal_class", "transform", "auroc", "
 def evaluate(experiment) -> dict:
     """Detect anomalies under every transform, on all sets of the config (paper, section 4.3).
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
     Returns
     -------
     dict

@@ -26,11 +26,6 @@ TABLES = ("few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes", "f
 def evaluate(experiment) -> dict:
     """Classify from a few images per class under every transform, on all tasks of the config (paper, section 4.2).
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
     Returns
     -------
     dict

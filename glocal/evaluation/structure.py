@@ -20,11 +20,6 @@ OVERLAP, SEPARATION, CKA = "{}-NN overlap", "superclass separation (sd)", "linea
 def evaluate(experiment) -> dict:
     """Measure the geometry of features under every transform: neighbours, superclasses, CKA.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
     Returns
     -------
     dict

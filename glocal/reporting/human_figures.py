@@ -7,6 +7,7 @@ import numpy as np
 from glocal.evaluation.gains_by_group import CATEGORY, DIMENSION, SUPERCLASS
 from glocal.evaluation.human_similarity import EACH
 from glocal.evaluation.uncertainty import CORRELATION, CROSS_ENTROPY, ERROR
+from glocal.features.published import encoders
 from glocal.reporting import panels, style
 from glocal.reporting.names import dataset, encoder
 
@@ -17,17 +18,6 @@ TITLES = {
     DIMENSION: "triplets by SPoSE dimension of the choice",
 }
 BOUNDS = {CORRELATION: "best possible", CROSS_ENTROPY: "people's entropy", ERROR: "a calibrated model"}
-PUBLISHED = {  # as people write them
-    "OpenCLIP_ViT-L-14_laion2b_s32b_b82k": "OpenCLIP ViT-L/14, LAION-2B",
-    "OpenCLIP_ViT-L-14_laion400m_e32": "OpenCLIP ViT-L/14, LAION-400M",
-    "clip_RN50": "CLIP RN50",
-    "clip_ViT-L-14": "CLIP ViT-L/14",
-    "dino-vit-base-p16": "DINO ViT-B/16",
-    "dino-vit-base-p8": "DINO ViT-B/8",
-    "dinov2-vit-base-p14": "DINOv2 ViT-B/14",
-    "dinov2-vit-large-p14": "DINOv2 ViT-L/14",
-    "resnet18": "ResNet-18",
-}
 
 
 def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
@@ -147,8 +137,9 @@ def published(matrices, spectra):
     """
     import seaborn as sns
 
-    names = list(matrices.sort_values("relative_distance")["transform"].map(PUBLISHED))
-    spectra, matrices = (table.assign(transform=table["transform"].map(PUBLISHED)) for table in (spectra, matrices))
+    known = {transform.removeprefix("published-"): encoder(name) for transform, (name, _) in encoders().items()}
+    names = list(matrices.sort_values("relative_distance")["transform"].map(known))
+    spectra, matrices = (table.assign(transform=table["transform"].map(known)) for table in (spectra, matrices))
     fig, (left, right) = style.figure(2, height=2.8)
     look = dict(hue="transform", hue_order=names, palette="viridis", legend=False)
     points = look | dict(style="transform", style_order=names, s=40)
