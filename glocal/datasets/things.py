@@ -11,6 +11,7 @@ from glocal.datasets.registry import embeddings, entry, fetch
 from glocal.errors import GlocalError, did_you_mean
 
 N_OBJECTS = 1854
+WORDS = {"devbench-words-clip": "devbench-words"}  # the vectors, and the words of their rows
 
 
 def sort_index() -> np.ndarray:
@@ -83,3 +84,23 @@ def with_folds(rows, folds: int = 3, seed: int = 42):
     for i, (_, test) in enumerate(split_objects(len(rows), folds, seed)):
         fold[test] = i
     return rows.assign(object_fold=fold)
+
+
+def object_names(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The objects whose name is one of the words and no other object's, and the vectors of these names, scaled as published.
+
+    objects: (k,) numbers of objects; vectors: (k, p) float32. DevBench (Tan et al. 2024) publishes the vectors of 1,413 words of
+    CLIP ViT-B/32, in the space of its images (also of those of `things-clip-b32`, which is the same network). Those that it
+    publishes of BLIP and CVCL are in no space that they share with images: by cosine they find the right object no more often
+    than by chance. Raises GlocalError if `name` has no vectors of words.
+    """
+    import pandas as pd
+
+    if name not in WORDS:
+        raise GlocalError(f'human.words: "{name}" has no vectors of words.{did_you_mean(name, WORDS)}')
+    words = pd.read_csv(fetch(WORDS[name]), keep_default_na=False)["text1"]
+    row_of = dict(zip(words, range(len(words)), strict=True))
+    names = things_objects()["name"]
+    objects = np.flatnonzero(names.isin(words) & ~names.duplicated(keep=False))
+    vectors = np.load(fetch(name), allow_pickle=False).reshape(len(words), -1)
+    return objects, vectors[[row_of[names[i]] for i in objects]].astype(np.float32)

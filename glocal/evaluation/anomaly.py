@@ -2,7 +2,7 @@
 
     tables = anomaly.evaluate(experiment)      # {name: DataFrame}
 
-A set without a test part is halved within each class. `anomaly_scores` defines the score and the modes, `detection` the measures.
+A set without a test part is halved within each class. `anomaly_scores` defines the score, the modes and the measures.
 """
 
 from itertools import product
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from glocal.evaluation import anomaly_scores, baselines, detection, independence, oracle, statistics
+from glocal.evaluation import anomaly_scores, baselines, independence, oracle, statistics
 from glocal.evaluation.frames import MOVED_MODES, first_split, to_original, with_split
 from glocal.system.devices import place
 from glocal.transform import aligners
@@ -110,7 +110,7 @@ def moved(experiment, table):
     """How far the test images of the first set move for the normal class that gains most from the featured transform.
 
     table: anomaly. A DataFrame, one row per test image in the first fold: dataset, normal_class, picture (name of the image, if
-    any), change (`detection.moved`), normal (bool). No rows unless one class is normal in the first mode (one-vs-rest, shift).
+    any), change (`anomaly_scores.moved`), normal (bool). No rows unless the first mode has one normal class (one-vs-rest, shift).
     """
     settings, transform = experiment.config["anomaly"], experiment.featured
     fold, (name, spec) = experiment.downstream_folds[0], next(iter(settings["sets"].items()))
@@ -126,5 +126,5 @@ def moved(experiment, table):
         for t in ("original", transform)
     )
     columns = dict(dataset=spec.get("test", spec["train"])["set"], normal_class=str(normal), picture=rows.get("picture", ""))
-    change = detection.moved(before, after, test_y != normal)
+    change = anomaly_scores.moved(before, after, test_y != normal)
     return pd.DataFrame(columns | dict(change=change, normal=test_y == normal), rows.index).reset_index(drop=True)

@@ -9,7 +9,7 @@ apart (Liang et al. 2022). Intervals are from a bootstrap over words, difference
 import numpy as np
 
 from glocal.arrays import unit_rows
-from glocal.datasets import words
+from glocal.datasets import things
 from glocal.errors import GlocalError
 from glocal.evaluation import odd_one_out, statistics, uncertainty
 from glocal.transform import GLocalTransform
@@ -31,7 +31,7 @@ def evaluate(experiment) -> dict:
 
     name, rows = experiment.config.get("human", {}).get("words", {}).get(experiment.encoder), []
     if name:
-        objects, vectors = words.object_names(name)
+        objects, vectors = things.object_names(name)
         x = np.asarray(experiment.features().x)
         if vectors.shape[1] != x.shape[1]:
             sizes = f"{name} has {vectors.shape[1]} dimensions, {experiment.encoder} {x.shape[1]}"

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from glocal.evaluation import alignment, anomaly_scores, few_shot, frontier
 from glocal.evaluation.classifiers import LOGISTIC, MEAN
 from glocal.evaluation.frontier import CHOSEN, COLUMNS, CURVE, OVERLAP
+from glocal.features.store import also_in
 from glocal.system.parallel import parallel
 from glocal.training import grid_search, parameters
 from glocal.transform import GLocalTransform, unit_norm
@@ -104,8 +105,7 @@ def context(experiment, fold: str, name: int | str) -> np.ndarray:
     if name == "objects":
         return np.asarray(experiment.features().x[~experiment.held_out(fold)])
     x = np.asarray(experiment.select(experiment.settings["context"] if name == "all" else {"set": name}).x)
-    measured = {row.tobytes() for row in unseen}
-    x = x[[row.tobytes() not in measured for row in x]]
+    x = x[~also_in(x, unseen)]
     return x if name == "all" else x[np.random.default_rng(experiment.seed).permutation(len(x))[: len(images)]]
 
 

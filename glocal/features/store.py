@@ -45,6 +45,12 @@ def blocks(x, size: int = 4096):
     return (x[i : i + size] for i in range(0, len(x), size))
 
 
+def also_in(x, y) -> np.ndarray:
+    """(n,) bool: the rows of x (n, p) that are also in y (m, p): the same features, so the same image."""
+    known = {row.tobytes() for block in blocks(y) for row in block}
+    return np.array([row.tobytes() in known for block in blocks(x) for row in block], bool)
+
+
 class Features(NamedTuple):
     """x: (n, p) matrix, memory-mapped if it was read, `Rows` of it if selected; rows: DataFrame of n rows; header: dict."""
 

@@ -133,7 +133,7 @@ def groups(table, most: int = 25):
 def published(matrices, spectra):
     """The authors' published transforms: singular values relative to c, and the distance from c I.
 
-    matrices, spectra: published_matrices and published_spectra (evaluation/published_spectra.py).
+    matrices, spectra: published_matrices and published_spectra (evaluation/published_transforms.py).
     """
     import seaborn as sns
 

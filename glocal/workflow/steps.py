@@ -130,10 +130,10 @@ def site(config, out):
 @click.option("--spectra", metavar="CSV", required=True, help="A table of their singular values.")
 def published(out, matrices, spectra):
     """Measure and describe the published transforms."""
-    from glocal.evaluation import published_spectra, published_transforms
+    from glocal.evaluation import published_transforms
     from glocal.system.files import write_table
 
-    for path, described in zip((matrices, spectra), published_spectra.evaluate(), strict=True):
+    for path, described in zip((matrices, spectra), published_transforms.matrices(), strict=True):
         write_table(Path(path), described)
 
     table = published_transforms.evaluate()
