@@ -1,12 +1,9 @@
 """Public files: a registry, and downloads that are verified and safe in parallel processes.
 
-    fetch("vice")          a verified local path, downloaded if necessary
-    registry()["vice"]     where the file comes from, its sha256, licence and citation
-
-`data/registry.csv` has one row per file: name, url (pinned to a commit), archive (the Software Heritage address of the
-same bytes, tried second; not every file is archived there), sha256, bytes, licence, citation, file, order. A file
-is searched below $GLOCAL_MIRROR, then below `data/` of the repository root (without a repository: of the current folder),
-and is used only if its sha256 is right.
+`data/registry.csv` has one row per file: name, url (pinned to a commit), archive (the Software Heritage address of the same
+bytes, tried second; not every file is archived there), sha256, bytes, licence, citation, file, order. A file is searched below
+$GLOCAL_MIRROR, then below `data/` of the repository root (without a repository: of the current folder), and is used only if its
+sha256 is right.
 """
 
 import csv

@@ -1,17 +1,9 @@
 """Baselines: how much of a gain needs human judgments? Affine maps, saved as transforms, that stand beside every result.
 
-    baselines.fit(experiment, grid_search.final_fits(...))      {(fold, name): GLocalTransform}
-
-Fitted on the context alone, the images that the local loss sees, and on no judgment:
-    centred            the context's mean is subtracted
-    whitened           then ZCA: the context's covariance, shrunk towards its mean eigenvalue, becomes the identity
-    rotated            a random rotation: a control that must change nothing (cosines, neighbours, L2 penalties)
-Fitted to judgments:
-    <objective>_centred  the chosen transform of an objective, then the mean of the mapped context subtracted
-    spose_ridge        the features' prediction of SPoSE-66, an embedding of human judgments, by ridge regression
-
-SPoSE-66 was fitted to judgments of all objects. The regression sees the vectors of a fold's training objects only, but those
-vectors know of judgments that compare them with held-out objects.
+Fitted on the context alone, the images that the local loss sees, and on no judgment: centred, whitened, and rotated, a control
+that must change nothing (cosines, neighbours, L2 penalties). Fitted to judgments: <objective>_centred and spose_ridge. SPoSE-66
+was fitted to judgments of all objects. The regression sees the vectors of a fold's training objects only, but those vectors know
+of judgments that compare them with held-out objects.
 """
 
 import numpy as np

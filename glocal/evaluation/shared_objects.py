@@ -5,11 +5,10 @@ misplace is wrong many times, and the spread over triplets alone promises two to
 
 `standard_error` adds the products of the deviations of all pairs of triplets that share an object, in a few passes over the
 triplets: the cluster-robust variance for several memberships (Cameron, Gelbach and Miller 2011; for pairs of objects Aronow,
-Samii and Assenova 2015). A bootstrap over objects, where a
-triplet counts by the product of its objects' counts (Owen 2007), is too wide, since what is particular to a triplet counts up to
-2^3 = 8 times. How often both, and intervals for independent triplets, cover a known truth is measured by
-`tests/support/interval_coverage.py`: .95, 1.00 and .66 for 600 objects, 18,000 triplets, and objects that each add .05 (standard
-deviation) to the chance of a hit.
+Samii and Assenova 2015). A bootstrap over objects, where a triplet counts by the product of its objects' counts (Owen 2007), is
+too wide, since what is particular to a triplet counts up to 2^3 = 8 times. `tests/support/interval_coverage.py` measures how
+often both, and intervals for independent triplets, cover a known truth: .95, 1.00 and .66 for 600 objects, 18,000 triplets, and
+objects that each add .05 (standard deviation) to the chance of a hit.
 """
 
 from statistics import NormalDist

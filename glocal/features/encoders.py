@@ -1,12 +1,7 @@
 """Encoders: networks that map images to feature rows, and their metadata for the header of the features.
 
-    e = encoder("efficientnet-lite0")
-    e = encoder(dict(source="timm", model="vit_base_patch16_224.dino", layer="norm", token="cls"))
-    z = e(images)                         # PIL images or uint8 (h, w, 3) -> float32 (b, p)
-
-`sources.py` builds the networks: open_clip, timm, torchvision, EfficientNet-Lite0 of the package index, and your own
-function. The preprocessing comes with the weights. `layer` names any module of the network; a forward hook returns its
-output, and later modules are not computed. `token` reduces an output (b, tokens, p) to (b, p).
+`sources.py` builds the networks. The preprocessing comes with the weights. `layer` names any module of the network; a forward
+hook returns its output, and later modules are not computed. `token` reduces an output (b, tokens, p) to (b, p).
 """
 
 import threading
