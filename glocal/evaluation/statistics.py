@@ -141,7 +141,7 @@ def over_classes(table, versus: str = "original", seed: int = 42):
     """Means over classes with bootstrap intervals, and paired differences of every transform to `versus`: a DataFrame.
 
     table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and, for one set
-    against another, resampled (`detection.resampled`): then intervals are over images, else over classes. One row per
+    against another, resampled (`anomaly_scores.resampled`): then intervals are over images, else over classes. One row per
     split, mode, dataset and transform: classes; auroc, aupr, fpr95, each with _low and _high; difference (of AUROC),
     ci_low, ci_high.
     """
