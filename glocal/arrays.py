@@ -152,9 +152,7 @@ def as_table(x, n: int | None, name: str) -> np.ndarray:
 
 def finite(x: np.ndarray, name: str, first: int = 0) -> np.ndarray:
     """`x` itself, or a GlocalError for its first row with NaN or infinity; `first` is the number of its row 0."""
-    if not x.size or (
-        np.isfinite(x.min()) and np.isfinite(x.max())
-    ):  # NaN travels through both; no (n, p) mask for a large matrix
+    if not x.size or (np.isfinite(x.min()) and np.isfinite(x.max())):  # NaN travels through both; no mask of a large matrix
         return x
     i = next(i for i, row in enumerate(x) if not np.isfinite(row).all())
     what = "NaN" if np.isnan(x[i]).any() else "infinity"

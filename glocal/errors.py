@@ -31,6 +31,15 @@ def reading(path, kind: str, fix: str):
         raise GlocalError(f"{path}: cannot be read as {kind} ({reason}); {fix}.") from None
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is one number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def did_you_mean(word: str, known) -> str:
     """' Did you mean "x"?' or '', plus the list of what is known; of more than thirty names those that are near."""
     known = sorted(map(str, known))

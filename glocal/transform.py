@@ -456,17 +456,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def from_arrays(cls, weights, bias, mean, std) -> "GLocalTransform":
         """Make the transform ((x - mean) / std) @ weights + bias of its arrays.
 
-        Parameters
-        ----------
-        weights : (p, p) array
-        bias : (p,) array or None
-            None: no bias, as in files without one.
-        mean, std : float
-            Scalars that standardise the features.
-
-        Returns
-        -------
-        GLocalTransform
+        weights: (p, p); bias: (p,), or None for none, as in files without one; mean, std: the scalars that standardise the
+        features.
         """
         t = cls(bias=bias is not None)
         t.weights_ = np.asarray(weights, np.float32)

@@ -15,24 +15,11 @@ SUFFIXES = (".npz", ".safetensors")
 
 
 def read(path: Path) -> tuple[dict, dict]:
-    """Read a transform file.
+    """Read a .npz or .safetensors file of a transform, ours or the authors'.
 
-    Parameters
-    ----------
-    path : Path
-        A .npz or .safetensors file, ours or the authors'.
-
-    Returns
-    -------
-    arrays : dict
-        "weights" (p, p), "bias" (p,) if the map has one, and the scalars "mean" and "std", as stored.
-    metadata : dict
-        Of `write`; empty for the authors' files.
-
-    Raises
-    ------
-    GlocalError
-        If the file is missing, cannot be read, or does not contain these arrays.
+    Returns arrays, as stored: "weights" (p, p), "bias" (p,) if the map has one, and the scalars "mean" and "std"; and the
+    metadata of `write`, empty for the authors' files. Raises GlocalError if the file is missing, cannot be read, or lacks these
+    arrays.
     """
     if not path.exists():
         raise GlocalError(f"{path}: no such transform file; make one with fit, or check the path.")
@@ -48,17 +35,8 @@ def read(path: Path) -> tuple[dict, dict]:
 def write(path: Path, arrays: dict, metadata: dict | None = None) -> None:
     """Write the arrays of a transform, in one step: an interruption leaves the old file unchanged.
 
-    Parameters
-    ----------
-    path : Path
-        The suffix, .npz or .safetensors, chooses the format.
-    arrays, metadata : dict
-        As `read` returns them. Without metadata the file is as the authors write it.
-
-    Raises
-    ------
-    GlocalError
-        For another suffix, for metadata that is not JSON, and if the file cannot be written.
+    arrays, metadata: as `read` returns them; without metadata the file is as the authors write it. Raises GlocalError for
+    another suffix than .npz or .safetensors, for metadata that is not JSON, and if the file cannot be written.
     """
     if path.suffix not in SUFFIXES:
         raise GlocalError(f"{path}: transforms are saved as .npz or .safetensors; change the suffix.")
@@ -76,36 +54,15 @@ def write(path: Path, arrays: dict, metadata: dict | None = None) -> None:
 
 
 def parameters(metadata: dict, known: dict) -> dict:
-    """Parameters of the estimator that a file's metadata has, among those that this version knows.
-
-    Parameters
-    ----------
-    metadata : dict
-        As `read` returns it.
-    known : dict
-        The parameters of an estimator.
-
-    Returns
-    -------
-    dict
-    """
+    """Parameters of the estimator that a file's metadata has, of those that this version knows (`known`)."""
     return {name: value for name, value in metadata.get("parameters", {}).items() if name in known}
 
 
 def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
     """Write a linear map as an ONNX model of one Gemm node, from "features" (k, p) to "aligned" (k, p).
 
-    Parameters
-    ----------
-    path : Path
-    weight : (p, p) float32 array
-    bias : (p,) float32 array
-        Mean and standard deviation of the features are folded into both.
-
-    Raises
-    ------
-    GlocalError
-        If the package onnx is missing, or the file cannot be written.
+    weight (p, p), bias (p,): float32, with mean and standard deviation of the features folded in. Raises GlocalError if the
+    package onnx is missing, or the file cannot be written.
     """
     try:
         from onnx import TensorProto, checker, helper, numpy_helper, save
@@ -125,16 +82,8 @@ def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
 def is_copied_upstream(path: Path, arrays: dict) -> bool:
     """Whether this is the authors' DINO ViT-B/16 transform under the name of DINOv2 ViT-B/14, as on their main branch.
 
-    Parameters
-    ----------
-    path : Path
-        The file or one of its last two folders is named dinov2..., as in the authors' repository.
-    arrays : dict
-        As `read` returns them; mean and std identify the features of DINO ViT-B/16.
-
-    Returns
-    -------
-    bool
+    path: the file or one of its last two folders is named dinov2..., as in the authors' repository. arrays: of `read`; mean and
+    std identify the features of DINO ViT-B/16.
     """
     named = any(part.startswith(("dinov2", "published-dinov2")) for part in path.parts[-3:]) and "dino-vit" not in path.name
     return named and abs(arrays["mean"].item() + 0.0021409) < 1e-6 and abs(arrays["std"].item() - 2.4015791) < 1e-5

@@ -22,9 +22,6 @@ BLOCK = 1 << 18  # triplets at a time
 TIE = 1e-10  # similarities nearer than this share of the product of a triplet's two longest rows are a tie: it may be rounding
 
 
-# --- checking ---------------------------------------------------------------------------------------------------------
-
-
 def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
     """Check triplets.
 
@@ -94,9 +91,6 @@ def from_choices(images, choice) -> np.ndarray:
     images, choice = np.asarray(images), np.asarray(choice)
     order = (choice[:, None] + np.array([1, 2, 0])) % 3  # (m, 3) positions, the odd one's last
     return np.take_along_axis(images, order, axis=1)
-
-
-# --- splitting and scoring --------------------------------------------------------------------------------------------
 
 
 def split_objects(n: int, folds: int = 3, seed: int = 42) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -252,6 +246,12 @@ def code(t: np.ndarray, n: int) -> np.ndarray:
 def set_code(t: np.ndarray, n: int) -> np.ndarray:
     """The same number for every order of the same three objects, (m,)."""
     return code(np.sort(t, axis=1), n)
+
+
+def pairs_left(similarity: np.ndarray, triplets: np.ndarray) -> np.ndarray:
+    """(m, 3): of each triplet's pairs the similarities (n, n), in the order of the objects that they leave out."""
+    i, j, k = np.asarray(triplets).T
+    return np.stack([similarity[j, k], similarity[i, k], similarity[i, j]], axis=1)
 
 
 def _features(z, similarity: str) -> np.ndarray:

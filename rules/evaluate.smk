@@ -110,7 +110,6 @@ if PUBLISHED_TRANSFORMS:
         """What a published transform changes (CLIP RN50 on Caltech-101), and the spectra of all nine."""
         input:
             files_of("evaluation.published_transforms"),
-            files_of("evaluation.published_spectra"),
         output:
             **PUBLISHED_TRANSFORMS,
         log:

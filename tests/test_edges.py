@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from glocal import GLocalTransform, losses
 from glocal import triplets as judged
 from glocal.errors import GlocalError
-from glocal.evaluation import anomaly_scores, baselines, detection, geometry, repetition, rsa, statistics
+from glocal.evaluation import anomaly_scores, baselines, geometry, repetition, rsa, statistics
 
 N, P = 24, 4
 RNG = np.random.default_rng(0)
@@ -72,7 +72,7 @@ COLUMN = {  # of numbers (m,)
     "t interval": (lambda x: statistics.t_interval(x), "scaled"),
     "signed rank": (lambda x: statistics.signed_rank(x), "same"),
     "holm": (lambda x: statistics.holm(x), None),
-    "metrics": (lambda x: list(detection.metrics(x, LABELS == 0).values()), "same"),
+    "metrics": (lambda x: list(anomaly_scores.metrics(x, LABELS == 0).values()), "same"),
 }
 DOORS |= {name: (lambda x, f=f: f(x[:, 0]), kind) for name, (f, kind) in COLUMN.items()}
 doors = pytest.mark.parametrize("name", DOORS)

@@ -52,4 +52,5 @@ def test_every_network_has_its_layer_and_as_many_dimensions_as_the_published_tra
         with np.load(fetch(spec["published"]["transform"])) as transform:
             assert transform["weights"].shape == (z.shape[1], z.shape[1])
     if model["source"] == "open_clip":
-        assert text.class_embeddings(model, ["cat"]).shape == z.shape
+        tower = text.text_tower(model)
+        assert tower.encode(tower.tokens(["cat"])).shape == z.shape

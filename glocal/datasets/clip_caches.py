@@ -13,9 +13,6 @@ SHOTS = (1, 2, 4, 8, 16)
 SAME_IMAGE = 0.985  # cosine of two CLIP features of a class above which they show the same image
 
 
-# --- image features ---------------------------------------------------------------------------------------------------
-
-
 def cache(dataset: str, part: str, keep_repeats: bool = False):
     """CLIP ViT-B/32 features of images: (x (n, 512) float32 of unit norm, rows pandas.DataFrame of n rows).
 

@@ -30,19 +30,9 @@ def download(url: str, path: Path, size: int, check: Callable[[Path], object]) -
     If the connection breaks, only the rest is requested, up to RETRIES times, and by the next call, even after a SIGKILL; where
     the server sends neither ETag nor date, by which it sees that its file is still the same, the whole.
 
-    Parameters
-    ----------
-    url, path : str, Path
-        From where to where; the folder must exist.
-    size : int
-        The largest number of bytes.
-    check : callable
-        Raises an error for a file that is not right; one that was resumed is then downloaded once more, whole.
-
-    Raises
-    ------
-    Exception
-        What check, requests and urllib3 raise, OSError among others; `reason` says it in words.
+    The folder of `path` must exist. size: the largest number of bytes. check: raises an error for a file that is not right; one
+    that was resumed is then downloaded once more, whole. Raises what check, requests and urllib3 raise, OSError among others;
+    `reason` says it in words.
     """
     part, until = path.with_name(f"{path.name}.part"), time.monotonic() + PATIENCE + size / LEAST_RATE
     for last in (False, True):

@@ -63,21 +63,9 @@ FOLDS = {"things-48": "things48"}  # sets of THINGS objects: the fold whose tran
 def load(name: str) -> HumanSimilarity:
     """The judgments of one of `SETS`.
 
-    Parameters
-    ----------
-    name : str
-        things-48, mur-92, cichy-118, king-2019-set1, king-2019-set2, or peterson-<part> for a part of `PETERSON`.
-
-    Returns
-    -------
-    HumanSimilarity
-        Matrices (S, n, n) of dissimilarities, symmetric with zeros on the diagonal, and the n stimuli in their order.
-
-    Raises
-    ------
-    GlocalError
-        For an unknown name, for files that are not there (with where to get them and where to put them), and for files that
-        do not fit each other.
+    name: things-48, mur-92, cichy-118, king-2019-set1, king-2019-set2, or peterson-<part> for a part of `PETERSON`. Matrices are
+    (S, n, n) dissimilarities, symmetric with zeros on the diagonal, and the n stimuli are in their order. Raises GlocalError for
+    an unknown name, for files that are not there (with where to get them and where to put them), or that do not fit each other.
     """
     if name == "levels":
         raise GlocalError(

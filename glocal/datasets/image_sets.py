@@ -1,14 +1,8 @@
 """Image sets: images on disk or in a library's data set, one table row per image, opened one at a time.
 
-    s = image_set({"kind": "folder", "folder": "my/images"})        # one sub-folder per class, or none
-    s.rows                                                          # DataFrame: picture (file), class, columns of a label file
-    s[3]                                                            # an RGB PIL image
-
-kinds      folder · list (a csv with a column `picture`) · things (1,854 object images, a folder or the official zip) ·
-           imagenet (folder of WordNet numbers, or the official tars) · flickr30k · torchvision · huggingface · repository ·
-           things-sample · imagenet-samples · caltech101 (the last four: from public repositories, see samples.py)
-`image_registry()` has the named sets (data/image_sets.csv): their sources, numbers of images and classes, and
-what must be downloaded by hand. Superclasses and the halves of shift tasks are in data/superclasses.csv.
+`KINDS` has the functions that make them, from the fields of a config entry: see loaders.py, and samples.py for those from public
+repositories. `image_registry()` has the named sets (data/image_sets.csv): their sources, numbers of images and classes, and what
+must be downloaded by hand. Superclasses and the halves of shift tasks are in data/superclasses.csv.
 """
 
 from dataclasses import replace

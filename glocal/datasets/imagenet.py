@@ -20,10 +20,9 @@ TASKS = {  # depth of the superclasses, subclasses in each, their common ancesto
 }
 
 
-def imagenet_names(synonyms: bool = False) -> list:
-    """The first name of each of the 1,000 ImageNet classes, or the list of all its names."""
-    names = [[n.strip() for n in text.split(",")] for _, _, text in json.loads(fetch("breeds-classes").read_text())]
-    return names if synonyms else [n[0] for n in names]
+def imagenet_names() -> list[str]:
+    """The first name of each of the 1,000 ImageNet classes."""
+    return [text.split(",")[0].strip() for _, _, text in json.loads(fetch("breeds-classes").read_text())]
 
 
 def split(task: str) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -57,15 +57,20 @@ def find_broken(items: list, open_one) -> dict[int, str]:
 
 
 class Lazy:
-    """Images loaded on demand: Lazy(items, load)[i:j] is a stack of load(item), uint8 (j - i, h, w, 3)."""
+    """Images loaded on demand: Lazy(items, load)[i] is load(items[i]), [i:j] a stack of them, uint8 (j - i, h, w, 3).
 
-    def __init__(self, items, load):
-        self.items, self.load = items, load
+    credit: the line that a figure with them must have.
+    """
+
+    def __init__(self, items, load, credit: str = ""):
+        self.items, self.load, self.credit = items, load, credit
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, span: slice) -> np.ndarray:
+    def __getitem__(self, span: int | slice) -> np.ndarray:
+        if not isinstance(span, slice):
+            return self.load(self.items[span])
         loaded = [self.load(item) for item in self.items[span]]
         shapes = {np.shape(image) for image in loaded}
         if len(shapes) > 1:

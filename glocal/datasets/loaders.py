@@ -205,9 +205,6 @@ KINDS: dict[str, Callable[..., ImageSet]] = {
 }
 
 
-# -- helpers -------------------------------------------------------------------------------------------------------------
-
-
 def _files(top: Path, rows) -> ImageSet:
     """Images below `top`. In the key of their features: names and contents; of more than `READ_WHOLE` bytes names and sizes."""
     for bad in filter(CONTROL.search, rows["picture"]):

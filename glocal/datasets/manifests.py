@@ -1,7 +1,5 @@
 """Manifests: which files a folder of `data/repositories.csv` has, and whether they are the right ones.
 
-    problem(row, place, note)      "" if the files of the folder are those of the table's row, else what is wrong
-
 A manifest is {path below the folder: sha256}; its digest stands in the table, so a manifest proves itself. The first
 verification reads every file and notes the manifest; later ones look at sizes and dates, and can name a file that differs.
 """

@@ -10,11 +10,9 @@ import numpy as np
 
 from glocal.datasets.openmoji import emojis, splits
 from glocal.errors import GlocalError
+from glocal.triplets import pairs_left
 
 CEILING = 0.67  # mean probability of the best answer; THINGS (Hebart et al., 2020)
-
-
-# -- the simulated observer ------------------------------------------------------------------------------------------
 
 
 def observer(rows, seed: int = 42) -> np.ndarray:
@@ -43,7 +41,7 @@ def temperature(latent, ceiling: float = CEILING, m: int = 200_000, seed: int = 
     """
     from scipy.optimize import brentq
 
-    s = _similarities(latent, _draw(len(latent), m, np.random.default_rng(seed)))  # (m, 3)
+    s = pairs_left(latent @ latent.T, _draw(len(latent), m, np.random.default_rng(seed)))  # (m, 3)
     excess = lambda t: _answers(s, t).max(axis=1).mean() - ceiling
     if not excess(1e3) < 0 < excess(1e-3):
         raise GlocalError(f"ceiling: no temperature reaches {ceiling}; give a probability between 0.34 and 0.99.")
@@ -59,7 +57,7 @@ def simulate_triplets(latent, objects, m: int, seed, temperature: float) -> np.n
     if len(objects) < 3:
         raise GlocalError(f"objects: {len(objects)} given; a triplet needs at least three.")
     drawn = objects[_draw(len(objects), m, rng)]  # (m, 3)
-    p = _answers(_similarities(latent, drawn), temperature)  # (m, 3)
+    p = _answers(pairs_left(latent @ latent.T, drawn), temperature)  # (m, 3)
     odd = (rng.random((m, 1)) > p.cumsum(axis=1)[:, :2]).sum(axis=1)  # (m,)
     order = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[odd]  # (m, 3), the odd one last
     return np.take_along_axis(drawn, order, axis=1)
@@ -73,7 +71,7 @@ def judge(rows, m: int, seed: int = 42) -> np.ndarray:
 
 def noise_ceiling(latent, triplets, temperature: float) -> float:
     """Mean probability of the best answer over triplets (m, 3): the highest expected accuracy of any model."""
-    return float(_answers(_similarities(latent, triplets), temperature).max(axis=1).mean())
+    return float(_answers(pairs_left(latent @ latent.T, triplets), temperature).max(axis=1).mean())
 
 
 def _draw(n: int, m: int, rng) -> np.ndarray:
@@ -84,13 +82,6 @@ def _draw(n: int, m: int, rng) -> np.ndarray:
     c = c + (c >= low)
     c = c + (c >= high)
     return np.stack([a, b, c], axis=1)
-
-
-def _similarities(latent, triplets) -> np.ndarray:
-    """(m, 3): column i is the similarity of the other two objects when object i is the odd one."""
-    s = latent @ latent.T  # (n, n)
-    a, b, c = np.asarray(triplets).T
-    return np.stack([s[b, c], s[a, c], s[a, b]], axis=1)
 
 
 def _answers(similarities, temperature: float) -> np.ndarray:

@@ -4,7 +4,6 @@ Flags, components, skin tones and gendered variants are left out, which leaves 1
 come with two packages: nothing is downloaded. `observer.py` simulates the judgments.
 """
 
-import hashlib
 import io
 import json
 from importlib import resources
@@ -17,7 +16,6 @@ from glocal.errors import GlocalError
 
 ATTRIBUTION = "All emojis designed by OpenMoji, the open-source emoji and icon project. License: CC BY-SA 4.0"
 COUNTS = (1436, 8, 96)  # images, groups, subgroups
-PIXELS_SHA256 = "c191217e31e6ac59b11684df6f0bcaf57580b3400851e35a139988a448a9e21a"  # of all images, see pixel_digest
 SUPERGROUPS = {
     "People & Body": "people",
     "Smileys & Emotion": "people",
@@ -28,9 +26,6 @@ SUPERGROUPS = {
     "Travel & Places": "things",
     "Symbols": "symbols",
 }
-
-
-# -- emojis --------------------------------------------------------------------------------------------------------
 
 
 def emojis():
@@ -111,17 +106,6 @@ def save_images(rows, folder) -> Path:
         if not path.exists():
             Image.fromarray(rasterise(row.picture)).save(path)
     return Path(folder)
-
-
-def pixel_digest(rows) -> str:
-    """sha256 of all pixels of `rows` in order; PIXELS_SHA256 for `emojis()`. About 4 ms per image."""
-    digest = hashlib.sha256()
-    for svg in rows["picture"]:
-        digest.update(rasterise(svg).tobytes())
-    return digest.hexdigest()
-
-
-# -- folds ----------------------------------------------------------------------------------------------------------
 
 
 def splits(rows, folds: int = 3, seed: int = 42) -> dict[str, np.ndarray]:

@@ -1,7 +1,4 @@
-"""Your own judgments of your own images: the triplet tables of a profile with `source: own`.
-
-tables, about = own.tables(config, names)
-"""
+"""Your own judgments of your own images: the triplet tables of a profile with `source: own`."""
 
 import numpy as np
 
@@ -14,24 +11,10 @@ from glocal.triplets import noise_ceiling, set_code, split_objects, within
 def tables(config: dict, names) -> tuple[dict, dict]:
     """The triplets of a config by fold.
 
-    Parameters
-    ----------
-    config : dict
-        triplets: the file (`triplet_io.read`) and, if it says so, the number of its first object; alignment.folds; seed.
-    names : sequence of str
-        The images, in the order of the features.
-
-    Returns
-    -------
-    tables : dict
-        "all": (m, 3); "object-<fold>-train" and "-test": those whose three objects are all on that side of the fold.
-    about : dict
-        observer, counts, and noise_ceiling: of the triplets with several answers, None where there are too few.
-
-    Raises
-    ------
-    GlocalError
-        As `triplet_io.read`, and for a fold without triplets.
+    config: triplets has the file (`triplet_io.read`) and, if it says so, the number of its first object. names: of the images,
+    in the order of the features. Returns tables, "all": (m, 3), "object-<fold>-train" and "-test": those whose three objects are
+    all on that side of the fold; and about them: observer, counts, and noise_ceiling, of the triplets with several answers, None
+    where there are too few. Raises GlocalError as `triplet_io.read`, and for a fold without triplets.
     """
     spec, names = config["triplets"], list(map(str, names))
     every = triplet_io.read(located(spec["file"]), len(names), names, spec.get("first"))

@@ -1,12 +1,9 @@
 """Public files: a registry, and downloads that are verified and safe in parallel processes.
 
-    fetch("vice")          a verified local path, downloaded if necessary
-    registry()["vice"]     where the file comes from, its sha256, licence and citation
-
-`data/registry.csv` has one row per file: name, url (pinned to a commit), archive (the Software Heritage address of the
-same bytes, tried second; not every file is archived there), sha256, bytes, licence, citation, file, order. A file
-is searched below $GLOCAL_MIRROR, then below `data/` of the repository root (without a repository: of the current folder),
-and is used only if its sha256 is right.
+`data/registry.csv` has one row per file: name, url (pinned to a commit), archive (the Software Heritage address of the same
+bytes, tried second; not every file is archived there), sha256, bytes, licence, citation, file, order. A file is searched below
+$GLOCAL_MIRROR, then below `data/` of the repository root (without a repository: of the current folder), and is used only if its
+sha256 is right.
 """
 
 import csv
@@ -63,23 +60,8 @@ def embeddings() -> list[str]:
 def fetch(name: str) -> Path:
     """Path of a verified local copy of a public file, downloaded into `data/` if there is none.
 
-    Safe to call from several processes at once and after an interrupted run.
-
-    Parameters
-    ----------
-    name : str
-        A name of data/registry.csv.
-
-    Returns
-    -------
-    Path
-        The file, whose sha256 is that of the registry.
-
-    Raises
-    ------
-    GlocalError
-        For an unknown name, a damaged file (one in `data/` is moved aside, one in the mirror is left) and a download
-        that fails at both addresses.
+    Safe to call from several processes at once and after an interrupted run. Raises GlocalError for an unknown name, a damaged
+    file (one in `data/` is moved aside, one in the mirror is left) and a download that fails at both addresses.
     """
     row = entry(name)
     mirrored = _mirrored(row["file"])
@@ -92,11 +74,6 @@ def fetch(name: str) -> Path:
     elif _sha256(path) != row["sha256"]:
         _set_aside(path, row["sha256"])
     return path
-
-
-def fetch_all(names) -> list[Path]:
-    """`fetch` of each name, in order; existing files are not downloaded again."""
-    return [fetch(name) for name in names]
 
 
 def on_disk(file: str) -> bool:

@@ -1,7 +1,5 @@
 """Folders of public repositories: a table of them, and downloads of a whole archive that are verified file by file.
 
-    fetch_repository("imagenet-one-each")      a verified local folder, downloaded if need be
-
 `data/repositories.csv` has one row a folder: name, repository, commit, path (the folder in it), match (which files below it:
 patterns, those with "!" leave files out), files, bytes, digest, url (of the archive of that commit), licence, citation. The
 digest is the sha256 of the lines "<sha256 of a file>  <its path below the folder>", sorted by path. A folder is looked for

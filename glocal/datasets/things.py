@@ -1,15 +1,9 @@
 """Public data: loaders that bring the files of the registry to one order, numbering and shape.
 
-    object_features("things-clip-b32")  (1854, p) float32, one row per THINGS object
-    things_objects()                    names and superclasses of those rows
-    cache("sun397", "train")            (n, 512) float32 CLIP features of images, with a table of their classes
-
 Two object orders. 21 of the 1,854 THINGS objects (camera*, chicken*, crystal*, hot*, ice*, pepper*) have other
 positions in "raw" order (sorted file names) than in "corrected" order (sorted names, that of things_concepts.tsv). The
 registry's column `order` says which of the two a file has; all functions here return corrected order.
 """
-
-import functools
 
 import numpy as np
 
@@ -17,19 +11,12 @@ from glocal.datasets.registry import embeddings, entry, fetch
 from glocal.errors import GlocalError, did_you_mean
 
 N_OBJECTS = 1854
-
-
-# --- THINGS -----------------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _sort_index() -> tuple[int, ...]:
-    return tuple(np.loadtxt(fetch("sortindex")).astype(int).tolist())
+WORDS = {"devbench-words-clip": "devbench-words"}  # the vectors, and the words of their rows
 
 
 def sort_index() -> np.ndarray:
     """(1854,) int, 0-based: corrected[i] = raw[sort_index()[i]]."""
-    return np.array(_sort_index())
+    return np.loadtxt(fetch("sortindex")).astype(int)
 
 
 def to_corrected(array: np.ndarray) -> np.ndarray:
@@ -97,3 +84,23 @@ def with_folds(rows, folds: int = 3, seed: int = 42):
     for i, (_, test) in enumerate(split_objects(len(rows), folds, seed)):
         fold[test] = i
     return rows.assign(object_fold=fold)
+
+
+def object_names(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The objects whose name is one of the words and no other object's, and the vectors of these names, scaled as published.
+
+    objects: (k,) numbers of objects; vectors: (k, p) float32. DevBench (Tan et al. 2024) publishes the vectors of 1,413 words of
+    CLIP ViT-B/32, in the space of its images (also of those of `things-clip-b32`, which is the same network). Those that it
+    publishes of BLIP and CVCL are in no space that they share with images: by cosine they find the right object no more often
+    than by chance. Raises GlocalError if `name` has no vectors of words.
+    """
+    import pandas as pd
+
+    if name not in WORDS:
+        raise GlocalError(f'human.words: "{name}" has no vectors of words.{did_you_mean(name, WORDS)}')
+    words = pd.read_csv(fetch(WORDS[name]), keep_default_na=False)["text1"]
+    row_of = dict(zip(words, range(len(words)), strict=True))
+    names = things_objects()["name"]
+    objects = np.flatnonzero(names.isin(words) & ~names.duplicated(keep=False))
+    vectors = np.load(fetch(name), allow_pickle=False).reshape(len(words), -1)
+    return objects, vectors[[row_of[names[i]] for i in objects]].astype(np.float32)

@@ -1,8 +1,4 @@
-"""The effect of a transform on objects and images that were held out of its training.
-
-fits = grid_search.run(experiment)
-table = alignment.evaluate(experiment, fits)["alignment"]
-"""
+"""The effect of a transform on objects and images that were held out of its training."""
 
 import numpy as np
 import torch
@@ -19,25 +15,11 @@ from glocal.transform import unit_norm
 def evaluate(experiment, fits: dict) -> dict:
     """Measure every fit of the grid search on held-out objects and images (paper, section 3).
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-    fits : dict
-        The result of `grid_search.run`.
-
-    Returns
-    -------
-    dict
-        {"alignment": DataFrame}, one row per setting and fold. Odd-one-out accuracy and triplet loss are measured on held-out
-        objects, the local loss on context images that no fit used. `chosen` marks the choice of the config's rule, which
-        uses no downstream score. Baselines have one row per fold and no setting; the rule does not see them, and
-        `baselines.similarity` says how they answer triplets.
-
-    Raises
-    ------
-    GlocalError
-        For missing features, triplets or context images.
+    fits: of `grid_search.run`. Returns {"alignment": DataFrame}, one row per setting and fold. Odd-one-out accuracy and triplet
+    loss are measured on held-out objects, the local loss on context images that no fit used. `chosen` marks the choice of the
+    config's rule, which uses no downstream score. Baselines have one row per fold and no setting; the rule does not see them,
+    and `baselines.similarity` says how they answer triplets. Raises GlocalError for missing features, triplets or context
+    images.
     """
     import pandas as pd
 

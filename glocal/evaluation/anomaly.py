@@ -2,14 +2,16 @@
 
     tables = anomaly.evaluate(experiment)      # {name: DataFrame}
 
-A set without a test part is halved within each class. `anomaly_scores` defines the score and the modes, `detection` the measures.
+A set without a test part is halved within each class. `anomaly_scores` defines the score, the modes and the measures.
 """
 
 from itertools import product
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
-from glocal.evaluation import anomaly_scores, baselines, detection, independence, oracle, statistics
+from glocal.evaluation import anomaly_scores, baselines, independence, oracle, statistics
 from glocal.evaluation.frames import MOVED_MODES, first_split, to_original, with_split
 from glocal.system.devices import place
 from glocal.transform import aligners
@@ -20,11 +22,6 @@ COLUMNS = ["encoder", "dataset", "mode", "normal_class", "transform", "auroc", "
 
 def evaluate(experiment) -> dict:
     """Detect anomalies under every transform, on all sets of the config (paper, section 4.3).
-
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
 
     Returns
     -------
@@ -53,8 +50,6 @@ def evaluate(experiment) -> dict:
 
 def summarise(records, seed: int = 42):
     """The table anomaly_summary of `measurements`: `statistics.over_classes` against the original and against baselines."""
-    import pandas as pd
-
     parts = baselines.comparisons(records).items()
     summaries = {versus: statistics.over_classes(rows, versus, seed) for versus, rows in parts}
     others = [part[part["transform"] != versus] for versus, part in summaries.items() if versus != "original"]
@@ -63,9 +58,6 @@ def summarise(records, seed: int = 42):
 
 def measurements(experiment):
     """One row per fold, set, transform, mode and normal class: the measures of `anomaly_scores.measure`, a DataFrame."""
-    import pandas as pd
-    from tqdm import tqdm
-
     jobs = list(product(experiment.downstream_folds, experiment.config["anomaly"]["sets"]))
     rows = [row for job in tqdm(jobs, desc=f"anomaly {experiment.encoder}") for row in _of_set(experiment, *job)]
     return with_split(pd.DataFrame(rows))
@@ -118,10 +110,8 @@ def moved(experiment, table):
     """How far the test images of the first set move for the normal class that gains most from the featured transform.
 
     table: anomaly. A DataFrame, one row per test image in the first fold: dataset, normal_class, picture (name of the image, if
-    any), change (`detection.moved`), normal (bool). No rows unless one class is normal in the first mode (one-vs-rest, shift).
+    any), change (`anomaly_scores.moved`), normal (bool). No rows unless the first mode has one normal class (one-vs-rest, shift).
     """
-    import pandas as pd
-
     settings, transform = experiment.config["anomaly"], experiment.featured
     fold, (name, spec) = experiment.downstream_folds[0], next(iter(settings["sets"].items()))
     if (mode := spec["modes"][0]) not in MOVED_MODES:
@@ -136,5 +126,5 @@ def moved(experiment, table):
         for t in ("original", transform)
     )
     columns = dict(dataset=spec.get("test", spec["train"])["set"], normal_class=str(normal), picture=rows.get("picture", ""))
-    change = detection.moved(before, after, test_y != normal)
+    change = anomaly_scores.moved(before, after, test_y != normal)
     return pd.DataFrame(columns | dict(change=change, normal=test_y == normal), rows.index).reset_index(drop=True)

@@ -6,14 +6,15 @@ Score = - mean cosine to the k = 5 nearest normals; AUROC per normal class, then
 - shift: one-vs-rest where normals are trained on some subclasses and tested on others (BREEDS): call it with these sets;
 - set: a whole set is normal, another set is the anomaly (CIFAR-10 against CIFAR-100): see `against`.
 
-`knn_score` is the definition. `scores` gives the same numbers without all similarities in memory (`nearest.py`).
+`scores` never has all similarities in memory (`nearest.py`).
 """
 
 import numpy as np
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from glocal.arrays import real
+from glocal.arrays import numbers
 from glocal.errors import GlocalError, did_you_mean
-from glocal.evaluation.detection import metrics, resampled
 from glocal.evaluation.nearest import mean_similarity
 
 MODES = ("one-vs-rest", "reverse", "shift", "set")
@@ -25,64 +26,15 @@ def options(settings: dict) -> dict:
     return dict(k=settings["k"], distance=settings.get("distance", "cosine"))
 
 
-def knn_score(similarity: np.ndarray, k: int = 5) -> np.ndarray:
-    """The anomaly score by definition (paper, section 4.3): minus the mean similarity to the k nearest normal images.
-
-    Parameters
-    ----------
-    similarity : array of shape (t, n)
-        Cosines of t test images to n normal training images.
-    k : int
-        Number of neighbours; all n if there are fewer.
-
-    Returns
-    -------
-    array of shape (t,)
-        Higher is more anomalous.
-
-    Raises
-    ------
-    GlocalError
-        If there is no normal image.
-    """
-    similarity = real(similarity, "similarities")
-    n = similarity.shape[1]
-    if n == 0:
-        raise GlocalError("anomaly detection: a normal class has no training image; drop the class or add images.")
-    k = min(k, n)
-    return -np.partition(similarity, n - k, axis=1)[:, n - k :].mean(axis=1)
-
-
 def scores(train_x, train_y, test_x, *, mode="one-vs-rest", k=5, distance="cosine", classes=None) -> np.ndarray:
     """Anomaly scores of test images for every normal class (paper, section 4.3).
 
-    Parameters
-    ----------
-    train_x : array of shape (n, p)
-        Training features, NumPy or torch; computed on their device and in their precision.
-    train_y : array of shape (n,)
-        Training labels; ignored in mode `set`.
-    test_x : array of shape (t, p)
-        Test features.
-    mode : str
-        One of `MODES`; in `reverse` the class of a row is the anomaly.
-    k : int
-        Number of neighbours.
-    distance : str
-        cosine (rows are normalised here), dot, or euclidean (mean distance to the k nearest, by an expanded square: in
-        float32, distances near zero are wrong by up to 1e-3 of the features' spread; pass float64 where that matters).
-    classes : array of shape (C,), optional
-        By default all classes, sorted.
-
-    Returns
-    -------
-    array of shape (C, t), or (1, t) in mode `set`
-        Higher is more anomalous.
-
-    Raises
-    ------
-    GlocalError
-        For an unknown mode, distance or class, k < 1, no normal image, and mismatched features or labels.
+    train_x (n, p) and test_x (t, p): NumPy or torch, computed on the device and in the precision of train_x. train_y: (n,)
+    labels, ignored in mode `set`. mode: one of `MODES`; in `reverse` the class of a row is the anomaly. k: number of neighbours.
+    distance: cosine (rows are normalised here), dot, or euclidean (mean distance to the k nearest, by an expanded square: in
+    float32, distances near zero are wrong by up to 1e-3 of the features' spread; pass float64 where that matters). classes:
+    (C,), by default all, sorted. Returns (C, t), or (1, t) in mode `set`; higher is more anomalous. Raises GlocalError for an
+    unknown mode, distance or class, k < 1, no normal image, and mismatched features or labels.
     """
     for option, value, known in (("mode", mode, MODES), ("distance", distance, DISTANCES)):
         if value not in known:
@@ -144,3 +96,69 @@ def measure(train_x, train_y, test_x, test_y, other_x=None, *, mode, k=5, distan
     if mode != "set":
         return by_class(train_x, train_y, test_x, test_y, mode=mode, k=k, distance=distance)
     return [dict(normal_class="all") | against(train_x, test_x, other_x, k=k, distance=distance, seed=seed)]
+
+
+def metrics(score, anomalous) -> dict:
+    """How well a score (t,) separates anomalies, anomalous (t,) bool, from normal images; 1, 1 and 0 are perfect.
+
+    auroc; aupr: average precision with anomalies as positives; fpr95: the share of anomalies accepted as normal, score <= s,
+    where s is the smallest score that accepts at least 95 % of the normal images (ties are accepted, the unfavourable case).
+    Raises GlocalError without anomalies or without normal images.
+    """
+    score, anomalous = _two_kinds(score, anomalous)
+    normal = np.sort(score[~anomalous])
+    threshold = normal[-(-95 * len(normal) // 100) - 1]
+    return dict(
+        auroc=float(roc_auc_score(anomalous, score)),
+        aupr=float(average_precision_score(anomalous, score)),
+        fpr95=float((score[anomalous] <= threshold).mean()),
+    )
+
+
+def resampled(score, anomalous, draws: int = 1000, seed: int = 42) -> dict[str, np.ndarray]:
+    """`metrics` of a score (t,) for resampled test images, normal images and anomalies each with replacement: (draws,) each.
+
+    Quantiles are bootstrap intervals over images. One seed resamples the same images for every score of a test set, so
+    differences between two scores are paired draw by draw. Raises GlocalError without anomalies or without normal images.
+    """
+    score, odd = _two_kinds(score, anomalous)
+    rng, counts = np.random.default_rng(seed), np.empty((draws, len(score)), np.int32)
+    for kind in (odd, ~odd):
+        counts[:, kind] = rng.multinomial(kind.sum(), np.full(kind.sum(), 1 / kind.sum()), draws)
+    values, group = np.unique(score, return_inverse=True)
+    order, starts = np.argsort(group, kind="stable"), np.searchsorted(np.sort(group), np.arange(len(values)))
+    a, n = (np.add.reduceat((counts * kind)[:, order], starts, axis=1) for kind in (odd, ~odd))  # (draws, distinct scores)
+    anomalies_up_to, normals_up_to = a.cumsum(1), n.cumsum(1)
+    anomalies, normals = odd.sum(), (~odd).sum()
+    true_positives, false_positives = anomalies - anomalies_up_to + a, normals - normals_up_to + n  # at this score or above
+    threshold = (normals_up_to < -(-95 * normals // 100)).sum(1)  # as in `metrics`: the smallest score that accepts 95 %
+    return dict(
+        auroc=(a * (normals_up_to - n / 2)).sum(1) / (anomalies * normals),
+        aupr=(a * true_positives / np.maximum(true_positives + false_positives, 1)).sum(1) / anomalies,
+        fpr95=anomalies_up_to[np.arange(draws), threshold] / anomalies,
+    )
+
+
+def _two_kinds(score, anomalous) -> tuple[np.ndarray, np.ndarray]:
+    score, anomalous = numbers(score, "anomaly scores"), np.asarray(anomalous, bool)
+    if score.shape != anomalous.shape:
+        raise GlocalError(f"anomaly detection: {len(score)} scores for {len(anomalous)} test images; give one for each.")
+    for name, count in (("anomalies", anomalous.sum()), ("normal images", (~anomalous).sum())):
+        if count < 1:
+            raise GlocalError(f"anomaly detection: 0 {name} in the test set, at least 1 needed; add some.")
+    return score, anomalous
+
+
+def percentiles(score) -> np.ndarray:
+    """The percentage of test images that are less anomalous than each by this score (t,); ties, including itself, count half."""
+    return 100 * (rankdata(score) - 0.5) / len(score)
+
+
+def moved(before, after, anomalous) -> np.ndarray:
+    """By how many percentiles (t,) each test image moved in the correct direction, from scores before (t,) to after (t,).
+
+    Positive: a normal image became less anomalous, or an anomaly more. The mean is 2 n m / t^2 of the gain in AUROC (in
+    percent) for n normal images and m anomalies of t.
+    """
+    change = percentiles(after) - percentiles(before)
+    return np.where(np.asarray(anomalous, bool), change, -change)

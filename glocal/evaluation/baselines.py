@@ -1,17 +1,9 @@
 """Baselines: how much of a gain needs human judgments? Affine maps, saved as transforms, that stand beside every result.
 
-    baselines.fit(experiment, grid_search.final_fits(...))      {(fold, name): GLocalTransform}
-
-Fitted on the context alone, the images that the local loss sees, and on no judgment:
-    centred            the context's mean is subtracted
-    whitened           then ZCA: the context's covariance, shrunk towards its mean eigenvalue, becomes the identity
-    rotated            a random rotation: a control that must change nothing (cosines, neighbours, L2 penalties)
-Fitted to judgments:
-    <objective>_centred  the chosen transform of an objective, then the mean of the mapped context subtracted
-    spose_ridge        the features' prediction of SPoSE-66, an embedding of human judgments, by ridge regression
-
-SPoSE-66 was fitted to judgments of all objects. The regression sees the vectors of a fold's training objects only, but those
-vectors know of judgments that compare them with held-out objects.
+Fitted on the context alone, the images that the local loss sees, and on no judgment: centred, whitened, and rotated, a control
+that must change nothing (cosines, neighbours, L2 penalties). Fitted to judgments: <objective>_centred and spose_ridge. SPoSE-66
+was fitted to judgments of all objects. The regression sees the vectors of a fold's training objects only, but those vectors know
+of judgments that compare them with held-out objects.
 """
 
 import numpy as np
@@ -57,17 +49,9 @@ def comparisons(table) -> dict:
 def fit(experiment, final: dict) -> dict:
     """The baselines of an experiment's config: {(fold, name): transform}, with fold "all" for other images.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-    final : dict
-        {(fold, objective): transform} of `grid_search.final_fits`. Each baseline has the same folds and, fold by fold, the
-        same context and the same training objects.
-
-    Raises
-    ------
-    GlocalError
-        For a context without an inverse covariance (`whitened`), and objects that are not those of THINGS (`spose_ridge`).
+    final: {(fold, objective): transform} of `grid_search.final_fits`. Each baseline has the same folds and, fold by fold, the
+    same context and the same training objects. Raises GlocalError for a context without an inverse covariance (`whitened`), and
+    objects that are not those of THINGS (`spose_ridge`).
     """
     names, fitted = experiment.baselines, {}
     for fold in dict.fromkeys(fold for fold, _ in final) if names else ():
@@ -101,17 +85,9 @@ def centred(context) -> GLocalTransform:
 def whitened(context, shrinkage: float | str = SHRINKAGE) -> GLocalTransform:
     """ZCA whitening of the context (q, p): W = C^(-1/2), where C is its covariance shrunk towards its mean eigenvalue.
 
-    Parameters
-    ----------
-    context : (q, p) array
-    shrinkage : float from 0 to 1, or "ledoit-wolf"
-        C = (1 - s) cov + s mean(eigenvalues) I. 1 is centring alone. Ledoit and Wolf's value estimates the covariance best,
-        which is another aim: on CLIP ViT-B/32 it is .03, and half does better on every set; held-out triplets would choose 1.
-
-    Raises
-    ------
-    GlocalError
-        If C has no inverse: fewer images than dimensions and no shrinkage.
+    shrinkage s, from 0 to 1: C = (1 - s) cov + s mean(eigenvalues) I; 1 is centring alone. "ledoit-wolf": the value that
+    estimates the covariance best, which is another aim: on CLIP ViT-B/32 it is .03, and half does better on every set; held-out
+    triplets would choose 1. Raises GlocalError if C has no inverse: fewer images than dimensions and no shrinkage.
     """
     from sklearn.covariance import empirical_covariance, ledoit_wolf, shrunk_covariance
 

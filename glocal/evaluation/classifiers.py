@@ -43,9 +43,8 @@ def choose_c(images: Images, values, folds: int, seed: int = 0) -> tuple[float, 
     accuracy: list[float] = []  # at each value of C, in cross-validation
     for correct, tested, weights in images.folds_path(values, fold):
         missing = not tested.all()
-        fell = len(accuracy) > len(values) // 2 and accuracy[0] < max(
-            accuracy
-        )  # at smaller C few predictions change, all in one direction
+        # at smaller C few predictions change, all in one direction
+        fell = len(accuracy) > len(values) // 2 and accuracy[0] < max(accuracy)
         lost, changed = (best & tested).sum() - correct.sum(), (best ^ correct)[tested].sum()
         if fell and lost > (3 if missing else 2) * np.sqrt(changed):
             break

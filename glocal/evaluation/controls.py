@@ -1,7 +1,5 @@
 """What of the gain is human? The same fits to the same triplets with other answers.
 
-    table = controls.evaluate(experiment)["controls"]
-
 Objects, triplets, folds and settings are those of people's judgments; only which of the three is the odd one differs:
     human         people's answers
     spose-66      those of SPoSE-66, an embedding of people's judgments of all objects, held-out ones and THINGS-48 included
@@ -17,7 +15,7 @@ import numpy as np
 
 from glocal.datasets import things
 from glocal.evaluation import refits, rsa
-from glocal.triplets import from_choices
+from glocal.triplets import from_choices, pairs_left
 
 ANSWERS = ("human", "spose-66", "text", "itself", "shuffled", "adversarial")
 TEXT_DIMENSIONS = 20  # of the SVD; not tuned
@@ -28,23 +26,10 @@ COLUMNS = ["encoder", "transform", "answers", "as_people", *refits.MEASURED, *HU
 def evaluate(experiment) -> dict:
     """Fit the objectives of the config's section `judgments` to each kind of answers, at the profile's chosen settings.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    dict
-        {"controls": DataFrame of `COLUMNS`}, a row for each kind of answers, transform and measure: value, difference to the
-        original features, and (to_human) difference to the fit to people's answers, each with its paired 95 % interval.
-        as_people: the share of the training triplets that are answered as people did. The rows of the original features and
-        of `centred` have no answers.
-
-    Raises
-    ------
-    GlocalError
-        For missing features, triplets or transforms.
+    {"controls": DataFrame of `COLUMNS`}, a row for each kind of answers, transform and measure: value, difference to the
+    original features, and (to_human) difference to the fit to people's answers, each with its paired 95 % interval. as_people:
+    the share of the training triplets that are answered as people did. The rows of the original features and of `centred` have
+    no answers. Raises GlocalError for missing features, triplets or transforms.
     """
     import pandas as pd
 
@@ -81,8 +66,7 @@ def answer(name: str, table, x, seed) -> np.ndarray:
 
 def by_similarity(similarity, table, choose=np.argmax) -> np.ndarray:
     """The triplets (m, 3) with the odd one that leaves the most similar pair; choose=np.argmin: the least similar one."""
-    a, b, c = table.T
-    return from_choices(table, choose(np.stack([similarity[b, c], similarity[a, c], similarity[a, b]], axis=1), axis=1))
+    return from_choices(table, choose(pairs_left(similarity, table), axis=1))
 
 
 def text_features() -> np.ndarray:

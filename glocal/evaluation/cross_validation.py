@@ -14,6 +14,7 @@ from glocal import triplets
 from glocal.defaults import TAU
 from glocal.errors import GlocalError
 from glocal.evaluation import alignment
+from glocal.features.store import also_in
 from glocal.training import grid_search
 from glocal.transform import GLocalTransform
 
@@ -101,8 +102,7 @@ class GLocalTransformCV(TransformerMixin, BaseEstimator):
                               "triplets, or lower folds.")  # fmt: skip
         grid = {k: list(v) for k, v in (self.param_grid or GRID).items() if k == "lam" or template.objective == "glocal"}
         options = {k: v for k, v in template.get_params().items() if k not in ("objective", *grid)}
-        held = {row.tobytes() for row in x[test]}
-        context = images[[row.tobytes() not in held for row in images]]
+        context = images[~also_in(images, x[test])]
         unseen = np.isin(np.arange(len(x)), test)
         trials = grid_search.search(template.objective, grid, options, {"fold": (x, learn, context, None)})["fold"]
         for point, t in trials:

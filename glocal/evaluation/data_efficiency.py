@@ -1,7 +1,5 @@
 """How many judgments buy how much? Shares of the training triplets, and one number of them on few or many objects.
 
-    table = data_efficiency.evaluate(experiment)["data_efficiency"]
-
 The pull lam that suits all triplets is too weak for few. It is chosen again for each share and fold, for global, on judgments of
 the fold's own training objects: a quarter of them is held out, and the strongest lam is taken from which a weaker one no longer
 lowers the triplet loss on that quarter. gLocal takes global's lam times (1 - alpha), the weight of its triplet loss, so that the
@@ -26,23 +24,11 @@ SHARES, SPREAD = "share of triplets", "few or many objects"
 def evaluate(experiment) -> dict:
     """What shares of the judgments achieve under the objectives of the config's section `judgments`.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    dict
-        {"data_efficiency": DataFrame of `COLUMNS`}, a row for each part (`SHARES`, `SPREAD`), amount, transform and measure:
-        means over folds and draws of value and difference to the original features, with 95 % intervals
-        (`refits.summarise`). triplets, objects: means over folds and draws, objects those that occur; lam: geometric mean over
-        folds. The rows of the original features and of `centred` have no amount.
-
-    Raises
-    ------
-    GlocalError
-        For missing features, triplets or transforms, and a number of judgments that few objects do not have.
+    {"data_efficiency": DataFrame of `COLUMNS`}, a row for each part (`SHARES`, `SPREAD`), amount, transform and measure: means
+    over folds and draws of value and difference to the original features, with 95 % intervals (`refits.summarise`). triplets,
+    objects: means over folds and draws, objects those that occur; lam: geometric mean over folds. The rows of the original
+    features and of `centred` have no amount. Raises GlocalError for missing features, triplets or transforms, and a number of
+    judgments that few objects do not have.
     """
     import pandas as pd
 

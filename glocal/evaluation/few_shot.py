@@ -8,6 +8,8 @@ Each repetition of each fold, task and transform is one call of `classify`, on o
 """
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from glocal.evaluation import few_shot_tables
 from glocal.evaluation.classifiers import LOGISTIC
@@ -23,11 +25,6 @@ TABLES = ("few_shot", "few_shot_gains", "few_shot_tests", "few_shot_classes", "f
 
 def evaluate(experiment) -> dict:
     """Classify from a few images per class under every transform, on all tasks of the config (paper, section 4.2).
-
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
 
     Returns
     -------
@@ -59,9 +56,6 @@ def repetitions(experiment):
 
     Added columns: encoder, task, transform, fold, split, and names, (K,) the classes of the counts in `correct`.
     """
-    import pandas as pd
-    from tqdm import tqdm
-
     cached, abouts = experiment.cached(classify), []
 
     def calls():  # made when a process is free, so that the images of few are in memory
@@ -74,16 +68,6 @@ def repetitions(experiment):
     results = parallel(calls(), experiment.threads)
     results = tqdm(results, total=each * (1 + len(transforms(experiment))), desc=f"few-shot {experiment.encoder}")
     return with_split(pd.DataFrame([abouts[i] | row for i, records in enumerate(results) for row in records]))
-
-
-def accuracies(experiment, task: str, align, fold: str, *, shots: int, draws, classifiers) -> dict[str, float]:
-    """{classifier: mean accuracy} of one task under one map, at one number of shots.
-
-    align: function from raw features (k, p) to aligned ones; draws: numbers of the repetitions, so that equal ones draw the
-    same images. Raises GlocalError as `evaluate`.
-    """
-    made = records(experiment, task, align, fold, shots=shots, draws=draws, classifiers=classifiers)
-    return {c: float(np.mean([r["accuracy"] for r in made if r["classifier"] == c])) for c in classifiers}
 
 
 def transforms(experiment) -> list[str]:
@@ -125,8 +109,6 @@ def _work(experiment):
 
 def _reported_shots(experiment) -> dict[str, int]:
     """{task: the number of shots that it is reported at}, which has more draws than the others (`shots.task_shots`)."""
-    import pandas as pd
-
     tasks, folds = experiment.config["few_shot"]["tasks"], experiment.downstream_folds
     usable = [(task, fold, n) for task in tasks for fold in folds for n in _data(experiment, fold, task)["shots"]]
     return task_shots(pd.DataFrame(usable, columns=["task", "fold", "shots"]))

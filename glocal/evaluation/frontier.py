@@ -1,6 +1,7 @@
 """Two objectives at equal neighbourhoods: the differences of fits to the curve of another objective."""
 
 import numpy as np
+import pandas as pd
 
 from glocal.evaluation.statistics import t_interval
 
@@ -13,21 +14,12 @@ DIFFERENCES = [*SETTING, "measure", "overlap", "value", "difference", "ci_low", 
 def differences(table, versus: str = "global"):
     """Each fit minus the curve of `versus` where that keeps as many neighbours, fold by fold.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns `COLUMNS`, of one encoder. The rows of `versus` with variation "curve" are the curve.
-
-    Returns
-    -------
-    DataFrame
-        Columns `DIFFERENCES`, one row per fit and measure: means over folds, and the t interval (95 %) of the difference. In
-        each fold the curve is interpolated linearly in the 10-NN overlap between its fits. A straight line lies below a curve
-        that bends downwards, which favours the other fits slightly; `versus` at a chosen setting shows by how much. Where a
-        fit keeps fewer or more neighbours than any on the curve, the difference is not defined (nan).
+    table: DataFrame of `COLUMNS`, of one encoder; the rows of `versus` with variation "curve" are the curve. Returns a DataFrame
+    of `DIFFERENCES`, one row per fit and measure: means over folds, and the t interval (95 %) of the difference. In each fold
+    the curve is interpolated linearly in the 10-NN overlap between its fits. A straight line lies below a curve that bends
+    downwards, which favours the other fits slightly; `versus` at a chosen setting shows by how much. Where a fit keeps fewer or
+    more neighbours than any on the curve, the difference is not defined (nan).
     """
-    import pandas as pd
-
     rows = []
     for _, part in table.groupby("fold", sort=False):
         on_curve = (part["objective"] == versus) & (part["variation"] == CURVE)
@@ -57,8 +49,6 @@ def _over_folds(part) -> dict:
 
 def over_folds(table):
     """Mean and t interval (95 %) over folds of every fit and measure: columns mean, ci_low, ci_high. table: `COLUMNS`."""
-    import pandas as pd
-
     keys = [*SETTING, "measure"]
     rows = [
         dict(zip(keys, key, strict=True)) | dict(zip(("mean", "ci_low", "ci_high"), t_interval(part["value"]), strict=True))

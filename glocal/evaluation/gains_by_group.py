@@ -1,7 +1,5 @@
 """Where does alignment gain? Odd-one-out accuracy of held-out objects before and after, by groups of triplets.
 
-    table = gains_by_group.evaluate(experiment)["human_groups"]
-
 Three groupings, none of which looks at a model:
 - "category": triplets that show at least one object of a hand-made category of THINGS (27); one triplet can be in several.
 - "superclass": which of the three objects share a superclass, the most specific of their categories.
@@ -16,13 +14,16 @@ rows of an encoder that a reader looks at.
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 
 from glocal.evaluation import odd_one_out, statistics, uncertainty
 from glocal.evaluation.baselines import spose
+from glocal.transform import GLocalTransform
 
 CATEGORY, SUPERCLASS, DIMENSION = "category", "superclass", "SPoSE dimension"
 COLUMNS = ["encoder", "grouping", "group", "transform", "triplets", "value", "ci_low", "ci_high", "versus", "difference",
            "diff_low", "diff_high", "p", "p_holm"]  # fmt: skip
+DIMENSIONS = ["encoder", "dimension", "transform", "gain", "lowest", "highest"]
 FEWEST = 100  # triplets of a group
 NORMAL = NormalDist()
 
@@ -30,14 +31,9 @@ NORMAL = NormalDist()
 def evaluate(experiment) -> dict:
     """The table of an experiment (workflow.experiment.Experiment) on the held-out objects of its first split.
 
-    Returns
-    -------
-    dict
-        {"human_groups": DataFrame}: a row a group of at least `FEWEST` triplets and transform, accuracy and difference to the
-        original in 0 to 1 with 95 % intervals, p (normal, two-sided) and p_holm. Empty unless the config asks for it.
+    {"human_groups": DataFrame}: a row a group of at least `FEWEST` triplets and transform, accuracy and difference to the
+    original in 0 to 1 with 95 % intervals, p (normal, two-sided) and p_holm. Empty unless the config asks for it.
     """
-    import pandas as pd
-
     rows = []
     if experiment.config.get("human", {}).get("groups"):
         first = odd_one_out.HELD_OUT.format(experiment.config["alignment"]["splits"][0])
@@ -104,3 +100,37 @@ def _compared(interval) -> dict:
     error = (high - low) / (2 * NORMAL.inv_cdf(0.975))
     p = 2 * NORMAL.cdf(-abs(difference) / error) if error else float(difference == 0)
     return dict(versus="original", difference=difference, diff_low=low, diff_high=high, p=p)
+
+
+def dimensions(experiment) -> dict:
+    """What grows and what shrinks under a transform, by the dimensions of SPoSE: {"human_dimensions": DataFrame}.
+
+    For each dimension d of SPoSE-66 the features have a direction, b_d = X' y_d with centred columns: how they change, over
+    objects, with the weight y_d of that dimension. Its gain is |b_d W| / |b_d|, divided by the root mean square gain of the
+    features' variance, so 1 is the average: above 1 differences along the dimension count more after the map than before. One
+    row a dimension and transform: the mean over the folds of the first split, each on its held-out objects, the lowest and the
+    highest. Empty unless the config asks for `groups`.
+    """
+    rows = []
+    if experiment.config.get("human", {}).get("groups"):
+        x, objects = np.asarray(experiment.features().x), experiment.features().rows
+        y = spose(objects)
+        named = dimension_names(y, objects["name"])
+        for transform in (t for t in uncertainty.names(experiment) if t not in ("original", "centred")):
+            by_fold = np.array([_gains(experiment, transform, fold, x, y) for fold in experiment.first_folds])
+            spread = zip(named, by_fold.mean(0), by_fold.min(0), by_fold.max(0), strict=True)
+            rows += [(experiment.encoder, name, transform, *values) for name, *values in spread]
+    return dict(human_dimensions=pd.DataFrame(rows, columns=DIMENSIONS))
+
+
+def gains(x, y, weights) -> np.ndarray:
+    """(d,) relative gains under `weights` (p, p) of the directions in which x (n, p) changes with the columns of y (n, d)."""
+    x, y = (np.asarray(a, np.float64) - np.mean(a, axis=0, dtype=np.float64) for a in (x, y))
+    b = y.T @ x  # (d, p)
+    average = np.linalg.norm(x @ weights) / np.linalg.norm(x)
+    return np.linalg.norm(b @ weights, axis=1) / np.linalg.norm(b, axis=1) / average
+
+
+def _gains(experiment, transform: str, fold: str, x, y) -> np.ndarray:
+    held = experiment.held_out(fold)
+    return gains(x[held], y[held], GLocalTransform.load(experiment.transform_path(fold, transform)).weights_)

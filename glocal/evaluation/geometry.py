@@ -46,12 +46,6 @@ def cosine_pairs(x, labels) -> tuple[np.ndarray, np.ndarray]:
     return cosines[same], cosines[~same]
 
 
-def superclass_similarity(x, labels) -> tuple[float, float]:
-    """Mean cosine of pairs within a superclass, and between superclasses. x: (n, p), labels: (n,)."""
-    within, between = cosine_pairs(x, labels)
-    return float(within.mean()), float(between.mean())
-
-
 def separation(x, labels) -> float:
     """Separation of superclasses: mean cosine within - between, in standard deviations of all; nan without either."""
     within, between = cosine_pairs(x, labels)

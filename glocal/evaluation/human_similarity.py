@@ -1,7 +1,5 @@
 """Do aligned features agree with other people, on other stimuli? (Paper, section 4.1, question 4.)
 
-    tables = human_similarity.evaluate(experiment)      # {"human_similarity": DataFrame}
-
 Each set of datasets/human_similarity.py has people's dissimilarities of n stimuli. Agreement is the correlation of a
 representation's similarities with people's, over the pairs of different stimuli, in two ways that differ much in size:
 - "each person": with every person's own judgments, then the mean over people. The noise ceiling is of this kind.
@@ -30,20 +28,11 @@ REFERENCE = "reference"
 
 
 def evaluate(experiment) -> dict:
-    """The table of an experiment (workflow.experiment.Experiment): one row a set, transform, kind of judgments, metric
-    and kernel.
+    """The table human_similarity of an experiment: a row a set, transform, kind of judgments, metric and kernel.
 
-    Returns
-    -------
-    dict
-        {"human_similarity": DataFrame of `COLUMNS`}: value with its 95 % interval, the two bounds of the noise ceiling (of
-        "each person"), and the paired difference to the original features with its interval. Empty if the config names
-        no set, or none that this encoder has features of.
-
-    Raises
-    ------
-    GlocalError
-        For a set that is not there (with where to get it), and for features or transforms that are not there.
+    {"human_similarity": DataFrame of `COLUMNS`}: value with its 95 % interval, the two bounds of the noise ceiling (of "each
+    person"), and the paired difference to the original features with its interval. Empty if the config names no set, or none
+    that this encoder has features of. Raises GlocalError for a set, features or transforms that are not there.
     """
     import pandas as pd
 
@@ -61,23 +50,13 @@ def evaluate(experiment) -> dict:
 def agreement(similarities, dissimilarity, metric="Spearman", judgments=EACH, draws=1000, level=0.95, seed=42):
     """Correlation of representations with people's judgments, and its interval.
 
-    Parameters
-    ----------
-    similarities : (M, n, n) array
-        Of M representations of the same n stimuli, the first of which the others are compared with.
-    dissimilarity : (S, n, n) array
-        A matrix for each of S people, or S = 1 for one mean matrix.
-    metric, judgments : str
-        "Spearman" or "Pearson"; "each person" (the mean over people of their own correlations) or "mean matrix".
-    draws, level, seed : int, float, int
-        Of the bootstrap, which resamples stimuli and, if S > 1, people, independently and with replacement. A pair counts as
-        often as both its stimuli were drawn, pairs of a stimulus with its own copy drop out, and ranks are those of the whole
-        sample. All representations meet the same draws, so that differences are paired.
-
-    Returns
-    -------
-    values, intervals, differences, difference_intervals : (M,), (M, 2), (M,), (M, 2) arrays
-        Differences are to the first representation.
+    similarities: (M, n, n) of M representations of the same n stimuli, the first of which the others are compared with.
+    dissimilarity: (S, n, n), a matrix for each of S people, or one mean matrix. metric: "Spearman" or "Pearson"; judgments:
+    "each person" (the mean over people of their own correlations) or "mean matrix". draws, level, seed: of the bootstrap, which
+    resamples stimuli and, if S > 1, people, independently and with replacement. A pair counts as often as both its stimuli were
+    drawn, pairs of a stimulus with its own copy drop out, and ranks are those of the whole sample. All representations meet the
+    same draws, so that differences are paired. Returns values (M,), intervals (M, 2), differences to the first (M,), and their
+    intervals (M, 2).
     """
     x, people = _pairs(similarities, metric), _pairs(dissimilarity, "Pearson")  # (M, P), (S, P)
     correlate = _with_each(x, people, metric) if judgments == EACH else _with_mean(x, people, metric)

@@ -10,6 +10,7 @@ That is as many fits as the grid has on all folds, times the inner folds. So the
 """
 
 import numpy as np
+import pandas as pd
 
 from glocal.evaluation import alignment
 from glocal.evaluation.frames import first_split
@@ -23,20 +24,10 @@ COLUMNS = ["encoder", "objective", "fold", "lam", "alpha", "tau", "lr", "odd_one
 def evaluate(experiment, table):
     """One row per objective and fold of the first split: the setting that inner folds choose, as the outer fold measures it.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-    table : DataFrame
-        Rows of alignment.csv with the column chosen: the outer fits are measured already.
-
-    Returns
-    -------
-    DataFrame
-        Columns `COLUMNS`; *_not_nested are those of the choice over all folds. Without rows if the config has no `nested`, or
-        it does not name the encoder.
+    table: rows of alignment.csv with the column chosen: the outer fits are measured already. Returns a DataFrame of `COLUMNS`;
+    *_not_nested are those of the choice over all folds. Without rows if the config has no `nested`, or it does not name the
+    encoder.
     """
-    import pandas as pd
-
     settings, rows = experiment.config["alignment"], []
     nested = settings.get("nested", {"encoders": []})
     wanted = experiment.encoder in nested.get("encoders", [experiment.encoder])
@@ -60,8 +51,6 @@ def means(table):
 
 def inner(experiment, fold: str, number: int):
     """Every setting on `number` inner folds of a fold's training objects: rows as in alignment.csv, a DataFrame."""
-    import pandas as pd
-
     data, rows = inner_data(experiment, fold, number), []
     options = experiment.config["alignment"]["nested"].get("fit", {})
     for objective, fits in grid_search.search_experiment(experiment, data, "-nested", **options).items():

@@ -27,11 +27,6 @@ DRAWS = 200  # of the objects, for RSA
 def evaluate(experiment) -> dict:
     """Compare every transform with human (or simulated) judgments (paper, section 4.1).
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
     Returns
     -------
     dict

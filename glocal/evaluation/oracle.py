@@ -7,6 +7,8 @@ made beforehand is the effect of that selection. Both are fits of one fold, as i
 from itertools import product
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from glocal.evaluation import anomaly_scores
 from glocal.system.devices import place
@@ -19,29 +21,12 @@ SCORES = ["dataset", "mode", "objective", "setting", "chosen", "auroc"]
 def evaluate(experiment):
     """Choose by test score on the anomaly sets of the config, for comparison only.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    DataFrame
-        The result of `compare` (AUROC in 0 to 1); no rows unless the config sets `oracle`.
-
-    Raises
-    ------
-    GlocalError
-        For a missing label, image set or table of the alignment.
+    The result of `compare` (AUROC in 0 to 1), a DataFrame; no rows unless the config sets `oracle`. Raises GlocalError for a
+    missing label, image set or table of the alignment.
     """
-    import pandas as pd
-    from tqdm import tqdm
-
     settings = experiment.config["anomaly"]
     trials = candidates(experiment) if settings.get("oracle") else []
-    jobs = (
-        list(product(experiment.downstream_folds[:1], settings["sets"])) if trials else []
-    )  # others are in the first fold's fits
+    jobs = list(product(experiment.downstream_folds[:1], settings["sets"] if trials else []))  # others are in the first's fits
     rows = [row for job in tqdm(jobs, desc="oracle", disable=not jobs) for row in _of_set(experiment, trials, *job)]
     return compare(pd.DataFrame(rows, columns=SCORES))
 
@@ -67,8 +52,6 @@ def candidates(experiment) -> list[dict]:
 
     The fits are read from the cache of the alignment step. align: function from raw features (k, p) to unit-norm ones.
     """
-    import pandas as pd
-
     settings, fold = experiment.config["alignment"], experiment.folds[0]
     fits = grid_search.search_experiment(experiment, grid_search.fold_data(experiment, [fold]))
     best, results = grid_search.choose(pd.read_csv(experiment.table("alignment")), settings["choose"]), []
@@ -88,8 +71,6 @@ def compare(scores):
 
     scores: DataFrame with the columns dataset, mode, objective, setting (text), chosen, auroc; one row per setting.
     """
-    import pandas as pd
-
     rows, keys, measures = [], ["dataset", "mode", "objective"], ["settings", "chosen", "oracle", "oracle_setting"]
     for key, part in scores.groupby(keys, sort=False):
         top = part.loc[part["auroc"].idxmax()]

@@ -1,8 +1,5 @@
 """What an interval of a measure, or of a paired difference of two transforms, is computed from.
 
-    Accuracy(hits, table)        hits on triplets that share objects: `shared_objects`
-    Correlation(values, drawn)   RSA of several folds: each bootstrap draw is averaged over the folds
-
 `a.interval()` is (value, low, high) of a measure, `a.interval(b)` of the difference a - b on the same triplets or objects.
 """
 

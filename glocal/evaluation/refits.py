@@ -1,9 +1,5 @@
 """Transforms fitted to other judgments than all of the people's, and what they do: for `data_efficiency` and `controls`.
 
-    fold, = folds(experiment)[:1]
-    t = fit(experiment, "global", dict(lam=0.3), fold, fold.table[:1000])
-    measure(experiment, fold, t)        {(measure, task): sample}; `summarise` gives values and intervals over draws and folds
-
 The training objects are those of the fold without the 48 of THINGS-48, so that one fit serves three measures: odd-one-out
 accuracy on the fold's held-out objects, agreement with THINGS-48, and few-shot accuracy on other images.
 """
@@ -51,22 +47,19 @@ class Shares(NamedTuple):
 
 def folds(experiment) -> list[Fold]:
     """The folds of an experiment's first split, without the objects of THINGS-48 among those that train."""
-    held, results = np.flatnonzero(human_similarity.held_out("things48")), []
-    first = experiment.config["alignment"]["splits"][0]
-    for name, (x, table, context, (test, _)) in grid_search.fold_data(experiment).items():
-        if name.startswith(f"{first}-"):
-            results.append(Fold(name, x, table[~np.isin(table, held).any(axis=1)], context, test))
-    return results
+    held, data = np.flatnonzero(human_similarity.held_out("things48")), grid_search.fold_data(experiment, experiment.first_folds)
+    return [
+        Fold(name, x, table[~np.isin(table, held).any(axis=1)], context, test)
+        for name, (x, table, context, (test, _)) in data.items()
+    ]
 
 
 def chosen(experiment, objectives) -> dict[str, dict]:
-    """{objective: its setting in alignment.csv, the one that the config's rule chose}."""
+    """{objective: the setting of alignment.csv that the config's rule chooses}."""
     import pandas as pd
 
-    table = pd.read_csv(experiment.table("alignment"))
-    rows = table[table["chosen"]].drop_duplicates("objective").set_index("objective")
-    names = [name for name in grid_search.SETTINGS if name in rows]
-    return {o: {name: float(rows.loc[o, name]) for name in names if rows.loc[o, name] >= 0} for o in objectives}
+    best = grid_search.choose(pd.read_csv(experiment.table("alignment")), experiment.config["alignment"]["choose"])
+    return {objective: best[objective] for objective in objectives}
 
 
 def fit(experiment, objective: str, point: dict, fold: Fold, table, init=None) -> GLocalTransform:
@@ -130,16 +123,9 @@ def references(experiment, fold_list: list[Fold]) -> dict[str, list]:
 def summarise(draws: list, versus: list):
     """A row for each measure: its mean over folds and draws, the difference to `versus`, and 95 % intervals of both.
 
-    Parameters
-    ----------
-    draws, versus : list of list of dict
-        An entry a draw of the judgments, in it the `measure` of each fold. Draws are paired, one of `versus` with all.
-
-    Yields
-    ------
-    dict
-        `MEASURED`. Intervals are over held-out objects, stimuli, or images and classes, of the mean over draws; they are
-        widened by the spread over draws within folds, whose error is independent of theirs.
+    draws, versus: a list a draw of the judgments, in it the `measure` of each fold; draws are paired, one of `versus` with all.
+    Yields dicts of `MEASURED`. Intervals are over held-out objects, stimuli, or images and classes, of the mean over draws; they
+    are widened by the spread over draws within folds, whose error is independent of theirs.
     """
     for measure, task in draws[0][0]:
         mine, theirs = ([[results[measure, task] for results in folds] for folds in many] for many in (draws, versus))

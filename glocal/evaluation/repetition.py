@@ -39,28 +39,10 @@ def sample(x, y, test_x, test_y, *, number, shots, per=None, seed=42) -> tuple:
 def repetition(x, y, test_x, test_y, *, number, shots, per=None, seed=42, **options) -> list[dict]:
     """Draw the shots once, classify the test images and count the correct answers (paper, section 4.2).
 
-    Parameters
-    ----------
-    x, y, test_x, test_y : arrays of shape (n, p), (n,), (t, p) and (t,)
-        Pool and test set, features of unit norm and labels; test_x None: test on the images of the pool not drawn.
-    number, seed : int
-        The repetition and the seed of all repetitions; together they determine the draw.
-    shots : list of int
-        Numbers of images per class.
-    per : array of shape (n,), optional
-        Groups to draw `shots` images from, if not the labels: subclasses, for example.
-    **options
-        Of `classify`.
-
-    Returns
-    -------
-    list of dict
-        As `classify`.
-
-    Raises
-    ------
-    GlocalError
-        For a pool that is too small, and as `classify`.
+    x (n, p), y (n,): the pool, features of unit norm and labels; test_x (t, p), test_y (t,): the test set, or None: the images
+    of the pool that were not drawn. number, seed: the repetition, and the seed of all; together they determine the draw. shots:
+    numbers of images per class. per: (n,) groups to draw `shots` images from, if not the labels: subclasses, for example.
+    options: of `classify`, which makes the records. Raises GlocalError for a pool that is too small, and as `classify`.
     """
     shots = usable_shots(y if per is None else per, shots, spare=int(test_x is None))
     if len(x) != len(y):
@@ -73,28 +55,12 @@ def classify(x, y, test_x, test_y, *, number, shots, values, folds, classifiers=
              device="cpu", at=None) -> list[dict]:  # fmt: skip
     """Classify the test images from each number of shots and count the correct answers.
 
-    Parameters
-    ----------
-    x, y, test_x, test_y, number, shots, seed
-        Of `sample`, and what it was given.
-    values, folds : list of float, int
-        Candidates for C, the inverse L2 penalty; the most folds of its cross-validation.
-    classifiers, text : sequence of str, array of shape (K, p) or None
-        Names of `classifiers.CLASSIFIERS`; text weights, one row per class.
-    balanced, device : bool, str
-        Whether accuracy is the mean over classes; where logistic regression runs.
-    at : list of int, optional
-        Those of `shots` that are measured; by default all. The images are drawn as for all of them.
-
-    Returns
-    -------
-    list of dict
-        One per number of shots and classifier: its settings, accuracy (0 to 1), and by class the arrays correct, images (K,).
-
-    Raises
-    ------
-    GlocalError
-        For test classes that are not in the pool, and features of an unusable scale.
+    x, y, test_x, test_y, number, shots, seed: of `sample`, and what it was given. values, folds: candidates for C, the inverse
+    L2 penalty, and the most folds of its cross-validation. classifiers: names of `classifiers.CLASSIFIERS`; text: (K, p) weights
+    of the classes, or None. balanced: whether accuracy is the mean over classes. device: where logistic regression runs. at:
+    those of `shots` that are measured, by default all; the images are drawn as for all of them. Returns a dict per number of
+    shots and classifier: its settings, accuracy (0 to 1), and by class the arrays correct and images (K,). Raises GlocalError
+    for test classes that are not in the pool, and features of an unusable scale.
     """
     x, test_x, classes = _usable(x, "few-shot pool"), _usable(test_x, "few-shot test"), np.unique(y)
     if len(foreign := np.setdiff1d(test_y, classes)):

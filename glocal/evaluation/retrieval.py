@@ -1,7 +1,5 @@
 """Does the map of the images leave them within reach of words? Retrieval of THINGS objects by the vectors of their names.
 
-    table = retrieval.evaluate(experiment)["text_retrieval"]
-
 A word ranks all objects by cosine. Each word is asked under the transform of the fold that holds its object out, with all
 objects in the gallery. Three ways: the transform is applied to "images" only, which leaves the words where they were; to "both",
 as if a word were an image; or to "both, centred", where then each side's mean is subtracted, since images and words of CLIP lie
@@ -11,7 +9,7 @@ apart (Liang et al. 2022). Intervals are from a bootstrap over words, difference
 import numpy as np
 
 from glocal.arrays import unit_rows
-from glocal.datasets import words
+from glocal.datasets import things
 from glocal.errors import GlocalError
 from glocal.evaluation import odd_one_out, statistics, uncertainty
 from glocal.transform import GLocalTransform
@@ -25,22 +23,15 @@ COLUMNS = ["encoder", "transform", "sides", "metric", "value", "ci_low", "ci_hig
 def evaluate(experiment) -> dict:
     """The table of an experiment (workflow.experiment.Experiment) whose config names vectors of words for its encoder.
 
-    Returns
-    -------
-    dict
-        {"text_retrieval": DataFrame}: one row a transform, way and metric, R@1, R@5 and R@10 in 0 to 1. The differences are to
-        the original features in the same way (to "images" for "both": nothing is applied to the original). Empty without words.
-
-    Raises
-    ------
-    GlocalError
-        If the vectors of words are of other dimensions than the features.
+    {"text_retrieval": DataFrame}: one row a transform, way and metric, R@1, R@5 and R@10 in 0 to 1. The differences are to the
+    original features in the same way (to "images" for "both": nothing is applied to the original). Empty without words. Raises
+    GlocalError if the vectors of words are of other dimensions than the features.
     """
     import pandas as pd
 
     name, rows = experiment.config.get("human", {}).get("words", {}).get(experiment.encoder), []
     if name:
-        objects, vectors = words.object_names(name)
+        objects, vectors = things.object_names(name)
         x = np.asarray(experiment.features().x)
         if vectors.shape[1] != x.shape[1]:
             sizes = f"{name} has {vectors.shape[1]} dimensions, {experiment.encoder} {x.shape[1]}"
@@ -60,7 +51,7 @@ def ranks(queries, gallery, target) -> np.ndarray:
 def _ranks(experiment, name: str, x, objects, vectors) -> dict:
     """{way: (k,) ranks} of all words, each under the transform of the fold that holds its object out."""
     results = {side: np.empty(len(objects), int) for side in SIDES}
-    for fold in uncertainty.first_folds(experiment):
+    for fold in experiment.first_folds:
         here = experiment.held_out(fold)[objects]
         align = (lambda y: y) if name == "original" else GLocalTransform.load(experiment.transform_path(fold, name)).transform
         images, texts = align(x), align(vectors)

@@ -22,15 +22,7 @@ def similarity(x, kernel: str = "cosine") -> np.ndarray:
 def rsa(a, b) -> float:
     """Spearman correlation of the upper triangles of two similarity matrices (paper, section 4.1).
 
-    Parameters
-    ----------
-    a, b : arrays of shape (n, n)
-        Similarity matrices of the same n objects, as from `similarity`.
-
-    Returns
-    -------
-    float
-        The correlation, in -1 to 1; nan where all pairs of one are equally similar.
+    a, b: (n, n), of the same n objects, as from `similarity`. nan where all pairs of one are equally similar.
     """
     upper = np.triu_indices(len(a), k=1)
     return float(spearmanr(a[upper], b[upper]).statistic)

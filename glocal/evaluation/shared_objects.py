@@ -5,9 +5,9 @@ misplace is wrong many times, and the spread over triplets alone promises two to
 
 `standard_error` adds the products of the deviations of all pairs of triplets that share an object, in a few passes over the
 triplets: the cluster-robust variance for several memberships (Cameron, Gelbach and Miller 2011; for pairs of objects Aronow,
-Samii and Assenova 2015). `resample` is the bootstrap over objects, where a triplet counts by the product of its objects' counts
-(Owen 2007): it is too wide, since what is particular to a triplet counts up to 2^3 = 8 times. `coverage` measures how often
-both, and intervals for independent triplets, cover a known truth: .95, 1.00 and .66 for 600 objects, 18,000 triplets, and
+Samii and Assenova 2015). A bootstrap over objects, where a triplet counts by the product of its objects' counts (Owen 2007), is
+too wide, since what is particular to a triplet counts up to 2^3 = 8 times. `tests/support/interval_coverage.py` measures how
+often both, and intervals for independent triplets, cover a known truth: .95, 1.00 and .66 for 600 objects, 18,000 triplets, and
 objects that each add .05 (standard deviation) to the chance of a hit.
 """
 
@@ -19,17 +19,8 @@ import numpy as np
 def standard_error(values, table) -> float:
     """Standard error of the mean of `values`, of which those of triplets that share an object depend on each other.
 
-    Parameters
-    ----------
-    values : (m,) array
-        One number a triplet: 0/1 hits, or a difference of two transforms' hits.
-    table : (m, 3) array of int
-        The objects of each triplet, in any order.
-
-    Returns
-    -------
-    float
-        Never below the standard error of independent triplets; nan without triplets.
+    values: (m,), one number a triplet: 0/1 hits, or a difference of two transforms' hits. table: (m, 3), the objects of each
+    triplet, in any order. Never below the standard error of independent triplets; nan without triplets.
     """
     values, table = np.asarray(values, float), np.sort(np.asarray(table, np.int64), axis=1)
     if (m := len(values)) == 0:
@@ -59,53 +50,3 @@ def interval(values, table, level: float = 0.95) -> tuple[float, float, float]:
         return (float("nan"),) * 3
     mean, half = float(np.mean(values)), NormalDist().inv_cdf((1 + level) / 2) * standard_error(values, table)
     return mean, mean - half, mean + half
-
-
-def resample(values, table, draws: int = 1000, seed: int = 42) -> np.ndarray:
-    """Means of the columns of `values` (m, t) under `draws` redrawn sets of objects: (draws, t).
-
-    A triplet counts by the product of its objects' counts in the draw.
-    """
-    values, (used, places) = np.asarray(values, float), np.unique(table, return_inverse=True)
-    rng, (i, j, k), n = np.random.default_rng(seed), places.reshape(-1, 3).T, len(used)
-    means = np.full((draws, *values.shape[1:]), np.nan)
-    for draw in range(draws):
-        count = np.bincount(rng.integers(n, size=n), minlength=n).astype(float)
-        weight = count[i] * count[j] * count[k]
-        if total := weight.sum():
-            means[draw] = weight @ values / total
-    return means
-
-
-def simulate(n: int, m: int, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Hits (m,) on random triplets (m, 3) of n objects, whose chance of a hit is .5 plus what its three objects add.
-
-    share: standard deviation of what an object adds, drawn again for each data set, so that the true mean is .5 exactly.
-    """
-    table = np.argsort(rng.random((m, n)), axis=1)[:, :3] if n < 100 else _distinct(n, m, rng)
-    chance = 0.5 + rng.uniform(-1, 1, n)[table].sum(1) * share * np.sqrt(3)
-    return (rng.random(m) < chance).astype(float), table
-
-
-def _distinct(n, m, rng):
-    drawn = rng.integers(n, size=(2 * m, 3))
-    a, b, c = drawn.T
-    return drawn[(a != b) & (b != c) & (a != c)][:m]
-
-
-def coverage(n: int = 600, m: int = 18_000, share: float = 0.05, samples: int = 400, level: float = 0.95, seed: int = 42,
-             draws: int = 0) -> dict:  # fmt: skip
-    """How often intervals cover the known truth of `simulate`: {"independent", "objects", "bootstrap": share of samples}.
-
-    draws: of the bootstrap over objects; 0 leaves it out.
-    """
-    rng, ends = np.random.default_rng(seed), [(1 - level) / 2, (1 + level) / 2]
-    covered: dict[str, int] = {}
-    for sample in range(samples):
-        hits, table = simulate(n, m, share, rng)
-        half = NormalDist().inv_cdf(ends[1]) * hits.std() / np.sqrt(m)
-        intervals = dict(independent=(hits.mean() - half, hits.mean() + half), objects=interval(hits, table, level)[1:])
-        intervals |= dict(bootstrap=np.quantile(resample(hits, table, draws, sample), ends)) if draws else {}
-        for name, (low, high) in intervals.items():
-            covered[name] = covered.get(name, 0) + int(low <= 0.5 <= high)
-    return {name: count / samples for name, count in covered.items()}

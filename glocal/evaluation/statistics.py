@@ -5,6 +5,7 @@ classes of the same kind; a test over tasks asks whether a transform helps on si
 """
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from scipy.stats import wilcoxon
 
@@ -90,8 +91,6 @@ def over_tasks(means, group_of: dict | None = None):
         transform, versus, tasks, better (of the tasks), independent (number of groups), median_difference (over groups, each by
         the mean of its tasks), p. With n groups the smallest possible p is 2 / 2^n: .0078 for 8, .0625 for 5, .5 for 2.
     """
-    import pandas as pd
-
     rows, tasks = [], means.index.get_level_values(-1)
     for transform, versus in paired.pairs(means):
         d = means[transform] - means[versus]
@@ -103,8 +102,6 @@ def over_tasks(means, group_of: dict | None = None):
 
 def corrected(tables):
     """Tests below one another, with Holm's correction for all of them: every row that a reader looks at (column p_holm)."""
-    import pandas as pd
-
     table = pd.concat(tables, ignore_index=True)
     return table.assign(p_holm=holm(table["p"])) if len(table) else table
 
@@ -116,8 +113,6 @@ def gains(table, versus: str = "original", balanced: bool = False, seed: int = 4
     folds of a split have different classes or images and are concatenated. One row per split, task, shots, classifier and
     transform: difference, ci_low, ci_high, as fractions of 1.
     """
-    import pandas as pd
-
     rows, keys = [], ["split", "task", "shots", "classifier"]
     for key, part in table.groupby(keys, sort=False, dropna=False):
         share: dict[str, np.ndarray] = {}
@@ -134,8 +129,6 @@ def gains(table, versus: str = "original", balanced: bool = False, seed: int = 4
 
 def by_class(table, names: dict):
     """One row per fold, task, transform and class, summed over repetitions: correct, images. names: {(fold, task): (K,)}."""
-    import pandas as pd
-
     rows = []
     for (fold, task, transform), part in table.groupby(["fold", "task", "transform"], sort=False):
         counts = zip(names[fold, task], np.stack(part["correct"]).sum(0), np.stack(part["images"]).sum(0), strict=True)
@@ -148,12 +141,10 @@ def over_classes(table, versus: str = "original", seed: int = 42):
     """Means over classes with bootstrap intervals, and paired differences of every transform to `versus`: a DataFrame.
 
     table: DataFrame with split, fold, dataset, mode, transform, normal_class, auroc, aupr, fpr95, and, for one set
-    against another, resampled (`detection.resampled`): then intervals are over images, else over classes. One row per
+    against another, resampled (`anomaly_scores.resampled`): then intervals are over images, else over classes. One row per
     split, mode, dataset and transform: classes; auroc, aupr, fpr95, each with _low and _high; difference (of AUROC),
     ci_low, ci_high.
     """
-    import pandas as pd
-
     rows, keys = [], ["split", "mode", "dataset"]
     for key, part in table.groupby(keys, sort=False):
         groups = {t: group.set_index(["fold", "normal_class"]) for t, group in part.groupby("transform", sort=False)}

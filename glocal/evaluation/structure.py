@@ -4,11 +4,12 @@ tables = structure.evaluate(experiment)      # {name: DataFrame}
 """
 
 import numpy as np
+import pandas as pd
 
 from glocal.arrays import unit_rows
 from glocal.evaluation import odd_one_out
 from glocal.evaluation.frames import first_split
-from glocal.evaluation.geometry import linear_cka, neighbour_overlap, separation, superclass_of, superclass_similarity
+from glocal.evaluation.geometry import cosine_pairs, linear_cka, neighbour_overlap, separation, superclass_of
 from glocal.transform import aligners
 
 TABLES = ("structure", "layout", "similarity")  # what is written
@@ -18,11 +19,6 @@ OVERLAP, SEPARATION, CKA = "{}-NN overlap", "superclass separation (sd)", "linea
 
 def evaluate(experiment) -> dict:
     """Measure the geometry of features under every transform: neighbours, superclasses, CKA.
-
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
 
     Returns
     -------
@@ -35,8 +31,6 @@ def evaluate(experiment) -> dict:
     GlocalError
         For a missing label or image set.
     """
-    import pandas as pd
-
     rows = []
     for fold in experiment.downstream_folds:
         transforms = aligners(experiment.transform_paths(fold))
@@ -51,7 +45,7 @@ def evaluate(experiment) -> dict:
 
 def measure(x, z, labels) -> dict[str, float]:
     """All measures of features before, x (n, p), and after, z (n, p'), with superclasses labels (n,)."""
-    within, between = superclass_similarity(z, labels)
+    within, between = (float(cosines.mean()) for cosines in cosine_pairs(z, labels))
     measures = {OVERLAP.format(k): neighbour_overlap(x, z, k) for k in NEIGHBOURS}
     measures |= {"within-superclass cosine": within, "between-superclass cosine": between}
     return measures | {SEPARATION: separation(z, labels), CKA: linear_cka(x, z)}
@@ -79,8 +73,6 @@ def similarities(experiment, most: int = 15, superclasses: int = 12):
     label (the superclass), "0", "1", ... (the similarity to each in this order). Of the largest `superclasses` in the fold up to
     `most` objects each, by `clustered`. No reference where nothing but triplets is known of people.
     """
-    import pandas as pd
-
     fold, objects = experiment.folds[0], experiment.features()
     labels = superclass_of(objects.rows).to_numpy()
     rows = _largest(labels, np.flatnonzero(experiment.held_out(fold)), most, superclasses)
@@ -128,7 +120,6 @@ def layouts(experiment, most: int = 2000):
     The start is the first two principal components of the original features; overlap (`OVERLAP` at the config's k) and
     separation (`SEPARATION`) are of the features that are laid out. Of more than `most` images an evenly spaced part.
     """
-    import pandas as pd
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -157,8 +148,6 @@ def _first_set(experiment) -> tuple:
 
 
 def _about(experiment, transform: str, labels):
-    import pandas as pd
-
     return pd.DataFrame({"encoder": experiment.encoder, "transform": transform, "label": labels})
 
 

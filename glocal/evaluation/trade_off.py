@@ -1,27 +1,21 @@
 """Does the local loss do anything? gLocal against global at equal neighbourhoods (paper, section 3).
 
-    tables = trade_off.evaluate(experiment)      # {name: DataFrame}
-
 Both objectives pull W towards a scaled identity, and lam alone moves global from much alignment and few neighbours kept to the
 reverse. So gLocal is not compared with global at one lam, but with all of global's curve over lam: what does it reach where
-global, with another lam, keeps as many neighbours of held-out objects (`frontier.differences`)? Config, section `trade_off`:
-
-    global      lam of global's curve
-    glocal      grids: curves over lam, one for each alpha and tau
-    at          settings at which one thing is varied at a time: the images of the local loss (`contexts`), options of
-                GLocalTransform (`switches`), features centred by the context's mean before the map, and no local loss
-    tasks       few-shot tasks of the section few_shot, at `shots` images a class, `draws` draws a fold; features of unit norm
-    shift       sets of the section anomaly, in mode shift
-
-Every fit is made on every fold of the first split. Within a fold all fits classify the same draws of images, each fold has its
-own, so intervals over folds cover people's objects and draws of images.
+global, with another lam, keeps as many neighbours of held-out objects (`frontier.differences`)? The section `trade_off` of
+config/schema.yaml names fits and measures; at its settings `at`, features centred by the context's mean before the map and no
+local loss are tried, too. Every fit is made on every fold of the first split. Within a fold all fits classify the same draws of
+images, each fold has its own, so intervals over folds cover people's objects and draws of images.
 """
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from glocal.evaluation import alignment, anomaly_scores, few_shot, frontier
 from glocal.evaluation.classifiers import LOGISTIC, MEAN
 from glocal.evaluation.frontier import CHOSEN, COLUMNS, CURVE, OVERLAP
+from glocal.features.store import also_in
 from glocal.system.parallel import parallel
 from glocal.training import grid_search, parameters
 from glocal.transform import GLocalTransform, unit_norm
@@ -35,26 +29,10 @@ ALIGNMENT = ("odd_one_out", OVERLAP, "triplet_loss", "local_kl")  # of `alignmen
 def evaluate(experiment) -> dict:
     """Measure global's and gLocal's curves and the variations on every fold of the first split.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    dict
-        {name: DataFrame}. trade_off: one row per fit, fold and measure; variation "curve" for the curves, "chosen" for the
-        original and the transforms that the other steps use, else what is varied. trade_off_differences: of
-        `frontier.differences`.
-
-    Raises
-    ------
-    GlocalError
-        For a missing task, label or image set, and for settings that `GLocalTransform` refuses.
+    {name: DataFrame}. trade_off: one row per fit, fold and measure; variation "curve" for the curves, "chosen" for the original
+    and the transforms that the other steps use, else what is varied. trade_off_differences: of `frontier.differences`. Raises
+    GlocalError for a missing task, label or image set, and for settings that `GLocalTransform` refuses.
     """
-    import pandas as pd
-    from tqdm import tqdm
-
     calls = list(_jobs(experiment))
     results = tqdm(parallel(calls, experiment.threads), total=len(calls), desc=f"trade-off {experiment.encoder}")
     table = pd.DataFrame([row for rows in results for row in rows]).assign(encoder=experiment.encoder)[COLUMNS]
@@ -64,7 +42,7 @@ def evaluate(experiment) -> dict:
 def _jobs(experiment):
     """(function, args, kwargs) of every curve and set of variations; each follows one path of fits, on one core."""
     settings = experiment.config["trade_off"]
-    for fold in experiment.folds[: experiment.config["alignment"]["folds"]]:
+    for fold in experiment.first_folds:
         yield from ((variations, (experiment, fold, point), {}) for point in settings["at"])
         yield from ((curve, (experiment, fold, "glocal", values), {}) for values in settings["glocal"])
         yield curve, (experiment, fold, "global", settings["global"]), {}
@@ -80,8 +58,6 @@ def curve(experiment, fold: str, objective: str, values: dict) -> list[dict]:
 
 def chosen(experiment, fold: str) -> list[dict]:
     """The rows of the original features and of the fold's transforms in the files that other steps use."""
-    import pandas as pd
-
     table = pd.read_csv(experiment.table("alignment"))
     table, rows = table[table["chosen"] & (table["fold"] == fold)].set_index("objective"), []
     data = grid_search.fold_data(experiment, [fold])[fold]
@@ -129,8 +105,7 @@ def context(experiment, fold: str, name: int | str) -> np.ndarray:
     if name == "objects":
         return np.asarray(experiment.features().x[~experiment.held_out(fold)])
     x = np.asarray(experiment.select(experiment.settings["context"] if name == "all" else {"set": name}).x)
-    measured = {row.tobytes() for row in unseen}
-    x = x[[row.tobytes() not in measured for row in x]]
+    x = x[~also_in(x, unseen)]
     return x if name == "all" else x[np.random.default_rng(experiment.seed).permutation(len(x))[: len(images)]]
 
 
@@ -164,7 +139,9 @@ def downstream(experiment, fold: str, align) -> dict[str, float]:
     where = fold if config["downstream"] == "folds" else "all"
     first = experiment.folds.index(fold) * settings["draws"]
     draws = dict(shots=settings["shots"], draws=range(first, first + settings["draws"]), classifiers=[LOGISTIC, MEAN])
-    results = {task: few_shot.accuracies(experiment, task, align, where, **draws) for task in settings["tasks"]}
+    records = {task: few_shot.records(experiment, task, align, where, **draws) for task in settings["tasks"]}
+    mean = lambda rows, c: float(np.mean([r["accuracy"] for r in rows if r["classifier"] == c]))
+    results = {task: {c: mean(rows, c) for c in (LOGISTIC, MEAN)} for task, rows in records.items()}
     results[ALL_TASKS] = {c: float(np.mean([f[c] for f in results.values()])) for c in (LOGISTIC, MEAN)}
     values = {f"{settings['shots']}-shot {task}, {c}": value for task, f in results.items() for c, value in f.items()}
     for name in settings["shift"]:

@@ -1,7 +1,5 @@
 """Do a model's probabilities of the three choices spread as people's answers do? (Triplets that many people answered.)
 
-    tables = uncertainty.evaluate(experiment)      # {"human_calibration": DataFrame, "human_calibration_curve": DataFrame}
-
 The probability of a choice is the softmax over the triplet's three pairs of similarity / temperature: cosines for the original
 and the centred features, dot products for aligned ones (`baselines.similarity`). The temperature is one number a transform, the
 most likely one on the triplets that its fold trained on. No transform has seen the repeated triplets themselves; those of
@@ -33,12 +31,9 @@ SAMPLE = 50_000  # training triplets, every n-th of the sorted table, that a tem
 def evaluate(experiment) -> dict:
     """The probabilities of an experiment's transforms (workflow.experiment.Experiment) beside the shares of people's answers.
 
-    Returns
-    -------
-    dict
-        human_calibration: one row a set of transforms (`ALL`, `HELD_OUT`), transform and metric, with a 95 % interval over
-        triplets, what a model could reach (`bounds`) and the paired difference to the original. human_calibration_curve: of the
-        choices of "all objects", by bins of the probability. Empty unless the config asks for it and many people answered.
+    human_calibration: one row a set of transforms (`ALL`, `HELD_OUT`), transform and metric, with a 95 % interval over triplets,
+    what a model could reach (`bounds`) and the paired difference to the original. human_calibration_curve: of the choices of
+    "all objects", by bins of the probability. Empty unless the config asks for it and many people answered.
     """
     import pandas as pd
 
@@ -56,23 +51,11 @@ def names(experiment) -> list[str]:
     return [name for name in TRANSFORMS if name == "original" or name in experiment.transforms]
 
 
-def first_folds(experiment) -> list[str]:
-    """The folds of the first split, the one that figures show."""
-    return [fold for fold in experiment.folds if fold.startswith(f"{experiment.config['alignment']['splits'][0]}-")]
-
-
 def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """People's answers by triplet.
 
-    Parameters
-    ----------
-    answers : (a, 3) integer array
-        Rows kept, kept, ODD: several answers for each triplet.
-
-    Returns
-    -------
-    table, share, count : (m, 3), (m, 3), (m,) arrays
-        The objects of each triplet, the share of the answers for which each of them is the odd one, and the number of answers.
+    answers: (a, 3), rows kept, kept, ODD: several answers for each triplet. Returns the objects of each triplet (m, 3), the
+    share of the answers for which each of them is the odd one (m, 3), and the number of answers (m,).
     """
     table, which = np.unique(np.sort(answers, axis=1), axis=0, return_inverse=True)
     which = which.ravel()
@@ -84,8 +67,7 @@ def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def similarities(z, table, similarity: str) -> np.ndarray:
     """(m, 3): of each triplet's pairs, in the order of the objects that they leave out. z: (n, p), "dot" or "cosine"."""
     z = unit_rows(z) if similarity == "cosine" else np.asarray(z, np.float64)
-    gram, (i, j, k) = z @ z.T, np.asarray(table).T
-    return np.stack([gram[j, k], gram[i, k], gram[i, j]], axis=1)
+    return triplets.pairs_left(z @ z.T, table)
 
 
 def temperature(z, table, similarity: str) -> float:
@@ -143,7 +125,7 @@ def _bins(p) -> np.ndarray:
 
 def _parts(experiment) -> dict:
     split = experiment.config["alignment"]["splits"][0]
-    return {ALL: ["all"], HELD_OUT.format(split): first_folds(experiment)}
+    return {ALL: ["all"], HELD_OUT.format(split): experiment.first_folds}
 
 
 def _measured(experiment, dataset: str, folds, name: str):

@@ -1,8 +1,5 @@
 """Names of classes: from the labels of an image set to words, and to the text features that `text.py` computed from them.
 
-    class_names(rows, "class")      {"apple_pie": "apple pie", ...}, or None if the labels are numbers without names
-    text_set("dtd-train", "class")  the feature set of their text: "text-dtd-train-class"
-
 Nothing here needs the text tower: reading text features does not load a network.
 """
 

@@ -16,22 +16,9 @@ EQUAL = 0.01  # of the standard deviation; other versions of an image library ch
 def evaluate(experiment) -> dict:
     """Summary statistics of an experiment's feature sets.
 
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-        The profile and the encoder.
-
-    Returns
-    -------
-    dict
-        {"features": DataFrame}, one row per set: set, images, dimensions, mean, std, scale (the mean length of a row, on
-        which all sets of an encoder must agree). Where the config has published statistics, also the columns of
-        `compare`, with a warning if they are not equal.
-
-    Raises
-    ------
-    GlocalError
-        For missing or damaged features.
+    {"features": DataFrame}, one row per set: set, images, dimensions, mean, std, scale (the mean length of a row, on which all
+    sets of an encoder must agree). Where the config has published statistics, also the columns of `compare`, with a warning if
+    they are not equal. Raises GlocalError for missing or damaged features.
     """
     import pandas as pd
 

@@ -1,12 +1,7 @@
 """Encoders: networks that map images to feature rows, and their metadata for the header of the features.
 
-    e = encoder("efficientnet-lite0")
-    e = encoder(dict(source="timm", model="vit_base_patch16_224.dino", layer="norm", token="cls"))
-    z = e(images)                         # PIL images or uint8 (h, w, 3) -> float32 (b, p)
-
-`sources.py` builds the networks: open_clip, timm, torchvision, EfficientNet-Lite0 of the package index, and your own
-function. The preprocessing comes with the weights. `layer` names any module of the network; a forward hook returns its
-output, and later modules are not computed. `token` reduces an output (b, tokens, p) to (b, p).
+`sources.py` builds the networks. The preprocessing comes with the weights. `layer` names any module of the network; a forward
+hook returns its output, and later modules are not computed. `token` reduces an output (b, tokens, p) to (b, p).
 """
 
 import threading
@@ -87,18 +82,12 @@ def encoder(spec: str | dict, device: str | None = None, layer: str | None = Non
     unknown = set(spec) - set(FIELDS)
     if unknown:
         raise GlocalError(f'encoder: unknown field "{min(unknown)}".{did_you_mean(min(unknown), FIELDS)}')
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="IProgress")  # libraries' progress bars, in a notebook without widgets
-            name, net, transform, digest, preprocessing, ends_at = sources.build(spec)
+    with sources.building(f"encoder {title(spec)}"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress")  # libraries' progress bars, in a notebook without widgets
+        name, net, transform, digest, preprocessing, ends_at = sources.build(spec)
         is_module = isinstance(net, torch.nn.Module)
         device = device or ("cuda" if is_module and torch.cuda.is_available() else "cpu")
         net = net.eval().requires_grad_(False).to(device) if is_module else net
-    except GlocalError:
-        raise
-    except Exception as error:  # any error of the library, as one sentence
-        reason = " ".join(str(error).split())[:300]
-        raise GlocalError(f"encoder {title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
     layer, token = spec.get("layer"), spec.get("token")
     forward = tap(net, layer, title(spec)) if layer else net
     described = (layer or ends_at) + (f", token {token}" if token else "")

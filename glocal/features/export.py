@@ -1,7 +1,5 @@
 """Feature sets for other tools: one HDF5 or safetensors file with the matrix, the rows and the header.
 
-    export("results/demo/features/efficientnet-lite0/objects", "objects.h5")
-
 HDF5: dataset `features` (n, p), group `rows` with one dataset per column, the header as JSON in the attribute `header`.
 safetensors: tensor `features`, rows (csv) and header (JSON) as metadata.
 """

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glocal.errors import GlocalError, reading
+from glocal.errors import GlocalError, is_number, reading
 from glocal.system.files import read_array, read_arrays, refuse_bomb, verify
 
 NAMES = ("picture", "image", "file", "name", "object")  # columns that name the rows, the first that there is
@@ -86,7 +86,7 @@ def _csv(file: Path) -> Table:
         first = lines.readline().strip()
     separator = next((s for s in ",;\t" if s in first), ",")
     cells = [cell.strip(' "') for cell in first.split(separator)]
-    is_data = all(_is_number(cell) for cell in cells) and cells != [str(i) for i in range(len(cells))]  # those are pandas' names
+    is_data = all(is_number(cell) for cell in cells) and cells != [str(i) for i in range(len(cells))]  # those are pandas' names
     rows = pd.read_csv(file, sep=separator, header=None if is_data else "infer")
     numbers = rows.select_dtypes("number")
     for column in rows.columns.difference(numbers.columns, sort=False):
@@ -95,14 +95,6 @@ def _csv(file: Path) -> Table:
             raise ValueError(f'column {column}, row {broken.argmax()}: "{rows[column].iloc[broken.argmax()]}" is not a number')
     name = next((c for c in rows if c not in numbers), None)
     return Table(numbers.to_numpy(), None if name is None else rows[name].astype(str).tolist(), {})
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _hdf5(file: Path) -> Table:

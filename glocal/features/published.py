@@ -77,16 +77,19 @@ def origin(header: dict) -> dict:
     return {field: header[field] for field in ("encoder", "source", *IDENTITY) if field in header}
 
 
+def encoders() -> dict[str, tuple[str, dict]]:
+    """{a published transform: the name and the model of its encoder}, as config/paper.yaml has them."""
+    import yaml
+
+    entries = yaml.safe_load(shipped("config/paper.yaml").read_text())["encoders"].items()
+    return {entry["published"]["transform"]: (name, entry["model"]) for name, entry in entries if "published" in entry}
+
+
 def _same_model(transform, header: dict) -> bool:
     """Whether the header's encoder could be compared with that of a published transform; GlocalError if it is another."""
     if not (isinstance(transform, str) and header.get("encoder", "").startswith("{")):
         return False
-    import yaml
-
-    encoders = yaml.safe_load(shipped("config/paper.yaml").read_text())["encoders"]
-    expected: dict = {
-        settings["published"]["transform"]: settings["model"] for settings in encoders.values() if "published" in settings
-    }.get(transform, {})
+    expected: dict = encoders().get(transform, ("", {}))[1]
     actual = json.loads(header["encoder"])
     fields = ["source", "model", "weights", *(["layer"] if actual.get("layer") else [])]
     for field in fields if expected else ():

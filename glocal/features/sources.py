@@ -13,6 +13,7 @@ whose preprocessing it has, and `blocks: n` makes it fast, see `_shortened`. A c
 of named weights: give both, `weights: ResNet50_Weights.IMAGENET1K_V2` and `options: {checkpoint: file.pt}`.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -30,6 +31,18 @@ from glocal.system import modules
 from glocal.system.paths import located, root
 
 WITH_WEIGHTS = ("hf-hub:", "hf_hub:", "local-dir:")  # model names that say where the weights are
+
+
+@contextlib.contextmanager
+def building(name: str):
+    """Around a library's building of a network: any error of its own is one GlocalError that names the network."""
+    try:
+        yield
+    except GlocalError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise GlocalError(f"{name}: cannot be built ({type(error).__name__}: {reason}).") from error
 
 
 class Built(NamedTuple):
@@ -227,9 +240,6 @@ def _file(path: str, name: str) -> Path:
     if not located(path).is_file():
         raise GlocalError(f'{name}: weights "{path}": no such file.')
     return located(path)
-
-
-# -- custom function----------------------------------------------------------------------------------------------------
 
 
 def _custom_path(spec: dict) -> str:

@@ -45,15 +45,18 @@ def blocks(x, size: int = 4096):
     return (x[i : i + size] for i in range(0, len(x), size))
 
 
+def also_in(x, y) -> np.ndarray:
+    """(n,) bool: the rows of x (n, p) that are also in y (m, p): the same features, so the same image."""
+    known = {row.tobytes() for block in blocks(y) for row in block}
+    return np.array([row.tobytes() in known for block in blocks(x) for row in block], bool)
+
+
 class Features(NamedTuple):
     """x: (n, p) matrix, memory-mapped if it was read, `Rows` of it if selected; rows: DataFrame of n rows; header: dict."""
 
     x: np.ndarray | Rows
     rows: Any
     header: dict
-
-
-# -- reading, writing, checking --------------------------------------------------------------------------------------
 
 
 def write(stem, x, rows, **header) -> Path:
@@ -107,9 +110,6 @@ def read(stem) -> Features:
     if (header.get("n"), header.get("p"), header.get("dtype")) != (*x.shape, str(x.dtype)):
         raise GlocalError(f"{npy}: {x.dtype} of shape {x.shape} is not as the json says; extract the features again.")
     return Features(x, rows, header)
-
-
-# -- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def publish(stem: Path, part: Path, rows, header: dict) -> Path:

@@ -1,8 +1,5 @@
 """Text weights: a CLIP text tower's embeddings of class names, in the space of its image features.
 
-    w = class_embeddings("open_clip:ViT-B-32-quickgelu:openai", ["cat", "apple_pie"])     # (2, p), unit norm
-    extract(experiment)                                     # the same for every few-shot and anomaly task of a config
-
 Each name is inserted into each template; a class is the mean direction of its texts (Radford et al. 2021). Zero-shot anomaly
 detection and Tip-Adapter compare images with it. Only encoders of source open_clip have a text tower.
 Cost: one forward pass per name and template, about a second per class on two busy cores for ViT-B/32.
@@ -72,25 +69,9 @@ def text_tower(spec: str | dict, device: str | None = None) -> Tower:
     if spec["source"] != "open_clip":
         raise GlocalError(f"encoder {title(spec)}: has no text tower; only models of source open_clip do.")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
+    with sources.building(f"text of {title(spec)}"):
         name, net, digest, tokenizer = sources.clip_text(spec)
-    except GlocalError:
-        raise
-    except Exception as error:  # any error of the library, as one sentence
-        reason = " ".join(str(error).split())[:300]
-        raise GlocalError(f"text of {title(spec)}: cannot be built ({type(error).__name__}: {reason}).") from error
     return Tower(name, net.eval().requires_grad_(False).to(device), digest, tokenizer, device)
-
-
-def class_embeddings(model: str | dict | Tower, names, templates=TEMPLATES) -> np.ndarray:
-    """(K, p) float32 of unit norm: embeddings of K class names by the text tower of `model`, in the given order.
-
-    model: a spec as in `encoders.encoder`, or a `Tower`. Underscores become spaces; equal names get equal rows. Raises
-    GlocalError for a model without text, no names, or a template without {}.
-    """
-    tower = model if isinstance(model, Tower) else text_tower(model)
-    tokens = tower.tokens(names, templates)
-    return torch.cat([tower.encode(tokens[i : i + BATCH]) for i in range(0, len(tokens), BATCH)]).numpy()
 
 
 def extract(experiment) -> None:

@@ -5,6 +5,8 @@
 Apart from tables only thumbnails need the images themselves, and go without where these are not at hand.
 """
 
+from functools import partial
+
 import yaml
 
 from glocal.evaluation import alignment as alignment_tables
@@ -72,36 +74,8 @@ def training(e):
     return figures.training(_read(e, "history"), step(e))
 
 
-def human(e):
-    return figures.human(_read(e, "human"))
-
-
-def human_similarity(e):
-    return human_figures.human_similarity(_read(e, "human_similarity"))
-
-
-def human_calibration(e):
-    return human_figures.calibration(_read(e, "human_calibration"), _read(e, "human_calibration_curve"))
-
-
-def human_groups(e):
-    return human_figures.groups(_read(e, "human_groups"))
-
-
 def few_shot(e):
     return task_figures.few_shot(_read(e, "few_shot"), _read(e, "few_shot_gains"), accuracy(e))
-
-
-def few_shot_curves(e):
-    return task_figures.few_shot_curves(_read(e, "few_shot"), _read(e, "few_shot_gains"))
-
-
-def few_shot_classes(e):
-    return task_figures.few_shot_classes(_read(e, "few_shot_changes"))
-
-
-def anomaly(e):
-    return task_figures.anomaly(_read(e, "anomaly_summary"))
 
 
 def anomaly_classes(e):
@@ -111,30 +85,6 @@ def anomaly_classes(e):
 def anomaly_moved(e):
     moved = _read(e, "anomaly_moved")
     return image_figures.anomaly_moved(moved, thumbnails.of(e, moved["dataset"].iloc[0], moved))
-
-
-def structure(e):
-    return figures.structure(_read(e, "structure"))
-
-
-def similarity(e):
-    return figures.similarity(_read(e, "similarity"))
-
-
-def distances(e):
-    return figures.distances(_read(e, "similarity"))
-
-
-def data_efficiency(e):
-    return judgment_figures.data_efficiency(_read(e, "data_efficiency"))
-
-
-def controls(e):
-    return judgment_figures.controls(_read(e, "controls"))
-
-
-def trade_off(e):
-    return trade_off_figures.trade_off(_read(e, "trade_off"), _read(e, "trade_off_differences"))
 
 
 def overview(e, gains=None, story: str = ""):
@@ -159,13 +109,28 @@ def published_spectra(e):
     return human_figures.published(read("published_matrices"), read("published_spectra"))
 
 
+def _of_tables(function, made_of, e):
+    return function(*(_read(e, name) for name in made_of))
+
+
+OF_TABLES = {  # figures of an encoder's tables alone: the function, and the tables that it takes
+    "human": (figures.human, ["human"]),
+    "human_similarity": (human_figures.human_similarity, ["human_similarity"]),
+    "human_calibration": (human_figures.calibration, ["human_calibration", "human_calibration_curve"]),
+    "human_groups": (human_figures.groups, ["human_groups"]),
+    "few_shot_curves": (task_figures.few_shot_curves, ["few_shot", "few_shot_gains"]),
+    "few_shot_classes": (task_figures.few_shot_classes, ["few_shot_changes"]),
+    "anomaly": (task_figures.anomaly, ["anomaly_summary"]),
+    "structure": (figures.structure, ["structure"]),
+    "similarity": (figures.similarity, ["similarity"]),
+    "distances": (figures.distances, ["similarity"]),
+    "data_efficiency": (judgment_figures.data_efficiency, ["data_efficiency"]),
+    "controls": (judgment_figures.controls, ["controls"]),
+    "trade_off": (trade_off_figures.trade_off, ["trade_off", "trade_off_differences"]),
+}
 OF_PROFILE = {f.__name__: f for f in (pictures, overview, teaser, published_spectra)}
-FIGURES = OF_PROFILE | {
-    f.__name__: f
-    for f in (features, alignment, training, human, human_similarity, human_calibration, human_groups, few_shot,
-              few_shot_curves, few_shot_classes, anomaly, anomaly_classes, anomaly_moved, structure, similarity, distances,
-              grid, data_efficiency, controls, trade_off)
-}  # fmt: skip
+FIGURES = OF_PROFILE | {name: partial(_of_tables, *made) for name, made in OF_TABLES.items()}
+FIGURES |= {f.__name__: f for f in (features, alignment, grid, training, few_shot, anomaly_classes, anomaly_moved)}
 
 
 def accuracy(experiment) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 from glocal.evaluation.frames import first_split, to_original
 from glocal.reporting import style
 from glocal.reporting.encoders import ALIGNMENT, ALL, AUROC, FEW_SHOT, NUMBERS, common
-from glocal.reporting.forest import forest
 from glocal.reporting.names import ENCODERS as NAMES
 from glocal.reporting.names import FAMILIES, dataset
 from glocal.reporting.style import COLOURS, INK, face
 from glocal.reporting.tables import read
+from glocal.reporting.task_figures import anomaly_forest
 
 SHOWN = ("centred", "whitened", "naive", "global", "glocal")  # the transforms of the figure; the table has all
 SHAPES = ("D", "^", "s", "v", "P", "X", "<", ">", "p", "h", "*", "8", "d", "o", (4, 1, 45), (6, 1, 0))  # of encoders
@@ -20,17 +20,9 @@ TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)  # points: the axis is linear from -
 def encoders(table):
     """Gain in few-shot classification and anomaly detection against gain in alignment, in points, a row a family of networks.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Of `encoders.table`.
-
-    Returns
-    -------
-    matplotlib Figure
-        Shapes: encoders; colours: transforms, hollow for baselines that read no judgment. Large, with 95 % intervals: the mean
-        over the tasks of the encoder; small: tasks that all encoders have. Below: encoders without other images, which have no
-        gain but that of alignment.
+    table: of `encoders.table`. Shapes: encoders; colours: transforms, hollow for baselines that read no judgment. Large, with 95
+    % intervals: the mean over the tasks of the encoder; small: tasks that all encoders have. Below: encoders without other
+    images, which have no gain but that of alignment.
     """
     rows = table[table["transform"].isin(SHOWN)]
     rows = rows.assign(**{name: 100 * rows[name] for name in NUMBERS})
@@ -60,14 +52,13 @@ def anomaly(profiles):
     import pandas as pd
 
     rows = pd.concat([first_split(to_original(read(Path(f) / "anomaly_summary.csv"))) for f in profiles], ignore_index=True)
-    rows = rows[rows["transform"].isin(["original", *SHOWN])].rename(columns={"mode": "part"})
-    place = {name: n for n, name in enumerate(dict.fromkeys(rows["dataset"]))}
-    rows = rows.sort_values("dataset", key=lambda names: names.map(place), kind="stable")
-    rows = rows.sort_values("part", key=lambda parts: parts.map(list(dict.fromkeys(rows["part"])).index), kind="stable")
-    rows = rows.assign(task=[f"{dataset(r.dataset)}, {NAMES.get(r.encoder, r.encoder)}" for r in rows.itertuples()])
-    columns = {"auroc": "value", "auroc_low": "low", "auroc_high": "high"}
-    levels = rows[rows["transform"] == "original"].rename(columns=columns).assign(chance=0.5)
-    return forest(rows, levels, "mean AUROC", "95 % interval")
+    rows = rows[rows["transform"].isin(["original", *SHOWN])]
+    for column in ("dataset", "mode"):  # each in the order in which it first occurs
+        place = {name: n for n, name in enumerate(dict.fromkeys(rows[column]))}
+        rows = rows.sort_values(column, key=lambda names, place=place: names.map(place), kind="stable")
+    return anomaly_forest(
+        rows.assign(task=[f"{dataset(r.dataset)}, {NAMES.get(r.encoder, r.encoder)}" for r in rows.itertuples()])
+    )
 
 
 def _axes(families: int, alone: int):

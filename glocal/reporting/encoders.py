@@ -1,8 +1,5 @@
 """The paper's central picture: what alignment gains, and what it costs or gains downstream, for the encoders of all profiles.
 
-    table = encoders.table({"figures/clip-b32/tables": load_config("config/clip-b32.yaml"), ...})
-    fig = encoder_figure.encoders(table)
-
 Read are the published tables of the profiles; nothing is measured here. A mean over tasks has an interval that takes tasks
 which test on the same images (`evaluation.independence`) as entirely dependent, and others as independent.
 """
@@ -10,6 +7,7 @@ which test on the same images (`evaluation.independence`) as entirely dependent,
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from glocal.evaluation import few_shot_tables, independence
 from glocal.evaluation.frames import ACCURACY, MOVED_MODES, first_split, to_original
@@ -26,20 +24,11 @@ COLUMNS = ["profile", "encoder", "family", "transform", "measure", "task", "shot
 def table(profiles: dict):
     """What each transform adds to the original features of each encoder.
 
-    Parameters
-    ----------
-    profiles : dict
-        {folder of a profile's published tables: its config}.
-
-    Returns
-    -------
-    DataFrame
-        A row per encoder, transform, measure and task: profile, family, shots (few-shot), tasks (how many), difference, ci_low,
-        ci_high, all as fractions of 1. The task `ALL` is the mean over the encoder's tasks, `COMMON` over those that every
-        encoder with that measure has. An encoder without other images has alignment alone.
+    profiles: {folder of a profile's published tables: its config}. A DataFrame, a row per encoder, transform, measure and task:
+    profile, family, shots (few-shot), tasks (how many), difference, ci_low, ci_high, all as fractions of 1. The task `ALL` is
+    the mean over the encoder's tasks, `COMMON` over those that every encoder with that measure has. An encoder without other
+    images has alignment alone.
     """
-    import pandas as pd
-
     parts = [part for folder, config in profiles.items() for part in _parts(Path(folder), config)]
     rows = pd.concat(parts, ignore_index=True)
     downstream = rows[rows["measure"] != ALIGNMENT]
@@ -81,8 +70,6 @@ def common(rows) -> list[str]:
 
 def _means(rows, name: str):
     """The means over tasks of each encoder and transform, as tables of one row, the task `name`."""
-    import pandas as pd
-
     keys = ["profile", "encoder", "transform", "measure"]
     for key, part in rows.groupby(keys, sort=False):
         numbers = dict(zip([*keys, *NUMBERS], [*key, *mean_gain(part, part["group"])], strict=True))
@@ -92,13 +79,8 @@ def _means(rows, name: str):
 def mean_gain(rows, group) -> tuple[float, float, float]:
     """Mean of the differences of tasks, and the ends of its interval.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        One a task: difference, ci_low, ci_high.
-    group : Series
-        The group of each task (its index that of `rows`). How far the ends are from the mean adds up within a group, whose tasks
-        test on the same images, and adds up in squares over groups.
+    rows: DataFrame, one a task: difference, ci_low, ci_high; group: Series, the group of each. How far the ends are from the
+    mean adds up within a group, whose tasks test on the same images, and adds up in squares over groups.
     """
     mean = rows["difference"].mean()
     reach = [np.linalg.norm((rows[end] - rows["difference"]).groupby(group).sum()) for end in NUMBERS[1:]]

@@ -67,6 +67,7 @@ def grid(means):
     means: of `evaluation.alignment.means`.
     """
     import seaborn as sns
+    from matplotlib.patches import Rectangle
 
     rows = means.dropna(subset=["lam"])
     rows = rows.assign(setting=[_setting(r) for r in rows.itertuples()])
@@ -79,19 +80,12 @@ def grid(means):
         look = dict(annot=True, fmt=f".{digits}f", annot_kws={"size": 6.5}, linewidths=0.5, cbar=False, cmap=colours)
         sns.heatmap(wide, ax=ax, **look)
         for r in rows[rows["chosen"]].itertuples():
-            box = dict(fill=False, edgecolor=INK, linewidth=1.8, clip_on=False, zorder=5)
-            ax.add_patch(_cell((lams.index(r.lam), order_of.index(r.setting)), **box))
+            corner = lams.index(r.lam), order_of.index(r.setting)
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=INK, linewidth=1.8, clip_on=False, zorder=5))
         ax.set(title=title, xlabel="lam", ylabel="")
         ax.set_xticklabels([f"{lam:g}" for lam in lams], rotation=0)
         ax.tick_params(length=0)
     return fig
-
-
-def _cell(corner, **look):
-    """A cell of a heat map as a rectangle."""
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, 1, 1, **look)
 
 
 def _setting(row) -> str:

@@ -13,20 +13,10 @@ PARTS = {"reverse": "reverse: all but one", "shift": "shift: new subclasses", "s
 def forest(changes, levels, level: str, interval: str):
     """What each transform adds to the original features, beside the level of the original.
 
-    Parameters
-    ----------
-    changes : DataFrame
-        part, task, transform, difference, ci_low, ci_high (0 to 1).
-    levels : DataFrame
-        Of the original features, a row for each part and task, in order: part, task, value, low, high, chance (0 to 1).
-    level, interval : str
-        What the level is, and what its line is.
-
-    Returns
-    -------
-    matplotlib Figure
-        Left the original's level, dotted: chance; then a column a transform, all on one range in points. An interval beyond the
-        range is named at the edge. The random rotation, which changes nothing, has no column.
+    changes: DataFrame of part, task, transform, difference, ci_low, ci_high (0 to 1). levels: of the original features, a row
+    for each part and task, in order: part, task, value, low, high, chance (0 to 1); level and interval: what the level is, and
+    its line. Left the original's level, dotted: chance; then a column a transform, all on one range in points. An interval
+    beyond the range is named at the edge. The random rotation, which changes nothing, has no column.
     """
     kinds = [t for t in style.order(changes["transform"]) if t not in ("original", style.CONTROL)]
     places, labels = _rows(levels)

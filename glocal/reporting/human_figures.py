@@ -7,6 +7,7 @@ import numpy as np
 from glocal.evaluation.gains_by_group import CATEGORY, DIMENSION, SUPERCLASS
 from glocal.evaluation.human_similarity import EACH
 from glocal.evaluation.uncertainty import CORRELATION, CROSS_ENTROPY, ERROR
+from glocal.features.published import encoders
 from glocal.reporting import panels, style
 from glocal.reporting.names import dataset, encoder
 
@@ -17,34 +18,14 @@ TITLES = {
     DIMENSION: "triplets by SPoSE dimension of the choice",
 }
 BOUNDS = {CORRELATION: "best possible", CROSS_ENTROPY: "people's entropy", ERROR: "a calibrated model"}
-PUBLISHED = {  # as people write them
-    "OpenCLIP_ViT-L-14_laion2b_s32b_b82k": "OpenCLIP ViT-L/14, LAION-2B",
-    "OpenCLIP_ViT-L-14_laion400m_e32": "OpenCLIP ViT-L/14, LAION-400M",
-    "clip_RN50": "CLIP RN50",
-    "clip_ViT-L-14": "CLIP ViT-L/14",
-    "dino-vit-base-p16": "DINO ViT-B/16",
-    "dino-vit-base-p8": "DINO ViT-B/8",
-    "dinov2-vit-base-p14": "DINOv2 ViT-B/14",
-    "dinov2-vit-large-p14": "DINOv2 ViT-L/14",
-    "resnet18": "ResNet-18",
-}
 
 
 def human_similarity(table, kernel: str = "cosine", metric: str = "Spearman"):
     """Correlation with people's similarities: a panel a set, a group an encoder, 95 % intervals.
 
-    Parameters
-    ----------
-    table : DataFrame
-        human_similarity, of one encoder or of all (evaluation/human_similarity.py).
-    kernel, metric : str
-        The rows that are shown.
-
-    Returns
-    -------
-    matplotlib Figure
-        Grey band: the noise ceiling, where several people judged. Dash-dotted: embeddings fitted to judgments of the very
-        objects (SPoSE, VICE), by dot product: what is within reach, not a test.
+    table: human_similarity, of one encoder or of all (evaluation/human_similarity.py); kernel, metric: the rows that are shown.
+    Grey band: the noise ceiling, where several people judged. Dash-dotted: embeddings fitted to judgments of the very objects
+    (SPoSE, VICE), by dot product: what is within reach, not a test.
     """
     people = table["judgments"].eq(EACH) | table["people"].eq(1)  # where several people judged, the mean matrix is not shown
     rows = table[people & (table["metric"] == metric) & (table["kernel"] == kernel) & (table["transform"] != "reference")]
@@ -78,10 +59,7 @@ def _bounds(ax, rows, every) -> None:
 def calibration(table, curve):
     """Probabilities of choices beside the shares of people's answers: calibration curve, correlation, cross-entropy.
 
-    Parameters
-    ----------
-    table, curve : DataFrame
-        human_calibration and human_calibration_curve of one encoder (evaluation/uncertainty.py).
+    table, curve: human_calibration and human_calibration_curve of one encoder (evaluation/uncertainty.py).
     """
     kinds = style.order(table["transform"])
     fig, top, bottom = style.halves(4.6, [1, 1.35])
@@ -124,12 +102,8 @@ def _with_bound(ax, rows, kinds, bound: str) -> None:
 def groups(table, most: int = 25):
     """What transforms add to odd-one-out accuracy by category, superclass and SPoSE dimension, in points, 95 % intervals.
 
-    Parameters
-    ----------
-    table : DataFrame
-        human_groups of one encoder (evaluation/gains_by_group.py).
-    most : int
-        Of the SPoSE dimensions, those that explain most choices.
+    table: human_groups of one encoder (evaluation/gains_by_group.py). Of the SPoSE dimensions the `most` that explain most
+    choices.
     """
     import matplotlib.pyplot as plt
 
@@ -159,15 +133,13 @@ def groups(table, most: int = 25):
 def published(matrices, spectra):
     """The authors' published transforms: singular values relative to c, and the distance from c I.
 
-    Parameters
-    ----------
-    matrices, spectra : DataFrame
-        published_matrices and published_spectra (evaluation/published_spectra.py).
+    matrices, spectra: published_matrices and published_spectra (evaluation/published_transforms.py).
     """
     import seaborn as sns
 
-    names = list(matrices.sort_values("relative_distance")["transform"].map(PUBLISHED))
-    spectra, matrices = (table.assign(transform=table["transform"].map(PUBLISHED)) for table in (spectra, matrices))
+    known = {transform.removeprefix("published-"): encoder(name) for transform, (name, _) in encoders().items()}
+    names = list(matrices.sort_values("relative_distance")["transform"].map(known))
+    spectra, matrices = (table.assign(transform=table["transform"].map(known)) for table in (spectra, matrices))
     fig, (left, right) = style.figure(2, height=2.8)
     look = dict(hue="transform", hue_order=names, palette="viridis", legend=False)
     points = look | dict(style="transform", style_order=names, s=40)

@@ -16,16 +16,8 @@ TITLES = {
 def overview(layout, images, gains, title: str, story: str):
     """t-SNE of original, naive and aligned features, with numbers below; and the gains of each map over the original features.
 
-    Parameters
-    ----------
-    layout : DataFrame
-        Of `structure.layouts`.
-    images : sequence or None
-        Of its rows of one transform; without them points.
-    gains : DataFrame
-        Rows of one encoder of `encoders.table`.
-    title, story : str
-        What the layouts are of, and what the gains are of.
+    layout: of `structure.layouts`; images: of its rows of one transform, without them points; gains: rows of one encoder of
+    `encoders.table`; title, story: what the layouts are of, and what the gains are of.
     """
     fig, top, bottom = style.halves(5.9, [3.6, 2.3], width=10)
     kinds = style.order(layout["transform"])

@@ -56,12 +56,6 @@ def above(ax, level: float, text: str):
     ax.annotate(text, (level, 1.0), fontsize=7, color=INK, **place)
 
 
-def chance(ax, levels):
-    """A dotted line in each row of `dots`, at `levels`, from the top row down."""
-    places = np.arange(len(levels))
-    ax.vlines(levels, places - 0.48, places + 0.48, color=INK, linestyle=":", linewidth=1)
-
-
 def legend(fig, transforms, extra=(), dots: bool = True, columns: int = 6, loc: str = "outside upper center", **kwargs):
     """One legend above the whole figure: the transforms, and `extra`, pairs of a line style or look and what it means."""
     from matplotlib.lines import Line2D

@@ -23,18 +23,7 @@ def figures(config: dict) -> list[str]:
 
 
 def write(experiment, path: Path) -> Path:
-    """Write the report of an experiment whose tables and figures exist.
-
-    Parameters
-    ----------
-    experiment : workflow.experiment.Experiment
-    path : Path
-
-    Returns
-    -------
-    Path
-        The HTML file; the figures are in it.
-    """
+    """Write the report of an experiment whose tables and figures exist: one HTML file, with the figures in it."""
     human, differences = (tables.read(experiment.table(name)) for name in ("human", "human_differences"))
     settings = (experiment.folder / "config.yaml").read_text()
     about = experiment.features().header

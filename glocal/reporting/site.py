@@ -4,14 +4,15 @@ nbconvert renders the notebooks and Jinja2 the templates beside this file: both 
 every run ends with its report, in a few seconds.
 """
 
-import contextlib
 import functools
 import platform
 import shutil
-from importlib import metadata
 from pathlib import Path
 
+import pandas as pd
+
 from glocal._version import __version__
+from glocal.features import store
 from glocal.reporting import gallery, names, rendering, style, summary
 from glocal.system.files import write_text
 from glocal.system.paths import resolve
@@ -25,20 +26,8 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "o
 def write(folder: Path, out: Path, config: dict, sources: list[dict]) -> Path:
     """Write the report of the run in `folder`, whole or in part, of what it has made.
 
-    Parameters
-    ----------
-    folder : Path
-        results/<profile>.
-    out : Path
-        The folder of the report; an earlier report in it is replaced.
-    config : dict
-    sources : list of dict
-        Of `workflow.plan.sources`.
-
-    Returns
-    -------
-    Path
-        Its first page.
+    folder: results/<profile>; out: the folder of the report, in which an earlier one is replaced; sources: of
+    `workflow.plan.sources`. Returns its first page.
     """
     if (out / "index.html").exists():
         shutil.rmtree(out)
@@ -82,8 +71,6 @@ def _copy(paths, target: Path) -> list[Path]:
 
 def _results(folder: Path, config: dict) -> dict:
     """What the first page shows."""
-    import pandas as pd
-
     tables = {name: summary.headline(folder, name) for name in gallery.encoders(folder, config)}
     encoders = [
         dict(
@@ -122,22 +109,14 @@ def _asked(config: dict):
 
 
 def _run(folder: Path, name: str) -> dict:
-    return dict(config_name=name, config=rendering.code(resolve(name)), versions=_versions(), times=[*_times(folder)])
+    here = {"glocal": __version__, "Python": platform.python_version(), "system": platform.platform()}
+    versions = here | store.versions(PACKAGES)
+    return dict(config_name=name, config=rendering.code(resolve(name)), versions=versions, times=[*_times(folder)])
 
 
 def _times(folder: Path):
     """The steps, with time and memory of Snakemake's benchmark files."""
-    import pandas as pd
-
     for path in sorted(folder.glob("benchmarks/*.tsv")):
         row = pd.read_csv(path, sep="\t").iloc[0]
         step, _, encoder = path.stem.partition("_")[2].partition("-")
         yield dict(step=step, encoder=encoder, minutes=f"{row['s'] / 60:.1f}", memory=f"{row['max_rss'] / 1024:.1f}")
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return {"glocal": __version__, "Python": platform.python_version(), "system": platform.platform(), **versions}

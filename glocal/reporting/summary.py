@@ -12,17 +12,9 @@ KEYS = ["measure", "task", "split", "transform"]
 def headline(folder, encoder: str | None = None):
     """The headline table of an encoder, with the paired differences to the original features.
 
-    Parameters
-    ----------
-    folder : path
-        With the tables of a run; the steps that it lacks have no rows, or no intervals.
-    encoder : str, optional
-        Default the first one with all steps, as for `tables.headline`.
-
-    Returns
-    -------
-    DataFrame
-        measure, task, split, transform, mean, sd, difference, ci_low, ci_high (95 %; nan where the tables have none).
+    folder: with the tables of a run; the steps that it lacks have no rows, or no intervals. encoder: default the first one with
+    all steps, as for `tables.headline`. A DataFrame: measure, task, split, transform, mean, sd, difference, ci_low, ci_high (95
+    %; nan where the tables have none).
     """
     import pandas as pd
 

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
+
 from glocal.errors import GlocalError, reading
 from glocal.evaluation.shots import at_shots, task_shots
 from glocal.system.files import replacing, sha256, verify, write_table
@@ -48,8 +50,6 @@ SHOWN = ("original", "centred", "naive", "global", "glocal")  # the headline tab
 
 def read(path):
     """A results table as a DataFrame. Raises GlocalError if it is missing, damaged or lacks a column of its format."""
-    import pandas as pd
-
     path = Path(path)
     if not path.exists():
         raise GlocalError(f"{path}: no such table yet; run `snakemake --cores 8` with the config of this profile.")
@@ -64,8 +64,6 @@ def read(path):
 
 def gather(parts, out):
     """Write the encoders' tables `parts` below one another to `out`. Raises GlocalError for a part that is missing or damaged."""
-    import pandas as pd
-
     write_table(out, pd.concat([read(p) for p in parts], ignore_index=True))
 
 
@@ -75,8 +73,6 @@ def publish(folder, target) -> list[str]:
     `published.csv` lists them with their sha256. Of what it listed before, a file that is no longer made and that nobody
     changed is removed; nothing else is.
     """
-    import pandas as pd
-
     folder, target = Path(folder), Path(target)
     sources = {path.name: path for path in sorted((folder / "figures").glob("*.png"))}
     sources |= {f"tables/{path.name}": path for path in sorted(folder.glob("*.csv"))}
@@ -95,8 +91,6 @@ def publish(folder, target) -> list[str]:
 
 def _published(target: Path) -> dict[str, str]:
     """{file: sha256} of an earlier `publish`; only names of the two places that it writes to."""
-    import pandas as pd
-
     try:
         table = pd.read_csv(target / "published.csv", dtype=str)
         listed = dict(zip(table["file"], table["sha256"], strict=True))
@@ -118,8 +112,6 @@ def headline(folder, shots: int = 5, encoder: str | None = None):
     the first one that has them all. Each few-shot task is at its number of shots (`task_shots`), which its measure names. sd is
     over folds for alignment, over folds and repetitions for few-shot, over folds for anomaly detection (nan where there is one).
     """
-    import pandas as pd
-
     folder = Path(folder)
     a = read(folder / "alignment.csv")
     made = {name: read(folder / f"{name}.csv") for name in ("few_shot", "anomaly") if (folder / f"{name}.csv").exists()}

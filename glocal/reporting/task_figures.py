@@ -87,8 +87,13 @@ def anomaly(summary):
 
     summary: the table anomaly_summary.
     """
-    rows = first_split(to_original(summary)).rename(columns={"mode": "part"})
-    rows = rows.assign(task=rows["dataset"].map(dataset))
+    rows = first_split(to_original(summary))
+    return anomaly_forest(rows.assign(task=rows["dataset"].map(dataset)))
+
+
+def anomaly_forest(rows):
+    """Rows of anomaly_summary with the column task, as a `forest`."""
+    rows = rows.rename(columns={"mode": "part"})
     columns = {"auroc": "value", "auroc_low": "low", "auroc_high": "high"}
     levels = rows[rows["transform"] == "original"].rename(columns=columns).assign(chance=0.5)
     return forest(rows, levels, "mean AUROC", "95 % interval")
@@ -114,8 +119,8 @@ def anomaly_classes(wide):
     return fig
 
 
-def shot_names(which: dict, space: str = " ") -> dict[str, str]:
-    """{task: its name in figures}, from {task: shots}; after `space`, a task at fewer shots than others says so."""
+def shot_names(which: dict) -> dict[str, str]:
+    """{task: its name in figures}, from {task: shots}; a task at fewer shots than others says so."""
     most = max(which.values(), default=0)
-    few = {task: f"{space}({n} shot{'s' if n > 1 else ''})" if n < most else "" for task, n in which.items()}
+    few = {task: f" ({n} shot{'s' if n > 1 else ''})" if n < most else "" for task, n in which.items()}
     return {task: f"{dataset(task)}{text}" for task, text in few.items()}

@@ -7,40 +7,23 @@ Where the images are depends on the profile: the demo draws its own, a profile w
 public features come without images. Nothing is downloaded for a figure.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
 from glocal.datasets import image_sets, openmoji
+from glocal.datasets.images import Lazy
 from glocal.errors import GlocalError
 
 SIZE = 224  # pixels, as demo.rasterise draws them
 
 
-@dataclass(frozen=True)
-class Thumbnails:
-    """n items, which `load` turns into uint8 (224, 224, 3); credit: the line that a figure with them must have."""
-
-    items: list
-    load: Callable
-    credit: str = ""
-
-    def __getitem__(self, i: int) -> np.ndarray:
-        return self.load(self.items[i])
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-
-def of(experiment, name: str, rows) -> Thumbnails | None:
+def of(experiment, name: str, rows) -> Lazy | None:
     """The images of `rows`, rows of the feature set `name` of an experiment, in order.
 
     None if the set has features only, if the config forbids it (thumbnails: false), or if its images are not where they were:
     then a sentence is printed.
     """
     if experiment.config["source"] == "demo":
-        return Thumbnails(list(rows["picture"]), openmoji.rasterise, openmoji.ATTRIBUTION)
+        return Lazy(list(rows["picture"]), openmoji.rasterise, openmoji.ATTRIBUTION)
     source = _source(experiment.settings, name)
     if source is None or not experiment.config.get("thumbnails", True):
         return None
@@ -50,7 +33,7 @@ def of(experiment, name: str, rows) -> Thumbnails | None:
     except (GlocalError, OSError) as error:  # OSError: a hub that cannot be reached
         print(f"{name}: no thumbnails, since the images are not at hand ({error})")
         return None
-    return Thumbnails(items, lambda item: small(images.open(item)))
+    return Lazy(items, lambda item: small(images.open(item)))
 
 
 def small(image) -> np.ndarray:

@@ -14,15 +14,8 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 def trade_off(table, differences):
     """Curves over lam of global and gLocal against neighbours kept, and below gLocal minus global at equal overlap.
 
-    Parameters
-    ----------
-    table, differences : DataFrame
-        trade_off and trade_off_differences (evaluation/trade_off.py).
-
-    Returns
-    -------
-    matplotlib Figure
-        Left odd-one-out accuracy, right few-shot accuracy. Lines: 95 % t intervals over folds.
+    table, differences: trade_off and trade_off_differences (evaluation/trade_off.py). Left odd-one-out accuracy, right few-shot
+    accuracy. Lines: 95 % t intervals over folds.
     """
     few = next(m for m in table["measure"].unique() if ALL_TASKS in m and LOGISTIC in m)
     titles = {

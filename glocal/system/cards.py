@@ -17,11 +17,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def choose_card(alone: bool) -> None:
     """Set CUDA_VISIBLE_DEVICES to one card, if there are several: of those that it lists where a scheduler or a user has set it.
 
-    Parameters
-    ----------
-    alone : bool
-        Lease a card, until this process ends; others that do so get another one. Without it, and where all are leased: the first
-        in the list, or without a list the card with most free memory.
+    alone: lease a card, until this process ends; others that do so get another one. Without it, and where all are leased: the
+    first in the list, or without a list the card with most free memory.
     """
     cards = os.environ[VISIBLE].split(",") if VISIBLE in os.environ else _by_free_memory()
     if len(cards) > 1:

@@ -7,7 +7,7 @@ in another folder); the configs of the package, such as config/paper.yaml, are f
 import os
 
 from glocal.datasets.human_similarity import FOLDS, SETS
-from glocal.errors import GlocalError, did_you_mean, reading
+from glocal.errors import GlocalError, did_you_mean, is_number, reading
 from glocal.system.paths import located, shipped
 from glocal.workflow import selection
 
@@ -215,17 +215,9 @@ def _explain(error) -> str:
     if error.validator == "required":
         missing = [k for k in error.validator_value if k not in error.instance]
         return f'{field} lacks the field "{missing[0]}"; add it.'
-    if error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
+    if error.validator == "type" and isinstance(error.instance, str) and is_number(error.instance):
         return f'{field} is the text "{error.instance}", not a number; YAML wants a dot: write {float(error.instance):.1e}.'
     if error.validator == "type":
         kinds = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
         return f"{field} is {error.instance!r}, but must be of type {kinds}."
     return f"{field} is {error.instance!r}: {error.message}."
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -18,7 +18,7 @@ import numpy as np
 from glocal.datasets import human_similarity
 from glocal.errors import GlocalError, did_you_mean, reading
 from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
-from glocal.features.store import Features, Rows, blocks, read
+from glocal.features.store import Features, Rows, also_in, read
 from glocal.system.devices import device
 from glocal.system.files import read_arrays, seal, verify, write_table
 from glocal.system.paths import resolve
@@ -221,6 +221,11 @@ class Experiment:
         return [f"{s}-{i}" for s in self.config["alignment"]["splits"] for i in range(self.config["alignment"]["folds"])]
 
     @property
+    def first_folds(self) -> list[str]:
+        """The folds of the first split, the one that figures show."""
+        return self.folds[: self.config["alignment"]["folds"]]
+
+    @property
     def human_folds(self) -> list[str]:
         """Folds whose transforms are judged on other people's similarities of THINGS objects, which they have not seen."""
         return human_folds(self.config)
@@ -277,12 +282,6 @@ def halves(labels, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
     first = [m[: (len(m) + 1) // 2] for m in (order[labels[order] == c] for c in np.unique(labels))]
     train = np.sort(np.concatenate(first))
     return train, np.setdiff1d(np.arange(len(labels)), train)
-
-
-def also_in(x, y) -> np.ndarray:
-    """(n,) bool: the rows of x (n, p) that are also in y (m, p): the same features, so the same image."""
-    known = {row.tobytes() for block in blocks(y) for row in block}
-    return np.array([row.tobytes() in known for block in blocks(x) for row in block], bool)
 
 
 def _kept(features: Features, keep) -> Features:

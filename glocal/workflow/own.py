@@ -33,24 +33,8 @@ def text(
 ) -> str:
     """config/own.yaml, with its comments, about your images, triplets and encoder.
 
-    Parameters
-    ----------
-    images : path
-        A folder of images; its sub-folders, if it has any, are their classes.
-    triplets : path
-        A file of `triplet_io.read`.
-    encoder : str
-        As `glocal extract` takes it.
-    first : {0, 1}, optional
-        The number of the first object in the file.
-    seed : int
-    device : str
-    name : str
-        The profile.
-
-    Returns
-    -------
-    str
+    images: a folder of images, whose sub-folders, if it has any, are their classes. triplets: a file of `triplet_io.read`;
+    first: the number of the first object in it. encoder: as `glocal extract` takes it. name: the profile.
     """
     judged, model = {"file": str(triplets)} | ({} if first is None else {"first": first}), encoders.parse(encoder)
     key = re.sub(r"[^A-Za-z0-9_-]+", "-", model.get("model") or model["source"]).strip("-") or "encoder"
@@ -72,14 +56,7 @@ def _flow(value: dict) -> str:
 def config(images, triplets, encoder: str, **settings) -> dict:
     """The config of `align`: that of `text`, with absolute paths, the encoder "own", and only the alignment.
 
-    Parameters
-    ----------
-    images, triplets, encoder, **settings
-        As for `text`.
-
-    Returns
-    -------
-    dict
+    images, triplets, encoder, settings: as for `text`.
     """
     made = yaml.safe_load(text(Path(images).absolute(), Path(triplets).absolute(), encoder, **settings))
     made["encoders"] = {"own": next(iter(made["encoders"].values()))}

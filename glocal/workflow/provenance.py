@@ -25,12 +25,8 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "timm", "o
 def record(folder, steps: dict[str, tuple]) -> None:
     """Write `run.json`: each step that is complete, and as before those that did nothing this time.
 
-    Parameters
-    ----------
-    folder : path
-        The results of a profile, or of `glocal align`.
-    steps : {name: (inputs, outputs, benchmark)}
-        Paths from the folder, or from the repository's root; benchmark: a table of Snakemake with its seconds, or None.
+    folder: of a profile's results, or of `glocal align`; steps: {name: (inputs, outputs, benchmark)}, paths from that folder or
+    from the repository's root; benchmark: a table of Snakemake with its seconds, or None.
     """
     path, place, about = Path(folder) / "run.json", functools.partial(_place, Path(folder)), _about()
     digest = functools.cache(lambda p: files.digest(place(p)))
@@ -54,20 +50,8 @@ def record(folder, steps: dict[str, tuple]) -> None:
 def verify(folder) -> list[str]:
     """What is wrong with the results of a profile, a sentence each; none if all is as the steps left it.
 
-    Parameters
-    ----------
-    folder : path
-        Such as results/clip-b32, or what `glocal align` wrote.
-
-    Returns
-    -------
-    list of str
-        Files that are gone, or altered since they were made, and steps whose inputs have changed since.
-
-    Raises
-    ------
-    GlocalError
-        If there is no record of a run, or it is damaged.
+    Files that are gone, or altered since they were made, and steps whose inputs have changed since. folder: such as
+    results/clip-b32, or that of `glocal align`. Raises GlocalError if there is no record of a run, or it is damaged.
     """
     folder = located(folder)
     path, problems, digest = folder / "run.json", [], functools.cache(lambda name: _digest_now(_place(folder, name)))

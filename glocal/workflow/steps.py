@@ -4,6 +4,9 @@ from pathlib import Path
 
 import click
 
+from glocal.errors import GlocalError, did_you_mean
+from glocal.system.paths import located, resolve
+
 config_option = click.option(
     "--config", metavar="YAML", default="config/demo.yaml",
     help="A file of the current folder, else of the repository, else of the package.",
@@ -78,7 +81,6 @@ def draw(names, config, encoder):
     """
     import matplotlib
 
-    from glocal.errors import GlocalError, did_you_mean
     from glocal.reporting import draw
     from glocal.workflow.experiment import Experiment
 
@@ -96,7 +98,6 @@ def draw(names, config, encoder):
 def report(config):
     """Print the headline table of a finished run."""
     from glocal.reporting import tables
-    from glocal.system.paths import resolve
     from glocal.workflow.config import load_config
 
     config = load_config(config)
@@ -115,7 +116,6 @@ def site(config, out):
     Of what the run has made so far. A browser opens it from disk.
     """
     from glocal.reporting import site
-    from glocal.system.paths import resolve
     from glocal.workflow import plan
     from glocal.workflow.config import load_config
 
@@ -130,10 +130,10 @@ def site(config, out):
 @click.option("--spectra", metavar="CSV", required=True, help="A table of their singular values.")
 def published(out, matrices, spectra):
     """Measure and describe the published transforms."""
-    from glocal.evaluation import published_spectra, published_transforms
+    from glocal.evaluation import published_transforms
     from glocal.system.files import write_table
 
-    for path, described in zip((matrices, spectra), published_spectra.evaluate(), strict=True):
+    for path, described in zip((matrices, spectra), published_transforms.matrices(), strict=True):
         write_table(Path(path), described)
 
     table = published_transforms.evaluate()
@@ -152,11 +152,9 @@ def encoders(folder, out):
     """
     import matplotlib
 
-    from glocal.errors import GlocalError
     from glocal.reporting import encoder_figure, style
     from glocal.reporting import encoders as of_encoders
     from glocal.system.files import replacing
-    from glocal.system.paths import located
     from glocal.workflow.config import load_config
 
     matplotlib.use("Agg")

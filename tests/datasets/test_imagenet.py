@@ -42,7 +42,6 @@ def test_only_what_lies_below_the_ancestor(tree):
 
 def test_names_and_synonyms(tree):
     assert imagenet.imagenet_names()[3] == "name 3"
-    assert imagenet.imagenet_names(synonyms=True)[3] == ["name 3", "other 3"]
 
 
 def test_an_unknown_task_suggests_the_near_one():

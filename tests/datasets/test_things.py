@@ -39,7 +39,7 @@ def test_object_rows_say_which_fold_holds_an_object_out():
 
 def test_raw_order_and_its_inverse(monkeypatch):
     order = np.random.default_rng(0).permutation(things.N_OBJECTS)
-    monkeypatch.setattr(things, "_sort_index", lambda: tuple(order.tolist()))
+    monkeypatch.setattr(things, "sort_index", lambda: order)
     raw = np.arange(things.N_OBJECTS) * 10.0
     corrected = things.to_corrected(raw)
     assert corrected[5] == raw[order[5]]

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch.overrides import TorchFunctionMode
 
 from glocal.errors import GlocalError
-from glocal.evaluation import anomaly_scores, detection, nearest
+from glocal.evaluation import anomaly_scores, nearest
 
 CLASS_MODES = ("one-vs-rest", "reverse", "shift")
 seeds = st.integers(0, 2**32 - 1)
@@ -40,17 +40,9 @@ def cos(*degrees):
 # the score of one image
 
 
-def test_score_is_minus_the_mean_of_the_k_largest():
-    s = np.array([[0.9, 0.1, 0.5], [-0.2, 0.0, -0.4]])
-    np.testing.assert_allclose(anomaly_scores.knn_score(s, 1), [-0.9, 0.0])
-    np.testing.assert_allclose(anomaly_scores.knn_score(s, 2), [-0.7, 0.1])
-    for k in (3, 99):  # fewer normals than k: all of them
-        np.testing.assert_allclose(anomaly_scores.knn_score(s, k), -s.mean(1))
-
-
-def test_no_normal_image_is_named():
-    with pytest.raises(GlocalError, match="no training image"):
-        anomaly_scores.knn_score(np.zeros((3, 0)))
+def knn_score(similarity, k):
+    """The definition: minus the mean similarity (t, n) to the k nearest of n normal images, or to all of fewer."""
+    return -np.sort(similarity, axis=1)[:, -k:].mean(axis=1)
 
 
 def test_every_mode_by_hand():
@@ -116,8 +108,8 @@ def by_reading(train, y, test, mode, k, distance):
         if distance == "cosine":
             s = s / np.linalg.norm(test, axis=1)[:, None] / np.linalg.norm(train, axis=1)
     if mode == "set":
-        return anomaly_scores.knn_score(s, k)[None]
-    return np.stack([anomaly_scores.knn_score(s[:, (y != c) if mode == "reverse" else (y == c)], k) for c in np.unique(y)])
+        return knn_score(s, k)[None]
+    return np.stack([knn_score(s[:, (y != c) if mode == "reverse" else (y == c)], k) for c in np.unique(y)])
 
 
 @given(
@@ -191,7 +183,7 @@ def test_metrics_by_hand():
     """Twenty normals, 1 ... 20: s = 19 lets 95 % of them pass. Anomalies at 25, 19.5 and, tied with s, 19."""
     score = np.append(np.arange(1.0, 21), [25, 19, 19.5])
     odd = np.arange(23) >= 20
-    result = detection.metrics(score, odd)
+    result = anomaly_scores.metrics(score, odd)
     assert result["auroc"] == pytest.approx((20 + 18.5 + 19) / 60)
     # from the top: 25 (odd), 20, 19.5 (odd), 19 with 19 (odd): precision 1, 2 of 3, 3 of 5, a third of the anomalies each
     assert result["aupr"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
@@ -201,14 +193,14 @@ def test_metrics_by_hand():
 @pytest.mark.parametrize("normals, passing", [(1, 1), (10, 10), (19, 19), (20, 19), (21, 20), (40, 38), (100, 95), (60, 57)])
 def test_threshold_lets_no_fewer_than_95_percent_pass(normals, passing):
     score = np.append(np.arange(normals), np.arange(normals) + 0.5)  # as many anomalies, each above one normal
-    assert detection.metrics(score, np.arange(2 * normals) >= normals)["fpr95"] == (passing - 1) / normals
+    assert anomaly_scores.metrics(score, np.arange(2 * normals) >= normals)["fpr95"] == (passing - 1) / normals
 
 
 def test_perfect_and_reversed_scores():
     odd = np.arange(40) >= 20
-    assert detection.metrics(odd, odd) == dict(auroc=1, aupr=1, fpr95=0)
-    assert detection.metrics(~odd, odd) == dict(auroc=0, aupr=0.5, fpr95=1)
-    assert detection.metrics(np.zeros(40), odd) == dict(auroc=0.5, aupr=0.5, fpr95=1)  # knows nothing: ties count against us
+    assert anomaly_scores.metrics(odd, odd) == dict(auroc=1, aupr=1, fpr95=0)
+    assert anomaly_scores.metrics(~odd, odd) == dict(auroc=0, aupr=0.5, fpr95=1)
+    assert anomaly_scores.metrics(np.zeros(40), odd) == dict(auroc=0.5, aupr=0.5, fpr95=1)  # knows nothing: ties count against us
 
 
 @given(seeds)
@@ -218,18 +210,18 @@ def test_redrawn_images_are_measured_as_if_they_were_written_out(seed):
     rng = np.random.default_rng(seed)
     odd = rng.permutation(np.arange(30) < 9)
     score = rng.integers(12, size=30) + 2.0 * odd
-    result = detection.resampled(score, odd, draws=5, seed=seed)
+    result = anomaly_scores.resampled(score, odd, draws=5, seed=seed)
     rng, counts = np.random.default_rng(seed), np.empty((5, 30), int)
     for kind in (odd, ~odd):
         counts[:, kind] = rng.multinomial(kind.sum(), np.full(kind.sum(), 1 / kind.sum()), 5)
     for i, count in enumerate(counts):
-        written = detection.metrics(np.repeat(score, count), np.repeat(odd, count))
+        written = anomaly_scores.metrics(np.repeat(score, count), np.repeat(odd, count))
         assert {name: values[i] for name, values in result.items()} == pytest.approx(written)
 
 
 def test_intervals_over_images_cover_chance_as_often_as_they_say():
     rng, odd = np.random.default_rng(0), np.arange(160) < 80
-    drawn = [detection.resampled(rng.normal(size=160), odd, draws=400, seed=i)["auroc"] for i in range(300)]
+    drawn = [anomaly_scores.resampled(rng.normal(size=160), odd, draws=400, seed=i)["auroc"] for i in range(300)]
     covered = [low <= 0.5 <= high for low, high in np.quantile(drawn, [0.025, 0.975], axis=1).T]
     assert np.mean(covered) == pytest.approx(0.95, abs=4 * (0.95 * 0.05 / 300) ** 0.5)
 
@@ -238,13 +230,13 @@ def test_one_seed_redraws_the_same_images_for_every_score():
     """So a score that is better on every draw shows it in every paired difference."""
     rng, odd = np.random.default_rng(0), np.arange(60) < 20
     score = rng.normal(size=60)
-    weak, strong = (detection.resampled(score + gap * odd, odd)["auroc"] for gap in (0.5, 0.8))
+    weak, strong = (anomaly_scores.resampled(score + gap * odd, odd)["auroc"] for gap in (0.5, 0.8))
     assert (strong >= weak).all() and np.quantile(strong, 0.1) < np.quantile(weak, 0.9)
 
 
 @pytest.mark.parametrize("kind, name", [(True, "normal images"), (False, "anomalies")])
 def test_a_test_set_of_one_kind_is_named(kind, name):
-    for function in (detection.metrics, detection.resampled):
+    for function in (anomaly_scores.metrics, anomaly_scores.resampled):
         with pytest.raises(GlocalError, match=f"0 {name} in the test set"):
             function(np.arange(3.0), np.full(3, kind))
 
@@ -360,9 +352,9 @@ def test_torch_numpy_and_whole_numbers_are_all_features():
 def test_moved_by_hand():
     """Four images, percentiles 12.5, 37.5, 62.5, 87.5: the anomaly 1 rises from the second place to the last."""
     before, after = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1.0, 9.0, 2.0, 2.0])
-    np.testing.assert_allclose(detection.percentiles(before), [12.5, 37.5, 62.5, 87.5])
-    np.testing.assert_allclose(detection.percentiles(after), [12.5, 87.5, 50, 50])  # ties share their place
-    result = detection.moved(before, after, np.array([False, True, False, False]))
+    np.testing.assert_allclose(anomaly_scores.percentiles(before), [12.5, 37.5, 62.5, 87.5])
+    np.testing.assert_allclose(anomaly_scores.percentiles(after), [12.5, 87.5, 50, 50])  # ties share their place
+    result = anomaly_scores.moved(before, after, np.array([False, True, False, False]))
     np.testing.assert_allclose(result, [0, 50, 12.5, 37.5])
 
 
@@ -372,8 +364,8 @@ def test_who_moved_adds_up_to_what_was_gained(seed, t):
     before, after = rng.normal(size=(2, t)).round(1)
     odd = rng.permutation(np.arange(t) < rng.integers(1, t))
     gain = 100 * (roc_auc_score(odd, after) - roc_auc_score(odd, before))
-    assert detection.moved(before, after, odd).mean() == pytest.approx(2 * odd.sum() * (~odd).sum() / t**2 * gain, abs=1e-9)
-    np.testing.assert_allclose(detection.moved(after, before, odd), -detection.moved(before, after, odd))
+    assert anomaly_scores.moved(before, after, odd).mean() == pytest.approx(2 * odd.sum() * (~odd).sum() / t**2 * gain, abs=1e-9)
+    np.testing.assert_allclose(anomaly_scores.moved(after, before, odd), -anomaly_scores.moved(before, after, odd))
 
 
 # mistakes
@@ -408,7 +400,7 @@ def test_a_set_has_no_classes_and_scores_fit_their_images():
     with pytest.raises(GlocalError, match='Did you mean "shift"'):
         anomaly_scores.by_class(x, y, x, y, mode="shft")
     with pytest.raises(GlocalError, match="3 scores for 4 test images"):
-        detection.metrics(np.zeros(3), np.zeros(4, bool))
+        anomaly_scores.metrics(np.zeros(3), np.zeros(4, bool))
 
 
 def test_no_test_image_has_no_score():

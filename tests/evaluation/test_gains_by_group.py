@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glocal.evaluation import directions, gains_by_group, paired
+from glocal.evaluation import gains_by_group, paired
 
 TABLE = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [0, 1, 4]])
 
@@ -57,6 +57,6 @@ def test_a_direction_grows_by_what_the_map_multiplies_it_with():
     rng = np.random.default_rng(0)
     y = rng.normal(size=(2000, 2))
     x = np.hstack([y, rng.normal(size=(2000, 6))])
-    np.testing.assert_allclose(directions.gains(x, y, 3 * np.eye(8)), 1)
-    grown, other = directions.gains(x, y, np.diag([2.0, 1, 1, 1, 1, 1, 1, 1]))
+    np.testing.assert_allclose(gains_by_group.gains(x, y, 3 * np.eye(8)), 1)
+    grown, other = gains_by_group.gains(x, y, np.diag([2.0, 1, 1, 1, 1, 1, 1, 1]))
     assert grown == pytest.approx(2 / np.sqrt(11 / 8), rel=0.03) and other == pytest.approx(1 / np.sqrt(11 / 8), rel=0.03)

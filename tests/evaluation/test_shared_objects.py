@@ -1,5 +1,6 @@
 """Intervals over triplets that share objects: against plain loops, limits by hand, coverage of a known truth."""
 
+import interval_coverage
 import numpy as np
 import pytest
 
@@ -52,7 +53,7 @@ def test_names_of_objects_do_not_matter_and_nothing_gives_nan():
 
 def test_the_bootstrap_counts_a_triplet_by_the_product_of_its_objects():
     values, table = sample(m=12)
-    drawn = shared_objects.resample(np.stack([values, 2 * values], axis=1), table, draws=5, seed=3)
+    drawn = interval_coverage.resample(np.stack([values, 2 * values], axis=1), table, draws=5, seed=3)
     rng, used = np.random.default_rng(3), np.unique(table)
     for row in drawn:
         names = used[rng.integers(len(used), size=len(used))]
@@ -61,14 +62,14 @@ def test_the_bootstrap_counts_a_triplet_by_the_product_of_its_objects():
 
 
 def test_intervals_over_objects_cover_the_truth_where_independent_triplets_do_not():
-    found = shared_objects.coverage(n=150, m=3000, share=0.05, samples=150)
+    found = interval_coverage.coverage(n=150, m=3000, share=0.05, samples=150)
     assert 0.88 <= found["objects"] <= 0.99 and found["independent"] < 0.8
-    safe = shared_objects.coverage(n=100, m=1000, share=0.05, samples=30, draws=100)
+    safe = interval_coverage.coverage(n=100, m=1000, share=0.05, samples=30, draws=100)
     assert safe["bootstrap"] >= safe["objects"]  # on the safe side
 
 
 def test_simulated_hits_have_a_mean_of_one_half():
-    hits, table = shared_objects.simulate(400, 40_000, 0.02, np.random.default_rng(0))
+    hits, table = interval_coverage.simulate(400, 40_000, 0.02, np.random.default_rng(0))
     assert hits.mean() == pytest.approx(0.5, abs=0.02) and (table[:, 0] != table[:, 1]).all() and len(table) == 40_000
 
 
@@ -76,7 +77,7 @@ def test_half_a_million_triplets_take_no_time():
     import time
 
     rng = np.random.default_rng(0)
-    table = shared_objects._distinct(1854, 500_000, rng)
+    table = interval_coverage._distinct(1854, 500_000, rng)
     began = time.perf_counter()
     shared_objects.interval(rng.random(len(table)), table)
     assert time.perf_counter() - began < 10
@@ -91,7 +92,7 @@ def test_many_objects_take_no_table_of_their_pairs():
 
 def test_paired_differences_are_narrower():
     """Two maps that err on the same triplets, one of them a little less often."""
-    hits, table = shared_objects.simulate(150, 3000, 0.05, np.random.default_rng(0))
+    hits, table = interval_coverage.simulate(150, 3000, 0.05, np.random.default_rng(0))
     better = np.maximum(hits, np.random.default_rng(1).random(3000) < 0.02)
     a, b = paired.Accuracy(better, table), paired.Accuracy(hits, table)
     difference, low, high = a.interval(b)

@@ -17,6 +17,12 @@ from glocal.workflow.experiment import Experiment
 NAMES = ["owl", "apple_pie", "b/bakery/shop", "ant"]
 
 
+def class_embeddings(model, names, templates=text.TEMPLATES):
+    """(K, p) of names by the text tower of a spec, or by a tower."""
+    tower = model if isinstance(model, text.Tower) else text.text_tower(model)
+    return tower.encode(tower.tokens(names, templates)).numpy()
+
+
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
     return save(tmp_path_factory.mktemp("clip"))
@@ -35,7 +41,7 @@ def test_embeddings_are_what_open_clip_gives_averaged_over_templates(spec, tower
 
     net, _ = open_clip.create_model_from_pretrained(spec["model"])
     tokenize = open_clip.get_tokenizer(spec["model"])
-    for said, row in zip(["owl", "apple pie", "bakery shop", "ant"], text.class_embeddings(tower, NAMES), strict=True):
+    for said, row in zip(["owl", "apple pie", "bakery shop", "ant"], class_embeddings(tower, NAMES), strict=True):
         total = np.zeros(8)
         for template in text.TEMPLATES:
             with torch.inference_mode():
@@ -44,18 +50,17 @@ def test_embeddings_are_what_open_clip_gives_averaged_over_templates(spec, tower
         np.testing.assert_allclose(row, total / np.linalg.norm(total), atol=1e-5)
 
 
-def test_rows_have_unit_norm_and_the_order_of_the_names(tower, monkeypatch):
-    w = text.class_embeddings(tower, NAMES)
+def test_rows_have_unit_norm_and_the_order_of_the_names(tower):
+    w = class_embeddings(tower, NAMES)
     assert w.dtype == np.float32 and w.shape == (4, 8)
     np.testing.assert_allclose(np.linalg.norm(w, axis=1), 1, atol=1e-6)
     assert np.abs(w @ w.T - np.eye(4)).max() < 0.999  # the names differ
-    monkeypatch.setattr(text, "BATCH", 3)
-    np.testing.assert_allclose(text.class_embeddings(tower, NAMES[::-1]), w[::-1], atol=1e-5)
+    np.testing.assert_allclose(class_embeddings(tower, NAMES[::-1]), w[::-1], atol=1e-5)
 
 
 def test_templates_count(tower):
-    one, other = (text.class_embeddings(tower, ["owl"], [t]) for t in ("{}", "a tiny {} in the snow"))
-    both = text.class_embeddings(tower, ["owl"], ["{}", "a tiny {} in the snow"])
+    one, other = (class_embeddings(tower, ["owl"], [t]) for t in ("{}", "a tiny {} in the snow"))
+    both = class_embeddings(tower, ["owl"], ["{}", "a tiny {} in the snow"])
     assert one @ other.T < 0.999
     np.testing.assert_allclose(both, (one + other) / np.linalg.norm(one + other), atol=1e-5)
 
@@ -67,11 +72,11 @@ def test_templates_count(tower):
 )  # fmt: skip
 def test_labels_are_spoken(tower, label, said):
     assert readable_name(label) == said
-    np.testing.assert_array_equal(text.class_embeddings(tower, [label]), text.class_embeddings(tower, [said]))
+    np.testing.assert_array_equal(class_embeddings(tower, [label]), class_embeddings(tower, [said]))
 
 
 def test_the_text_is_of_the_same_weights_as_the_images(spec, tower):
-    assert text.class_embeddings(spec, ["owl"]).shape[1] == encoder(spec, "cpu")([np.zeros((40, 40, 3), np.uint8)]).shape[1]
+    assert class_embeddings(spec, ["owl"]).shape[1] == encoder(spec, "cpu")([np.zeros((40, 40, 3), np.uint8)]).shape[1]
     assert tower.name == encoder(spec, "cpu").name
 
 
@@ -84,13 +89,13 @@ def test_only_the_weights_of_the_text_count_in_its_digest(tower, tmp_path, layer
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda spec: text.class_embeddings("torchvision:alexnet", ["owl"]), "torchvision:alexnet: has no text tower; only"),
-        (lambda spec: text.class_embeddings("efficientnet-lite0", ["owl"]), "efficientnet-lite0: has no text tower"),
-        (lambda spec: text.class_embeddings("open_clip:ViT-B-23:openai", ["owl"]), 'Did you mean "ViT-B-32"'),
-        (lambda spec: text.class_embeddings({"source": "open_clip"}, ["owl"]), "open_clip has no model"),
-        (lambda spec: text.class_embeddings("open_clip:local-dir:no/where", ["owl"]), "text of .*no/where: cannot be built"),
-        (lambda spec: text.class_embeddings(spec, []), "0 class names, 7 templates"),
-        (lambda spec: text.class_embeddings(spec, ["owl"], ["a photo"]), '"a photo": has no placeholder for the class name'),
+        (lambda spec: class_embeddings("torchvision:alexnet", ["owl"]), "torchvision:alexnet: has no text tower; only"),
+        (lambda spec: class_embeddings("efficientnet-lite0", ["owl"]), "efficientnet-lite0: has no text tower"),
+        (lambda spec: class_embeddings("open_clip:ViT-B-23:openai", ["owl"]), 'Did you mean "ViT-B-32"'),
+        (lambda spec: class_embeddings({"source": "open_clip"}, ["owl"]), "open_clip has no model"),
+        (lambda spec: class_embeddings("open_clip:local-dir:no/where", ["owl"]), "text of .*no/where: cannot be built"),
+        (lambda spec: class_embeddings(spec, []), "0 class names, 7 templates"),
+        (lambda spec: class_embeddings(spec, ["owl"], ["a photo"]), '"a photo": has no placeholder for the class name'),
     ],
 )
 def test_faults_are_named(spec, call, words):
@@ -181,7 +186,7 @@ def test_extraction_writes_text_of_every_label_once(house, encoded, tower, capsy
     assert made == {f"text-pictures-{label}" for label in ("class", "kind_of", "part")}
     result = store.read(e.stem("text-pictures-kind_of"))
     assert result.rows.to_dict("list") == {"class": ["bird", "insect"], "text": ["bird", "insect"]}
-    np.testing.assert_allclose(result.x, text.class_embeddings(tower, ["bird", "insect"]), atol=1e-5)
+    np.testing.assert_allclose(result.x, class_embeddings(tower, ["bird", "insect"]), atol=1e-5)
     assert result.header["digest"] == tower.digest and result.header["templates"] == list(text.TEMPLATES)
     assert "pictures: no text for the label code" in capsys.readouterr().out
     encoded.clear()
@@ -211,7 +216,7 @@ def test_an_encoder_without_text_is_passed_over(house, monkeypatch):
 def test_tasks_find_the_text_of_their_classes(house, tower):
     e = house()
     text.extract(e)
-    w = dict(zip(["ant", "bee", "crow", "owl"], text.class_embeddings(tower, ["ant", "bee", "crow", "owl"]), strict=True))
+    w = dict(zip(["ant", "bee", "crow", "owl"], class_embeddings(tower, ["ant", "bee", "crow", "owl"]), strict=True))
     for changes, classes in [
         ({}, ["ant", "bee", "crow", "owl"]),
         ({"pool": {"set": "pictures", "where": 'part == "a"'}}, ["ant", "bee", "owl"]),
@@ -221,7 +226,7 @@ def test_tasks_find_the_text_of_their_classes(house, tower):
         assert list(np.unique(e.parts(task)[0].rows["class"])) == classes
         np.testing.assert_allclose(e.text(task), [w[c] for c in classes], atol=1e-5)
     train = {"label": "kind_of", "modes": ["shift"], "train": {"set": "pictures"}}
-    np.testing.assert_allclose(e.text(train), text.class_embeddings(tower, ["bird", "insect"]), atol=1e-5)
+    np.testing.assert_allclose(e.text(train), class_embeddings(tower, ["bird", "insect"]), atol=1e-5)
     assert e.text(TASKS["three"]) is None  # numbers without names
 
 
@@ -244,4 +249,4 @@ def test_of_the_objects_only_classes_held_out_of_the_fold(house, tower):
     text.write(tower, class_names(rows, "superclass"), e.stem("text-objects-superclass"), "objects")
     task = {"label": "superclass", "pool": {"set": "objects"}}
     assert e.text(task).shape == (2, 8)
-    np.testing.assert_allclose(e.text(task, "object-0"), text.class_embeddings(tower, ["bird"]), atol=1e-5)
+    np.testing.assert_allclose(e.text(task, "object-0"), class_embeddings(tower, ["bird"]), atol=1e-5)

@@ -107,7 +107,6 @@ def test_few_shot_classes_of_the_first_two_tasks(n):
 def test_a_task_at_fewer_shots_says_so():
     assert task_figures.shot_names({"a": 5, "b": 2, "c": 1}) == {"a": "a", "b": "b (2 shots)", "c": "c (1 shot)"}
     assert task_figures.shot_names({"a": 2, "b": 2}) == {"a": "a", "b": "b"} and task_figures.shot_names({}) == {}
-    assert task_figures.shot_names({"a": 5, "b": 2}, "\n")["b"] == "b\n(2 shots)"
 
 
 @pytest.mark.parametrize("kinds", [TRANSFORMS, tuple(LOOKS)])
