@@ -67,7 +67,9 @@ def test_the_container_installs_the_lock_with_a_python_that_it_allows(project):
     copied = re.search(r"^    (\S+) (/opt/\S+)$", recipe, re.M)
     assert (ROOT / copied[1]).name == "requirements.lock"
     commands = re.search(r"^%post\n(.*?)^%", recipe, re.M | re.S)[1]
-    assert re.findall(r"pip install .*", commands) == [f"pip install --no-cache-dir --require-hashes --requirement {copied[2]}"]
+    assert f"uv pip install --system --no-cache --require-hashes --requirement {copied[2]}" in commands
+    uv = {re.search(r'"uv==[\d.]+"', text)[0] for text in (commands, (ROOT / "Makefile").read_text())}
+    assert len(uv) == 1, "pip before 25 refuses the lock: coverage[toml] is not pinned with its extra"
     assert subprocess.run(["sh", "-n"], input=commands, text=True).returncode == 0
     assert re.search(r"^From: python:(\d+\.\d+)-slim$", recipe, re.M)[1] in SpecifierSet(project["requires-python"])
     built = re.search(r"apptainer build (\S+)", recipe)[1]
