@@ -200,6 +200,7 @@ def _known(part: Path, url: str) -> str | None:
     with contextlib.suppress(OSError, ValueError, TypeError):
         noted, version = json.loads(_note(part).read_text())
         return version if noted == url and part.stat().st_size else None
+    return None
 
 
 def _note(part: Path) -> Path:
