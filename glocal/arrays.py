@@ -125,13 +125,13 @@ def numbers(x, name: str = "values") -> np.ndarray:
 def check(x, n: int | None = None, name: str = "features", constant: bool = False) -> np.ndarray:
     """`x` itself if it is a usable (n, p) matrix: numbers, finite, no constant column, `n` rows if n is given.
 
-    Up to one column in a hundred may be always zero: rectified networks have units that are never active, which is harmless.
+    Up to half of the columns may be always zero: rectified networks have units that few images activate, which is harmless.
     constant: any column may be constant, but not all.
     Raises GlocalError that names the first bad row or column. One row alone is never constant.
     """
     x = finite(as_table(x, n, name), name)
     same = np.flatnonzero(x.min(axis=0) == x.max(axis=0)) if len(x) > 1 else np.empty(0, int)
-    if len(same) == x.shape[1] or (not constant and (len(same) > x.shape[1] / 100 or x[0, same].any())):
+    if len(same) == x.shape[1] or (not constant and (len(same) > x.shape[1] / 2 or x[0, same].any())):
         i, more = same[0], f" (and {len(same) - 1} more)" if len(same) > 1 else ""
         raise GlocalError(
             f"{name}: column {i}{more} is {x[0, i]:g} in every row; drop the column, or check the extraction if the encoder "
