@@ -19,7 +19,7 @@ rule align_encoder:
         "../environment.yml"
     threads: 4
     resources:
-        mem_mb=memory(6000),
+        mem_mb=memory(8000),
         runtime=more(240),
         gpu=GPU,
     params:

@@ -9,6 +9,7 @@ import signal
 import time
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from pipeline import ROOT, mean, read, results, run, start, succeed, write_config
@@ -16,6 +17,7 @@ from pipeline import ROOT, mean, read, results, run, start, succeed, write_confi
 from glocal.features import store
 from glocal.reporting import tables
 from glocal.system.locks import only_writer
+from glocal.transform import GLocalTransform
 from glocal.workflow import provenance
 
 pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
@@ -131,6 +133,21 @@ def test_files_that_are_gone_are_made_again(demo, tmp_path, gone):
         for number, file in enumerate(gone):
             shutil.move(tmp_path / str(number), demo / file)
     assert all(GONE[file] in text and file in text for file in gone)
+
+
+def test_the_cores_change_no_bit_of_a_fit(demo, tmp_path):
+    """Two threads a fit on any number. Sums of measures are shared among the cores: their last digits may differ."""
+    with results("test-cores") as folder:
+        shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("cache", "transforms", "alignment*", "report", "figures"))
+        path = write_config(tmp_path, "config/demo.yaml", profile="test-cores")
+        succeed("align", "--cores", 3, "--configfile", path)
+        known, made = (place / "transforms" / ENCODER for place in (demo, folder))
+        for file in sorted(known.rglob("*.npz")):
+            a, b = (GLocalTransform.load(place / file.relative_to(known)) for place in (known, made))
+            assert np.allclose(a.weights_, b.weights_, rtol=1e-9, atol=1e-12), file
+            assert file.stem == "whitened" or np.array_equal(a.weights_, b.weights_), file
+        before, after = (tables.read(place / "alignment.csv") for place in (demo, folder))
+    pd.testing.assert_frame_equal(before, after, rtol=1e-9)
 
 
 def test_damaged_results_are_made_again_and_said(demo, tmp_path):
