@@ -199,3 +199,18 @@ def test_the_local_loss_is_the_same_at_any_scale(seed, scale):
     expected = losses.local_loss(y, mapped, 0.5).item()
     assert losses.local_loss(scale * y, mapped, 0.5).item() == pytest.approx(expected)
     assert losses.local_loss(y, scale * mapped, 0.5).item() == pytest.approx(expected)
+
+
+def test_the_defaults_are_the_stable_softmax_and_the_squared_norm():
+    """And the authors' softmax is the same function where it does not overflow."""
+    small, large = torch.tensor([[0.5, -1.0, 2.0]]), torch.tensor([[200.0, 0.0, 1.0]])
+    torch.testing.assert_close(losses.log_softmax(small, stable=False), losses.log_softmax(small))
+    assert losses.log_softmax(large).isfinite().all() and not losses.log_softmax(large, stable=False).isfinite().all()
+    y, w = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), torch.tensor([[3.0, 0.0], [0.0, 1.0]])
+    assert not losses.neighbour_log_probabilities(y, 1e-3).isnan().any()
+    assert losses.shrinkage(w) == 10 and losses.identity_pull(w) == 2
+    x, b, t = torch.zeros(3, 2), torch.zeros(2), torch.tensor([[0, 1, 2]])
+    assert losses.objective("naive", w, b, x, t, lam=1.0).item() == pytest.approx(math.log(3) + 10)
+    assert losses.objective("global", w, b, x, t, lam=1.0).item() == pytest.approx(math.log(3) + 2)
+    with pytest.raises(GlocalError, match="tau: 0 is no temperature"):
+        losses.neighbour_log_probabilities(y, 0)
