@@ -105,6 +105,7 @@ def main() -> int:
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--undisturbed", type=Path, help="the tables/ of such a run")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore, and their children
     profile = yaml.safe_load(arguments.config.read_text())["profile"]
     results, draw = ROOT / "results" / profile, random.Random(arguments.seed)
     shutil.rmtree(results, ignore_errors=True)
