@@ -143,12 +143,12 @@ def test_check_names_the_first_constant_column(n, p, value, data):
         arrays.check(x, name="toy")
 
 
-def test_a_few_dead_units_are_no_fault():
+def test_dead_units_are_no_fault_up_to_half_of_them():
     x = np.random.default_rng(0).standard_normal((6, 200))
-    x[:, [3, 8]] = 0.0  # one in a hundred
+    x[:, 3:103] = 0.0
     arrays.check(x)
     with pytest.raises(GlocalError, match="column 3"):
-        arrays.check(np.where(np.arange(200) == 20, 0.0, x))
+        arrays.check(np.where(np.arange(200) == 120, 0.0, x))
     with pytest.raises(GlocalError, match="column 3"):
         arrays.check(np.where(np.arange(200) == 8, 1.0, x))
 
