@@ -1,5 +1,7 @@
 """Triplets: the scoring rule against a loop written as naively as its definition, properties, and bad input."""
 
+import itertools
+import math
 import re
 
 import numpy as np
@@ -206,3 +208,12 @@ def test_split_is_seeded_and_refuses_too_many_folds():
     assert again != [np.concatenate(fold).tolist() for fold in tr.split_objects(30, seed=43)]
     with pytest.raises(GlocalError, match="folds is 4"):
         tr.split_objects(3, 4)
+
+
+def test_codes_tell_triplets_apart_and_sets_whatever_their_order():
+    """Mutants of them, and of the number of folds, survived the other tests."""
+    every = np.array(list(itertools.permutations(range(7), 3)))
+    assert len(np.unique(tr.code(every, 7))) == len(every)
+    number, count = np.unique(tr.set_code(every, 7), return_counts=True)
+    assert len(number) == math.comb(7, 3) and (count == 6).all()
+    assert len(tr.split_objects(9)) == 3  # by default, as in the paper
