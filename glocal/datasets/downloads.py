@@ -141,8 +141,8 @@ def _kind(answer, have: int) -> str:
         return "whole"
     if answer.status_code == 416:
         return "nothing" if span == f"bytes */{have}" else "useless"
-    found = re.fullmatch(rf"bytes {have}-(\d+)/(\d+)", span)
-    fits = found and int(found[1]) + 1 == int(found[2]) and "Content-Encoding" not in answer.headers
+    match = re.fullmatch(rf"bytes {have}-(\d+)/(\d+)", span)
+    fits = match and int(match[1]) + 1 == int(match[2]) and "Content-Encoding" not in answer.headers
     return "rest" if fits else "useless"
 
 

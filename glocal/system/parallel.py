@@ -14,4 +14,16 @@ def parallel(calls: list, jobs: int, threads: int = 1):
 
     with parallel_config(backend="loky", inner_max_num_threads=threads, initializer=end_with, initargs=(os.getpid(),)):
         run = Parallel(n_jobs=jobs, return_as="generator")
-        yield from run(delayed(function)(*args, **kwargs) for function, args, kwargs in calls)
+        yield from run(delayed(_with_threads)(threads, *call) for call in calls)
+
+
+def _with_threads(threads: int, function, args, kwargs):
+    """The threads of torch: one job is no process of its own, and would take those of this one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        torch.set_num_threads(before)

@@ -131,18 +131,7 @@ def side_by_side(experiment, calls: list):
     """Yield the results of `calls` that fit transforms, in order, on all cores; on a GPU, and if `WIDE`, one after the other."""
     alone = experiment.device != "cpu" or experiment.features().x.shape[1] > WIDE
     jobs, threads = (1, experiment.threads) if alone else (experiment.threads, THREADS)
-    return parallel([(_threaded, (threads, *call), {}) for call in calls], jobs, threads)
-
-
-def _threaded(threads: int, function, args, kwargs):
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return function(*args, **kwargs)
-    finally:
-        torch.set_num_threads(before)
+    return parallel(calls, jobs, threads)
 
 
 def fold_data(experiment, folds=None) -> dict:

@@ -20,16 +20,10 @@ from pathlib import Path
 
 import psutil
 import yaml
-from pipeline import ROOT
+from pipeline import ROOT, start
 
 WAYS = ("group", "snakemake", "ctrl-c")
 GONE = 30  # seconds within which the steps of a killed run end; one that gets Ctrl-C may finish what it does
-
-
-def start(config, cores, log) -> subprocess.Popen:
-    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    command = ["snakemake", "--cores", str(cores), "--configfile", str(config)]
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
 
 def kill(run: subprocess.Popen, way: str) -> None:
@@ -55,10 +49,10 @@ def complain(sentence: str) -> None:
     complain.count = getattr(complain, "count", 0) + 1
 
 
-def disturb(config, cores, moments, log) -> bool:
-    """Start and kill, once for each of `moments` (seconds); returns whether a run ended before its moment."""
+def disturb(command, moments, log) -> None:
+    """Start and kill, once for each of `moments` (seconds); until a run ends before its moment."""
     for number, moment in enumerate(moments):
-        way, run = WAYS[number % len(WAYS)], start(config, cores, log)
+        way, run = WAYS[number % len(WAYS)], start(*command, stdout=log, start_new_session=True)
         try:
             code = run.wait(timeout=moment)
         except subprocess.TimeoutExpired:
@@ -71,16 +65,15 @@ def disturb(config, cores, moments, log) -> bool:
         else:
             if code:
                 complain(f"run {number + 1} failed by itself with {code}")
-            return True
-    return False
+            return
 
 
-def whole(config, cores, results: Path) -> Path:
+def whole(command, results: Path) -> Path:
     """The tables of an undisturbed run, beside the results."""
     aside = results.with_name(f"{results.name}-undisturbed")
     shutil.rmtree(aside, ignore_errors=True)
     with open(results.with_name(f"{results.name}-undisturbed.log"), "wb") as log:
-        if start(config, cores, log).wait():
+        if start(*command, stdout=log).wait():
             sys.exit(f"the undisturbed run failed: {log.name}")
     results.rename(aside)
     return aside / "tables"
@@ -110,12 +103,13 @@ def main() -> int:
     results, draw = ROOT / "results" / profile, random.Random(arguments.seed)
     shutil.rmtree(results, ignore_errors=True)
     results.parent.mkdir(exist_ok=True)
-    undisturbed = arguments.undisturbed or whole(arguments.config, arguments.cores, results)
+    command = ["--cores", arguments.cores, "--configfile", arguments.config]
+    undisturbed = arguments.undisturbed or whole(command, results)
     moments = [arguments.least + draw.expovariate(1 / arguments.mean) for _ in range(arguments.kills)]
     begun = time.monotonic()
     with open(ROOT / "results" / f"{profile}-kills.log", "wb") as log:
-        disturb(arguments.config, arguments.cores, moments, log)
-        if code := start(arguments.config, arguments.cores, log).wait():
+        disturb(command, moments, log)
+        if code := start(*command, stdout=log).wait():
             complain(f"the last run failed with {code}: {log.name}")
     compare(results / "tables", undisturbed)
     print(f"{time.monotonic() - begun:.0f} s")

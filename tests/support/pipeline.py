@@ -19,13 +19,17 @@ CORES = max(1, os.cpu_count() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT",
 def start(*arguments, **options):
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = ["snakemake", "--quiet", "host", "--cores", str(CORES), *map(str, arguments)]  # with the reasons
-    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    options = dict(stdout=subprocess.PIPE) | options
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stderr=subprocess.STDOUT, **options)
 
 
 def run(*arguments):
     """(exit code, everything printed)."""
     process = start(*arguments)
-    text, _ = process.communicate(timeout=1800)
+    try:
+        text, _ = process.communicate(timeout=1800)
+    finally:
+        process.kill()  # its steps end with it
     return process.returncode, text
 
 
