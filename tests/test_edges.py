@@ -71,7 +71,6 @@ COLUMN = {  # of numbers (m,)
     "bootstrap": (lambda x: statistics.bootstrap_mean(x), "scaled"),
     "t interval": (lambda x: statistics.t_interval(x), "scaled"),
     "signed rank": (lambda x: statistics.signed_rank(x), "same"),
-    "holm": (lambda x: statistics.holm(x), None),
     "metrics": (lambda x: list(anomaly_scores.metrics(x, LABELS == 0).values()), "same"),
 }
 DOORS |= {name: (lambda x, f=f: f(x[:, 0]), kind) for name, (f, kind) in COLUMN.items()}

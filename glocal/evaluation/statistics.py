@@ -62,8 +62,10 @@ def paired_interval(difference, weight, draws: int = 2000, level: float = 0.95, 
 
 
 def holm(p) -> np.ndarray:
-    """Holm's adjusted p-values (1979): control the probability of any false rejection."""
+    """Holm's adjusted p-values (1979): control the probability of any false rejection. Raises GlocalError outside 0 to 1."""
     p = numbers(p, "p")
+    for bad in p[(p < 0) | (p > 1)]:
+        raise GlocalError(f"p: {bad:g} is no p-value; give numbers from 0 to 1.")
     order, adjusted = np.argsort(p), np.empty(len(p))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
     return adjusted

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glocal.errors import GlocalError
 from glocal.evaluation import independence, statistics
 from glocal.workflow.config import load_config
 
@@ -112,6 +114,26 @@ def test_the_breeds_tasks_are_one():
     assert len(own) == 8 and len(set(independence.groups(own).values())) == 5
     shift = {name: spec for name, spec in config["anomaly"]["sets"].items() if "shift" in spec["modes"]}
     assert len(shift) == 4 and len(set(independence.groups(shift).values())) == 1
+
+
+def test_holm_takes_p_values_in_any_form_and_nothing_else():
+    p = np.array([0.03, 0.01, 0.04, 0.02])
+    big, gradient = p.astype(">f8"), torch.as_tensor(p).requires_grad_()
+    for form in (
+        big,
+        p[::-1].copy()[::-1],
+        p.astype(np.longdouble),
+        p.astype(np.float16),
+        torch.as_tensor(p).bfloat16(),
+        gradient,
+    ):
+        np.testing.assert_allclose(statistics.holm(form), statistics.holm(p), rtol=1e-2)
+    for value in (-1e-3, 1.01, 1e307, -1e307, np.nan, np.inf, -np.inf):
+        with pytest.raises(GlocalError, match="p: "):
+            statistics.holm([0.5, value])
+    for bad in (p + 1j, p.astype(str), np.full(4, None), np.ones((2, 2)), p.astype(np.longdouble) * np.longdouble("1e400")):
+        with pytest.raises(GlocalError):
+            statistics.holm(bad)
 
 
 def test_holm_is_for_all_rows_that_are_read():
