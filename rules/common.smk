@@ -192,7 +192,9 @@ def write_config():
 onstart:
     try:
         only_writer(RESULTS)  # first: a run that is refused changes no file of the other
-        workflow.scheduler.job_rate_limiter = None  # it wakes the scheduler once more a second for every job that has ended
+        workflow.scheduler.job_rate_limiter = (
+            None  # it wakes the scheduler once more a second for every job that has ended
+        )
         write_config()
     except GlocalError as error:
         raise WorkflowError(str(error))
