@@ -12,8 +12,7 @@ from snakemake.utils import update_config
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from glocal.datasets.registry import embeddings
-from glocal.features.class_names import has_text
-from glocal.features.class_names import task_labels
+from glocal.features.class_names import has_text, task_labels
 from glocal.errors import GlocalError
 from glocal.workflow.config import baselines
 from glocal.workflow.config import check_config
@@ -24,15 +23,12 @@ from glocal.system.guard import WORKFLOW
 from glocal.system.locks import only_writer
 from glocal.reporting import inventory
 from glocal.workflow.dependencies import files_of, modules_used
-from glocal.workflow.plan import named_files
+from glocal.workflow.plan import clean, named_files
 from glocal.workflow.provenance import record
-from glocal.workflow.plan import clean
 
+# --config 'few_shot={repetitions: 2}' thumbnails=false
 for section, changes in workflow.config_settings.config.items():
-    if isinstance(changes, (dict, list)) or changes in (
-        "true",
-        "false",
-    ):  # --config 'few_shot={repetitions: 2}' thumbnails=false
+    if isinstance(changes, (dict, list)) or changes in ("true", "false"):
         update_config(config, {section: with_numbers(changes)})
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "config"
 try:
@@ -144,14 +140,6 @@ def vector(name, encoder=None):
     return figure_path(name, encoder).removesuffix("png") + "svg"
 
 
-def gather_commands(step):
-    """One command per table, which joins the per-encoder tables."""
-    of = lambda table: [path for encoder in encoders_of(step) for path in table_of(encoder, table)]
-    return " && ".join(
-        shlex.join(["python", "-m", "glocal", "gather", *of(t), "--out", f"{RESULTS}/{t}.csv"]) for t in TABLES[step]
-    )
-
-
 def more(first):
     """Memory (MB) or run time (minutes) that doubles when a step is tried again: clusters end jobs that exceed them."""
     return lambda wildcards, attempt: first * 2 ** (attempt - 1)
@@ -174,9 +162,8 @@ def parts(step):
 def results_of(step):
     """All outputs of a step, so that any of them is made again if it is deleted."""
     extra = [path for encoder in encoders_of(step) for path in table_of(encoder, *EXTRA_TABLES[step])]
-    if (
-        step == "alignment"
-    ):  # an intermediate file that is not requested is not made again while the files made from it exist
+    # An intermediate file that is not requested is not made again while the files made from it exist.
+    if step == "alignment":
         extra += [*TRIPLETS, *expand(TRANSFORMS, encoder=ENCODERS)]
     return [*(f"{RESULTS}/{table}.csv" for table in TABLES[step]), *parts(step), *extra]
 
@@ -192,9 +179,8 @@ def write_config():
 onstart:
     try:
         only_writer(RESULTS)  # first: a run that is refused changes no file of the other
-        workflow.scheduler.job_rate_limiter = (
-            None  # it wakes the scheduler once more a second for every job that has ended
-        )
+        # It wakes the scheduler once more a second for every job that has ended.
+        workflow.scheduler.job_rate_limiter = None
         write_config()
     except GlocalError as error:
         raise WorkflowError(str(error))

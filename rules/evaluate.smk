@@ -72,11 +72,12 @@ for name in TABLES:
         conda:
             "../environment.yml"
         params:
-            commands=gather_commands(name),
+            encoders=[f"{RESULTS}/tables/{encoder}" for encoder in encoders_of(name)],
+            tables=[f"--table={table}" for table in TABLES[name]],
         message:
             f"Gather the tables of {name}"
         shell:
-            "({params.commands}) 2>&1 | tee {log:q}"
+            f"python -m glocal gather {{params.encoders:q}} {{params.tables}} --out {shlex.quote(RESULTS)} 2>&1 | tee {{log:q}}"
 
 
 # A target a step: agreement with people, few-shot classification, anomaly detection, neighbours and superclasses, gLocal against

@@ -184,10 +184,11 @@ def test_run_notebook_passes_its_parameters_on(monkeypatch):
 
 
 def test_gather_and_report(here, tmp_path, monkeypatch, capsys):
-    part = tmp_path / "structure.csv"
+    part = tmp_path / "part" / "structure.csv"
+    part.parent.mkdir()
     pd.DataFrame([{"encoder": "a", "transform": "naive", "measure": "cka", "value": 0.5}]).to_csv(part, index=False)
-    assert main(["gather", str(part), str(part), "--out", str(tmp_path / "out.csv")]) == 0
-    assert len(pd.read_csv(tmp_path / "out.csv")) == 2
+    assert main(["gather", *[str(part.parent)] * 2, "--table", "structure", "--out", str(tmp_path)]) == 0
+    assert len(pd.read_csv(tmp_path / "structure.csv")) == 2
     config = yaml.safe_load(shipped("config/demo.yaml").read_text()) | {"profile": "tiny"}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setenv("GLOCAL_ROOT", str(tmp_path))
@@ -225,8 +226,8 @@ FAULTS = {
     "data vcie": ('"vcie" is not in data/registry.csv', 'Did you mean "vice"'),
     "triplets --config absent.yaml": ("absent.yaml: no such config file", "the ones at hand"),
     "triplets --config typo.yaml": ('typo.yaml: unknown field "profle"', 'Did you mean "profile"'),
-    "gather human.csv": ('human.csv: lacks the column "dataset"', "delete the file"),
-    "gather absent.csv": ("absent.csv: no such table yet", "run `snakemake"),
+    "gather . --table human": ('human.csv: lacks the column "dataset"', "delete the file"),
+    "gather . --table absent": ("absent.csv: no such table yet", "run `snakemake"),
     "run-notebook absent.ipynb new.ipynb": ("absent.ipynb: no such notebook", "they are in"),
     "report --config typo.yaml": ('typo.yaml: unknown field "profle"', 'Did you mean "profile"'),
 }

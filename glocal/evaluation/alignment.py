@@ -23,13 +23,17 @@ def evaluate(experiment, fits: dict) -> dict:
     """
     import pandas as pd
 
-    settings = experiment.config["alignment"]
-    folds = grid_search.fold_data(experiment)
-    rows = [row for fold, data in folds.items() for row in _of_fold(experiment, fits, fold, *data)]
+    settings, folds = experiment.config["alignment"], grid_search.fold_data(experiment)
+    measured = {fold: (x, test, images) for fold, (x, _, _, (test, images)) in folds.items()}
+    trials = [(o, fold, fits.get(o, {}).get(fold)) for fold in folds for o in ("original", *settings["objectives"])]
+    calls: list = [(_of_objective, (experiment, *t, *measured[t[1]]), {}) for t in trials]
+    rows = [row for rows in grid_search.side_by_side(experiment, calls) for row in rows]
     best = grid_search.choose(pd.DataFrame(rows, columns=grid_search.COLUMNS), settings["choose"])
     if experiment.baselines:
         fitted = baselines.fit(experiment, grid_search.final_fits(experiment, fits, best))
-        rows += [_of_baseline(experiment, name, fold, t, *folds[fold]) for (fold, name), t in fitted.items() if fold in folds]
+        of_folds = [(name, fold, t) for (fold, name), t in fitted.items() if fold in folds]
+        calls = [(_of_baseline, (experiment, *t, *measured[t[1]]), {}) for t in of_folds]
+        rows += grid_search.side_by_side(experiment, calls)
     table = pd.DataFrame(rows, columns=grid_search.COLUMNS)
     return dict(alignment=table.assign(chosen=grid_search.is_chosen(table, best)))
 
@@ -50,28 +54,26 @@ def save(experiment, fits: dict, chosen: dict) -> None:
         experiment.save_transform(fold, name, t, **about)
 
 
-def _of_fold(experiment, fits: dict, fold: str, x, _train, _context, held_out):
-    """The rows of one fold: the original features, then every setting of every objective."""
-    settings, unseen, (test, images) = experiment.config["alignment"], experiment.held_out(fold), held_out
-    unchanged = measure(x, unit_norm(x), test, unseen, images, images, settings["kl_tau"])
-    yield dict(encoder=experiment.encoder, objective="original", fold=fold, **unchanged)
-    for objective in settings["objectives"]:
-        for row in of_settings(experiment, fits[objective][fold], x, test, unseen, images):
-            yield dict(encoder=experiment.encoder, objective=objective, fold=fold) | row
+def _of_objective(experiment, objective: str, fold: str, trials, x, test, images) -> list[dict]:
+    """The rows of one objective and fold: all settings; without `trials` the original features."""
+    place, unseen = dict(encoder=experiment.encoder, objective=objective, fold=fold), experiment.held_out(fold)
+    if trials is None:
+        return [place | measure(x, unit_norm(x), test, unseen, images, images, experiment.config["alignment"]["kl_tau"])]
+    return [place | row for row in of_settings(experiment, trials, x, test, unseen, images)]
 
 
-def of_settings(experiment, trials: list, x, test, unseen, images):
+def of_settings(experiment, trials: list, x, test, unseen, images) -> list[dict]:
     """A row for each (setting, transform) of `trials`: the setting, and what it does to held-out objects and images."""
-    settings = experiment.config["alignment"]
+    settings, rows = experiment.config["alignment"], []
     for point, t in trials:
         features = (x, t.transform(x), test, unseen, t.local(images), t.transform(images))
         measured = measure(*features, settings["kl_tau"], point.get("tau"), rule=settings["choose"])
-        yield dict(point, **measured, iterations=len(t.history_), converged=t.converged_)
+        rows.append(dict(point, **measured, iterations=len(t.history_), converged=t.converged_))
+    return rows
 
 
-def _of_baseline(experiment, name: str, fold: str, t, x, _train, _context, held_out) -> dict:
+def _of_baseline(experiment, name: str, fold: str, t, x, test, images) -> dict:
     """The row of a baseline's transform t in one fold."""
-    test, images = held_out
     z = unit_norm(t.transform(x)) if baselines.similarity(name) == "cosine" else t.transform(x)
     features = (x, z, test, experiment.held_out(fold), t.local(images), t.transform(images))
     measured = measure(*features, experiment.config["alignment"]["kl_tau"])

@@ -51,15 +51,16 @@ def means(table):
 
 def inner(experiment, fold: str, number: int):
     """Every setting on `number` inner folds of a fold's training objects: rows as in alignment.csv, a DataFrame."""
-    data, rows = inner_data(experiment, fold, number), []
-    options = experiment.config["alignment"]["nested"].get("fit", {})
+    data, options = inner_data(experiment, fold, number), experiment.config["alignment"]["nested"].get("fit", {})
+    places, calls = [], []  # type: list[dict], list[tuple]
     for objective, fits in grid_search.search_experiment(experiment, data, "-nested", **options).items():
         for name, trials in fits.items():
             x, _, _, (test, images) = data[name]
             held_out = np.isin(np.arange(len(x)), test)
-            measured = alignment.of_settings(experiment, trials, x, test, held_out, images)
-            rows += [dict(objective=objective, fold=name) | row for row in measured]
-    return pd.DataFrame(rows)
+            places.append(dict(objective=objective, fold=name))
+            calls.append((alignment.of_settings, (experiment, trials, x, test, held_out, images), {}))
+    measured = zip(places, grid_search.side_by_side(experiment, calls), strict=True)
+    return pd.DataFrame([place | row for place, rows in measured for row in rows])
 
 
 def inner_data(experiment, fold: str, number: int) -> dict:

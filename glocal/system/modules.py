@@ -1,9 +1,26 @@
-"""What Python modules import, from their source: nothing is run."""
+"""What Python modules import, from their source: nothing is run. And imports without what they can do without."""
 
 import ast
 import contextlib
+import sys
 from importlib.util import resolve_name
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def quick_jsonschema():
+    """Around the first import of jsonschema: without its check of IRIs, which builds grammars for more than a second.
+
+    Jupyter installs what that check needs; no schema here or of a notebook has an IRI.
+    """
+    name = "rfc3987_syntax"
+    loaded = sys.modules.get(name)
+    sys.modules[name] = loaded  # type: ignore[assignment]  # None: it cannot be imported, and jsonschema goes on without it
+    try:
+        yield
+    finally:
+        if loaded is None:
+            del sys.modules[name]
 
 
 def imports(code: str | bytes, package: str = "") -> set[str]:

@@ -8,6 +8,7 @@ import os
 
 from glocal.datasets.human_similarity import FOLDS, SETS
 from glocal.errors import GlocalError, did_you_mean, is_number, reading
+from glocal.system.modules import quick_jsonschema
 from glocal.system.paths import located, shipped
 from glocal.workflow import selection
 
@@ -57,9 +58,10 @@ def check_config(config: dict, name: str = "config") -> dict:
 
     Raises GlocalError that names the field, its value and the fix.
     """
-    import jsonschema
     import yaml
 
+    with quick_jsonschema():
+        import jsonschema
     schema = yaml.safe_load(shipped("config/schema.yaml").read_text())
     errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
     error = jsonschema.exceptions.best_match(errors)

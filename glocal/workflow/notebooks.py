@@ -12,6 +12,7 @@ from jupyter_client.manager import AsyncKernelManager
 from glocal.errors import GlocalError, did_you_mean
 from glocal.system.cards import choose_card
 from glocal.system.guard import Guard
+from glocal.system.modules import quick_jsonschema
 from glocal.system.paths import resolve, root
 
 
@@ -41,8 +42,9 @@ class GuardedKernelManager(AsyncKernelManager):
 
 def run(notebook: str, executed: str, parameters: dict, threads: int = 0, gpus: int = 0) -> None:
     """Execute `notebook` with `parameters`, writing to `executed`. Raises GlocalError with one sentence if a cell fails."""
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
+    with quick_jsonschema():
+        import papermill
+        from papermill.exceptions import PapermillExecutionError
 
     source, target = resolve(notebook), resolve(executed)
     if not source.exists():

@@ -44,13 +44,18 @@ def run_notebook(notebook, executed, parameter, threads, gpus):
 
 
 @click.command()
-@click.argument("parts", nargs=-1, required=True)
-@click.option("--out", metavar="CSV", required=True, help="One table of all encoders.")
-def gather(parts, out):
-    """Join the per-encoder tables of a results table."""
+@click.argument("folders", nargs=-1, required=True)
+@click.option("--table", "names", metavar="NAME", multiple=True, required=True, help="A table of each; may be repeated.")
+@click.option("--out", metavar="FOLDER", required=True, help="Where the tables of all encoders are written.")
+def gather(folders, names, out):
+    """Join the encoders' tables.
+
+    FOLDERS: such as results/demo/tables/efficientnet-lite0, an encoder's each.
+    """
     from glocal.reporting import tables
 
-    tables.gather(parts, out)
+    for name in names:
+        tables.gather([Path(folder, f"{name}.csv") for folder in folders], Path(out, f"{name}.csv"))
 
 
 @click.command()
