@@ -77,10 +77,37 @@ def triplet_loss(z: Tensor, triplets: Tensor, *, stable: bool = True) -> Tensor:
     -------
     scalar tensor
         In nats; zero if there are no triplets.
+
+    Raises
+    ------
+    GlocalError
+        As `choice_loss`: if dot products are NaN or overflow.
     """
     if len(triplets) == 0:
         return z.sum() * 0.0
-    loss = -log_softmax(pair_similarities(z, triplets), stable)[:, 0].mean()
+    return choice_loss(pair_similarities(z, triplets), stable)
+
+
+def choice_loss(similarities: Tensor, stable: bool = True) -> Tensor:
+    """Mean cross-entropy of a choice of the first of three pairs under a softmax over their similarities (paper, section 3).
+
+    Parameters
+    ----------
+    similarities : (m, 3) tensor
+    stable : bool
+        See `log_softmax`.
+
+    Returns
+    -------
+    scalar tensor
+        In nats.
+
+    Raises
+    ------
+    GlocalError
+        If it is not finite.
+    """
+    loss = -log_softmax(similarities, stable)[:, 0].mean()
     if stable and not loss.isfinite():
         raise GlocalError("triplet_loss: a dot product of the features is NaN or does not fit their type; check or divide them.")
     return loss

@@ -7,7 +7,7 @@ from glocal import losses, triplets
 from glocal.evaluation import baselines, geometry, shared_objects
 from glocal.evaluation.frames import first_split
 from glocal.features.published import origin
-from glocal.training import grid_search
+from glocal.training import grid_search, objective
 from glocal.training.grid_search import RULES
 from glocal.transform import unit_norm
 
@@ -97,7 +97,7 @@ def measure(x, z, table, held_out, y, mapped, kl_tau: float, tau: float | None =
     plus, where there is a tau, what the rule names (`grid_search.RULES`).
     """
     z_, y_, mapped_ = (torch.as_tensor(np.asarray(a)).double() for a in (z, y, mapped))
-    loss = losses.triplet_loss(z_, torch.as_tensor(table).long()).item()
+    loss = objective.triplet_loss(z_, torch.as_tensor(table).long()).item()
     accuracy, low, high = shared_objects.interval(triplets.score(z, table), table)
     return dict(
         odd_one_out=accuracy,

@@ -10,10 +10,10 @@ images take no part in it.
 import numpy as np
 import torch
 
-from glocal import losses
 from glocal.errors import GlocalError
 from glocal.evaluation import refits
 from glocal.system.parallel import parallel
+from glocal.training.objective import triplet_loss
 from glocal.triplets import split_objects, within
 
 QUARTERS = 4
@@ -67,7 +67,7 @@ def _pull(experiment, fold, share: float) -> float:
     for trial in lams:
         t = refits.fit(experiment, "global", dict(lam=trial), fold, table, init=t)
         z = torch.as_tensor(t.transform(fold.x)).double()
-        if (loss := losses.triplet_loss(z, torch.as_tensor(test)).item()) >= best:
+        if (loss := triplet_loss(z, torch.as_tensor(test)).item()) >= best:
             break
         best, lam = loss, trial
     return lam

@@ -8,7 +8,26 @@ import torch
 from torch import Tensor
 
 from glocal.defaults import ALPHA, TAU
+from glocal.losses import choice_loss
 from glocal.training.local_loss import Local
+
+
+def triplet_loss(z: Tensor, triplets: Tensor) -> Tensor:
+    """`losses.triplet_loss` of features z (n, p), without a gradient, from one product of the objects that triplets (m, 3) name.
+
+    The reference copies three rows of z a triplet: gigabytes, where there are 60,000 and p is 4,096.
+    """
+    if len(triplets) == 0:
+        return z.new_zeros(())
+    used, pairs = _pairs(triplets)
+    return choice_loss((z[used] @ z[used].T).view(-1)[pairs].T)
+
+
+def _pairs(triplets: Tensor) -> tuple[Tensor, Tensor]:
+    """The u objects that triplets name, and (3, m): where a (u, u) matrix of them has the kept pair, and the two others."""
+    used, compact = torch.unique(triplets, return_inverse=True)
+    i, j, k = compact.reshape(-1, 3).T  # 3 x (m,)
+    return used, torch.stack([i * len(used) + j, i * len(used) + k, j * len(used) + k])
 
 
 class Objective:
@@ -20,9 +39,8 @@ class Objective:
 
     def __init__(self, kind, x, triplets, y=None, *, lam, alpha=ALPHA, tau=TAU, squared=True, precision="fp32"):
         self.kind, self.lam, self.alpha, self.squared = kind, lam, alpha, squared
-        used, compact = torch.unique(triplets, return_inverse=True)  # objects that no triplet names are left out
-        self.x, (i, j, k) = x[used], compact.reshape(-1, 3).T  # (n', p), 3 x (m,)
-        self.pairs = torch.stack([i * len(used) + j, i * len(used) + k, j * len(used) + k])  # (3, m)
+        used, self.pairs = _pairs(triplets)  # objects that no triplet names are left out
+        self.x = x[used]  # (n', p)
         self.y = y
         self.local = Local(y, tau, precision) if kind == "glocal" else None
 

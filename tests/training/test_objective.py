@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal import losses
-from glocal.training import local_loss
+from glocal.errors import GlocalError
+from glocal.training import local_loss, objective
 from glocal.training.objective import Objective
 
 
@@ -24,6 +25,15 @@ def compare(kind, v, tolerance=1e-9, **kwargs):
     for result, expected in zip(fast(v["w"], v["b"]), by_autograd(kind, v, **kwargs), strict=True):
         torch.testing.assert_close(result, expected, rtol=tolerance, atol=tolerance)
     return fast
+
+
+def test_the_triplet_loss_alone():
+    v = world(5)
+    expected = losses.triplet_loss(v["x"], v["triplets"]).item()
+    assert objective.triplet_loss(v["x"], v["triplets"]).item() == pytest.approx(expected, rel=1e-12)
+    assert objective.triplet_loss(v["x"], v["triplets"][:0]).item() == 0
+    with pytest.raises(GlocalError, match="does not fit their type"):
+        objective.triplet_loss(v["x"] * 1e300, v["triplets"])
 
 
 @pytest.mark.parametrize("kind", losses.OBJECTIVES)
