@@ -418,6 +418,20 @@ def test_measure_is_one_function_for_all_modes():
     np.testing.assert_equal(row, {"normal_class": "all"} | alone)
 
 
+def test_defaults_are_five_neighbours_and_a_thousand_draws_of_seed_42():
+    """The paper's k; as all steps use them."""
+    x, y = blobs()
+    sides, fives = (x[:30], y[:30], x[30:], y[30:]), dict(k=5, seed=42)
+    assert anomaly_scores.by_class(*sides) == anomaly_scores.by_class(*sides, k=5) != anomaly_scores.by_class(*sides, k=6)
+    assert anomaly_scores.measure(*sides, mode="shift") == anomaly_scores.by_class(*sides, k=5)
+    np.testing.assert_array_equal(anomaly_scores.scores(*sides[:3]), anomaly_scores.scores(*sides[:3], k=5))
+    np.testing.assert_equal(anomaly_scores.against(x[:30], x[30:], -x), anomaly_scores.against(x[:30], x[30:], -x, **fives))
+    (row,) = anomaly_scores.measure(*sides, -x, mode="set")
+    np.testing.assert_equal(row, {"normal_class": "all"} | anomaly_scores.against(x[:30], x[30:], -x, **fives))
+    drawn = anomaly_scores.resampled(np.arange(60), y == 0, draws=1000, seed=42)
+    np.testing.assert_equal(anomaly_scores.resampled(np.arange(60), y == 0), drawn)
+
+
 @given(st.integers(0, 2**32 - 1), SCALES, st.sampled_from(anomaly_scores.DISTANCES), st.sampled_from(anomaly_scores.MODES))
 @settings(max_examples=60, deadline=None)
 def test_scores_follow_the_scale_of_the_features(seed, scale, distance, mode):

@@ -28,7 +28,7 @@ CHANGES = {
     "alignment": {
         "folds": 2,
         "grid": {"naive": {"lam": [1.0, 0.3]}, "global": {"lam": [1.0]}, "glocal": {"lam": [1.0], "alpha": [0.5], "tau": [0.5]}},
-        "fit": {"max_iter": 3},
+        "fit": {"max_iter": 2},
     },
     "few_shot": {"shots": [1, 2, 5], "repetitions": 2, "curve_repetitions": 1, "c": [0.01, 1.0, 100.0]},
 }
