@@ -136,7 +136,7 @@ def test_files_that_are_gone_are_made_again(demo, tmp_path, gone):
 
 
 def test_the_cores_change_no_bit_of_a_fit(demo, tmp_path):
-    """Two threads a fit and a measure on any number. The sums of `whitened` are shared among the cores: its last digits may differ."""
+    """Two threads a fit and a measure on any number. `whitened` sums on all cores: its last digits may differ."""
     with results("test-cores") as folder:
         shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("cache", "transforms", "alignment*", "report", "figures"))
         path = write_config(tmp_path, "config/demo.yaml", profile="test-cores")
