@@ -1,8 +1,9 @@
 """Kill a profile's run at random moments, start it again each time, and compare its tables with those of an undisturbed run.
 
-    python tests/support/kills.py config/demo.yaml --kills 20 --mean 15 [--undisturbed TABLES]
+    python tests/support/kills.py config/demo.yaml --kills 20 --mean 15 [--undisturbed FOLDER]
 
-The results of the profile are deleted first; without the tables of an undisturbed run, one is made. Each kill is SIGKILL to the
+The results of the profile are deleted first; without the tables of an undisturbed run, one is made. The folder may be
+figures/<profile>/tables, those in git: what differs then, the code may have changed. Each kill is SIGKILL to the
 process group, SIGKILL to Snakemake alone, or Ctrl-C, in turn; moments are exponentially distributed, so that long steps are met
 in their middle. A killed Snakemake's steps must be gone soon after. Ends with an error if one is left, if the last run fails, or
 if a table differs.
@@ -69,22 +70,24 @@ def disturb(command, moments, log) -> None:
 
 
 def whole(command, results: Path) -> Path:
-    """The tables of an undisturbed run, beside the results."""
+    """The results of an undisturbed run, beside the others."""
     aside = results.with_name(f"{results.name}-undisturbed")
     shutil.rmtree(aside, ignore_errors=True)
     with open(results.with_name(f"{results.name}-undisturbed.log"), "wb") as log:
         if start(*command, stdout=log).wait():
             sys.exit(f"the undisturbed run failed: {log.name}")
     results.rename(aside)
-    return aside / "tables"
+    return aside
 
 
-def compare(tables: Path, undisturbed: Path) -> None:
-    """Every table of an undisturbed run, byte for byte."""
-    expected = sorted(p.relative_to(undisturbed) for p in undisturbed.rglob("*.csv"))
+def compare(results: Path, undisturbed: Path) -> None:
+    """Every table of an undisturbed run, byte for byte: those of all encoders, and, where they are there, of each."""
+    expected = sorted(p.relative_to(undisturbed) for p in [*undisturbed.glob("*.csv"), *undisturbed.glob("tables/*/*.csv")])
+    if not expected:
+        complain(f"{undisturbed}: no table to compare with")
     for name in expected:
-        if not (tables / name).is_file() or (tables / name).read_bytes() != (undisturbed / name).read_bytes():
-            complain(f"{name}: {'differs' if (tables / name).is_file() else 'is missing'}")
+        if not (results / name).is_file() or (results / name).read_bytes() != (undisturbed / name).read_bytes():
+            complain(f"{name}: {'differs' if (results / name).is_file() else 'is missing'}")
     print(f"{len(expected)} tables compared", flush=True)
 
 
@@ -96,7 +99,7 @@ def main() -> int:
     parser.add_argument("--least", type=float, default=2, help="seconds that are left to every run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cores", type=int, default=os.cpu_count())
-    parser.add_argument("--undisturbed", type=Path, help="the tables/ of such a run")
+    parser.add_argument("--undisturbed", type=Path, help="the results of such a run")
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore, and their children
     profile = yaml.safe_load(arguments.config.read_text())["profile"]
@@ -111,7 +114,7 @@ def main() -> int:
         disturb(command, moments, log)
         if code := start(*command, stdout=log).wait():
             complain(f"the last run failed with {code}: {log.name}")
-    compare(results / "tables", undisturbed)
+    compare(results, undisturbed)
     print(f"{time.monotonic() - begun:.0f} s")
     return int(getattr(complain, "count", 0) > 0)
 
