@@ -4,7 +4,8 @@ efficientnet-lite0, -lite1, -lite2        the demo's encoder and two larger ones
 open_clip    model, weights               any of its names with a pretrained tag, or a file and `options: {like: tag}`, the tag
                                           whose preprocessing it has; hf-hub:... and local-dir:... include both
 timm         model, weights               pretrained (default), or a checkpoint file; options: img_size, crop_pct, interpolation
-torchvision  model, weights               the name of its weights (ResNet50_Weights.IMAGENET1K_V2; default: the model's default)
+torchvision  model, weights               the name of its weights (ResNet50_Weights.IMAGENET1K_V2; default: the model's default);
+                                          options: resize_size, crop_size, the image's in pixels, in place of those of its weights
 your own     package.module:function      called with `options`; returns (torch.nn.Module, preprocessing), or a function with
                                           its preprocessing and a text that changes when its weights or code change
 
@@ -192,7 +193,9 @@ def _timm(model: str, weights: str | None, crop_pct=None, interpolation=None, li
     return net, transform, "pooled features before the classifier"
 
 
-def _torchvision(model: str, weights: str | None, checkpoint=None, like=None, blocks=None, **options):
+def _torchvision(
+    model: str, weights: str | None, checkpoint=None, like=None, blocks=None, resize_size=None, crop_size=None, **options
+):
     from torchvision import models
 
     if model not in models.list_models():
@@ -209,7 +212,8 @@ def _torchvision(model: str, weights: str | None, checkpoint=None, like=None, bl
     else:
         with downloads.for_torchvision():
             net = models.get_model(model, weights=known[name], **options)
-    return net, known[name].transforms(), "logits"
+    sizes = {name: size for name, size in (("resize_size", resize_size), ("crop_size", crop_size)) if size}
+    return net, known[name].transforms(**sizes), "logits"
 
 
 SOURCES = {"open_clip": _open_clip, "timm": _timm, "torchvision": _torchvision}

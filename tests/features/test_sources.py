@@ -97,6 +97,10 @@ def test_fc7_is_taken_before_the_relu_that_works_in_place(noise):
 def test_avgpool_and_the_cls_token(noise):
     pooled = encoder({"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"}, "cpu")
     assert pooled(noise[:2]).shape == (2, 512) and "resize_size=[256]" in pooled.preprocessing
+    options = {"options": {"resize_size": 64, "crop_size": 48}}
+    small = encoder({"source": "torchvision", "model": "resnet18", "weights": "random", "layer": "avgpool"} | options, "cpu")
+    assert small(noise[:2]).shape == (2, 512) and small.prepare(noise[0]).shape == (3, 48, 48)
+    assert "resize_size=[64]" in small.preprocessing and small.digest == pooled.digest  # the weights are the same
     spec = {"source": "timm", "model": "vit_tiny_patch16_224", "weights": "random", "layer": "norm", "token": "cls"}
     e = encoder(spec | {"options": {"img_size": 32, "crop_pct": 0.5}}, "cpu")
     net = sources.build(spec | {"options": {"img_size": 32}}).net.eval()
