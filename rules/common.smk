@@ -14,10 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 from glocal.datasets.registry import embeddings
 from glocal.features.class_names import has_text, task_labels
 from glocal.errors import GlocalError
-from glocal.workflow.config import baselines
-from glocal.workflow.config import check_config
-from glocal.workflow.config import human_folds
-from glocal.workflow.config import with_numbers
+from glocal.workflow.config import baselines, check_config, human_folds, with_numbers
 from glocal.system.files import write_text
 from glocal.system.guard import WORKFLOW
 from glocal.system.locks import only_writer

@@ -26,13 +26,13 @@ def evaluate(experiment, fits: dict) -> dict:
     settings, folds = experiment.config["alignment"], grid_search.fold_data(experiment)
     measured = {fold: (x, test, images) for fold, (x, _, _, (test, images)) in folds.items()}
     trials = [(o, fold, fits.get(o, {}).get(fold)) for fold in folds for o in ("original", *settings["objectives"])]
-    calls: list = [(_of_objective, (experiment, *t, *measured[t[1]]), {}) for t in trials]
+    calls: list = [(_of_objective, (experiment, o, fold, fit, *measured[fold]), {}) for o, fold, fit in trials]
     rows = [row for rows in grid_search.side_by_side(experiment, calls) for row in rows]
     best = grid_search.choose(pd.DataFrame(rows, columns=grid_search.COLUMNS), settings["choose"])
     if experiment.baselines:
         fitted = baselines.fit(experiment, grid_search.final_fits(experiment, fits, best))
         of_folds = [(name, fold, t) for (fold, name), t in fitted.items() if fold in folds]
-        calls = [(_of_baseline, (experiment, *t, *measured[t[1]]), {}) for t in of_folds]
+        calls = [(_of_baseline, (experiment, name, fold, t, *measured[fold]), {}) for name, fold, t in of_folds]
         rows += grid_search.side_by_side(experiment, calls)
     table = pd.DataFrame(rows, columns=grid_search.COLUMNS)
     return dict(alignment=table.assign(chosen=grid_search.is_chosen(table, best)))

@@ -52,7 +52,8 @@ def means(table):
 def inner(experiment, fold: str, number: int):
     """Every setting on `number` inner folds of a fold's training objects: rows as in alignment.csv, a DataFrame."""
     data, options = inner_data(experiment, fold, number), experiment.config["alignment"]["nested"].get("fit", {})
-    places, calls = [], []  # type: list[dict], list[tuple]
+    places: list[dict] = []
+    calls: list[tuple] = []
     for objective, fits in grid_search.search_experiment(experiment, data, "-nested", **options).items():
         for name, trials in fits.items():
             x, _, _, (test, images) = data[name]

@@ -193,11 +193,13 @@ def _timm(model: str, weights: str | None, crop_pct=None, interpolation=None, li
     return net, transform, "pooled features before the classifier"
 
 
-def _torchvision(
-    model: str, weights: str | None, checkpoint=None, like=None, blocks=None, resize_size=None, crop_size=None, **options
-):
+def _torchvision(model: str, weights: str | None, checkpoint=None, like=None, blocks=None, **options):
     from torchvision import models
 
+    sizes = {name: options.pop(name) for name in ("resize_size", "crop_size") if name in options}
+    for option, size in sizes.items():
+        if not isinstance(size, int) or size < 1:
+            raise GlocalError(f"torchvision {model}: {option} is {size!r}; give a number of pixels, at least 1.")
     if model not in models.list_models():
         raise GlocalError(f'torchvision has no model "{model}".{did_you_mean(model, models.list_models())}')
     known = models.get_model_weights(model)
@@ -212,7 +214,6 @@ def _torchvision(
     else:
         with downloads.for_torchvision():
             net = models.get_model(model, weights=known[name], **options)
-    sizes = {name: size for name, size in (("resize_size", resize_size), ("crop_size", crop_size)) if size}
     return net, known[name].transforms(**sizes), "logits"
 
 

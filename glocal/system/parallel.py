@@ -12,7 +12,7 @@ def parallel(calls: list, jobs: int, threads: int = 1):
     """
     from joblib import Parallel, delayed, parallel_config
 
-    # Read by the processes that start: threads that have no core sleep, and do not hold one of another job's while they wait.
+    # As in `cli.py`, for calls from Jupyter: a thread that waits holds no core of another job. Processes that start read it.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with parallel_config(backend="loky", inner_max_num_threads=threads, initializer=end_with, initargs=(os.getpid(),)):
         run = Parallel(n_jobs=jobs, return_as="generator")

@@ -75,6 +75,8 @@ def test_missing_weights_are_an_error(clip_folder, tmp_path):
             "no layer.*classifier.4",
         ),
         ({"source": "torchvision", "model": "alexnet", "weights": "random", "layer": "features"}, "gives .*not .b, p.; name"),
+        ({"source": "torchvision", "model": "alexnet", "options": {"crop_size": -3}}, "crop_size is -3; give a number of pixels"),
+        ({"source": "torchvision", "model": "alexnet", "options": {"resize_size": "a"}}, "resize_size is 'a'; give a number"),
     ],
 )
 def test_faults_are_named(spec, words, noise):
