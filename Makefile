@@ -12,6 +12,8 @@ CONFIG ?= config/$(PROFILE).yaml
 DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebooks/*.ipynb))
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Python keeps the modules it has compiled: without them every step spends seconds on compiling a thousand of them again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo clip-b32 report rehearse test fuzz coverage lint notebooks bench docs env update clean help
 

@@ -1,6 +1,7 @@
 """Representational similarity analysis (RSA): agreement of two similarity matrices, and under resampled objects."""
 
 import numpy as np
+from scipy.spatial.distance import squareform
 from scipy.stats import rankdata, spearmanr
 
 from glocal.arrays import tables, unit_rows
@@ -32,16 +33,18 @@ def resample(a, b, draws: int = 200, seed=42) -> np.ndarray:
     """`rsa` of (n, n) similarity matrices under resampled objects: (draws,). One seed resamples the same objects for any a, b.
 
     A resampled object counts as often as it was drawn, a pair by the product of both; pairs of an object with its own
-    copy are dropped. The ranks are those of the whole sample, so each draw is one weighted correlation.
+    copy are dropped. The ranks are those of the whole sample, so each draw is one weighted correlation, and a sum over pairs
+    that counts them by t_i t_j is a quadratic form of t, how often each object was drawn: no draw needs all pairs' weights.
     """
-    rng = np.random.default_rng(seed)
-    r, c = np.triu_indices(len(a), k=1)
-    x, y = rankdata(a[r, c]), rankdata(b[r, c])
-    drawn = np.empty(draws)
-    for draw in range(draws):
-        times = np.bincount(rng.integers(len(a), size=len(a)), minlength=len(a))
-        drawn[draw] = weighted_correlations(x[None], y[None], times[r] * times[c])[0, 0]
-    return drawn
+    rng, n = np.random.default_rng(seed), len(a)
+    r, c = np.triu_indices(n, k=1)
+    x, y = (rank - rank.mean() for rank in (rankdata(a[r, c]), rankdata(b[r, c])))
+    times = np.array([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws)], float)  # (draws, n)
+    total = lambda pairs: np.einsum("dn,dn->d", times @ squareform(pairs), times) / 2
+    weight = total(np.ones(len(x)))
+    mean_x, mean_y = total(x) / weight, total(y) / weight
+    spread = (total(x * x) / weight - mean_x**2) * (total(y * y) / weight - mean_y**2)
+    return (total(x * y) / weight - mean_x * mean_y) / np.sqrt(spread)
 
 
 def weighted_correlations(x, y, w=None) -> np.ndarray:

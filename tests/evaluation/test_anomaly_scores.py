@@ -6,7 +6,7 @@ import torch
 from helpers import SCALES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 from torch.overrides import TorchFunctionMode
 
 from glocal.errors import GlocalError
@@ -201,6 +201,17 @@ def test_perfect_and_reversed_scores():
     assert anomaly_scores.metrics(odd, odd) == dict(auroc=1, aupr=1, fpr95=0)
     assert anomaly_scores.metrics(~odd, odd) == dict(auroc=0, aupr=0.5, fpr95=1)
     assert anomaly_scores.metrics(np.zeros(40), odd) == dict(auroc=0.5, aupr=0.5, fpr95=1)  # knows nothing: ties count against us
+
+
+@given(seeds, st.integers(2, 300), st.integers(0, 2))
+@settings(max_examples=100, deadline=None)
+def test_metrics_are_the_bits_of_scikit_learn(seed, n, digits):
+    """With ties; fpr95 by its definition."""
+    rng = np.random.default_rng(seed)
+    score, odd = rng.normal(size=n).round(digits), rng.permutation(n) < rng.integers(1, n)
+    found, normal = anomaly_scores.metrics(score, odd), np.sort(score[~odd])
+    assert (found["auroc"], found["aupr"]) == (roc_auc_score(odd, score), average_precision_score(odd, score))
+    assert found["fpr95"] == (score[odd] <= normal[-(-95 * len(normal) // 100) - 1]).mean()
 
 
 @given(seeds)

@@ -165,6 +165,17 @@ def test_the_alignment_table_has_them_and_chooses_among_the_others(saved):
         assert value.loc[("rotated", fold), "neighbour_overlap"] > 0.99
 
 
+def test_decompositions_are_made_once_a_context(experiment, monkeypatch):
+    """Of 4,096 columns one takes a minute; folds with the same images, and the steps that measure and save, share it."""
+    made = []
+    monkeypatch.setattr(baselines.np.linalg, "eigh", lambda c, eigh=np.linalg.eigh: made.append(len(c)) or eigh(c))
+    del experiment.cached  # that of the tests keeps nothing
+    experiment.config["baselines"] = ["centred", "whitened"]
+    for _ in range(2):
+        baselines.fit(experiment, {(fold, "naive"): None for fold in [*experiment.folds, "all"]})
+    assert len(made) == len(experiment.folds) + 1  # here the objects are the context, others in every fold
+
+
 def test_they_see_the_context_of_their_fold_alone(saved):
     experiment, _ = saved
     x = np.asarray(experiment.features().x)
