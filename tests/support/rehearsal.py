@@ -33,11 +33,11 @@ CHANGES = {
     "few_shot": {"shots": [1, 2, 5], "repetitions": 2, "curve_repetitions": 1, "c": [0.01, 1.0, 100.0]},
 }
 CONTEXT = {"images": 384, "held_out": 64}
-# One block of each stack, and images of half the size.
+# One block of each stack, and images of a quarter of the size.
 CUTS = {
-    "open_clip": {"blocks": 1, "force_image_size": 112},
-    "timm": {"blocks": 1, "img_size": 112},
-    "torchvision": {"blocks": 1, "resize_size": 128, "crop_size": 112},
+    "open_clip": {"blocks": 1, "force_image_size": 56},
+    "timm": {"blocks": 1, "img_size": 56},
+    "torchvision": {"blocks": 1, "resize_size": 72, "crop_size": 64},
 }
 
 
