@@ -69,6 +69,7 @@ def _guard_process(folder: str) -> None:
     """The process of the guard."""
     for group in sys.stdin.read().split():
         _end_group(int(group))
+        _remove_shared(group)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -88,6 +89,14 @@ def _end_group(group: int, patience: float = 5) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
         time.sleep(0.05)
+
+
+def _remove_shared(group: str) -> None:
+    """Remove what joblib's processes shared: memory, and semaphores, which Linux keeps there until they are removed."""
+    for folder in {Path("/dev/shm"), Path(tempfile.gettempdir())}:
+        for name in (f"joblib_memmapping_folder_{group}_*", f"sem.loky-{group}-*"):
+            for path in folder.glob(name):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _members(group: int) -> list[tuple[int, str]]:

@@ -89,3 +89,17 @@ def test_text_of_the_class_names_is_a_classifier_of_its_own(experiment, monkeypa
     monkeypatch.setattr(type(experiment), "text", lambda self, spec, fold=None: text)
     table = anomaly.measurements(experiment).query("mode == 'zero-shot'")
     assert table.groupby("transform").size().tolist() == [16] * 3 and table["auroc"].mean() > 0.8  # four folds, four classes
+
+
+def test_text_gets_the_mean_length_of_the_images(experiment, monkeypatch):
+    """Transforms have a bias, so that the length of what they map matters."""
+    seen, zero_shot, n = [], anomaly_scores.zero_shot, len(set(experiment.features().rows["group"]))
+    monkeypatch.setattr(type(experiment), "text", lambda self, spec, fold=None: np.eye(n, self.features().x.shape[1]))
+    monkeypatch.setattr(anomaly, "aligners", lambda paths: {"original": lambda x: x})
+    monkeypatch.setattr(anomaly_scores, "zero_shot", lambda text, *args: seen.append(text) or zero_shot(text, *args))
+    anomaly.measurements(experiment)
+    spec = experiment.config["anomaly"]["sets"]["groups"]
+    for fold, text in zip(experiment.downstream_folds, seen, strict=True):
+        length = np.linalg.norm(experiment.normals(spec, fold)[0], axis=1).mean()
+        np.testing.assert_allclose(np.linalg.norm(text, axis=1), length)
+        assert abs(length - 1) > 0.1

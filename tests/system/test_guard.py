@@ -1,10 +1,12 @@
 """Nothing outlives a run: notebooks side by side, and what is left of a run that was killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -15,11 +17,12 @@ from glocal.system.guard import WORKFLOW, Guard
 SIDE_BY_SIDE = 4
 WORKERS = """
 import os, time
+import numpy as np
 from glocal.system.parallel import parallel
-def report(folder, number):
+def report(folder, number, shared):
     open(f"{folder}/{os.getpid()}.started", "w").close()
     time.sleep(120)
-calls = [(report, (FOLDER, n), {}) for n in range(2)]
+calls = [(report, (FOLDER, n, np.ones(1_000_000)), {}) for n in range(2)]
 list(parallel(calls, 2))
 """
 
@@ -57,6 +60,16 @@ def all_gone(numbers):
     return not any(psutil.pid_exists(n) and psutil.Process(n).status() != psutil.STATUS_ZOMBIE for n in numbers)
 
 
+def shared(numbers):
+    """What joblib's processes share in memory."""
+    numbers = "|".join(map(str, numbers))
+    return [
+        path
+        for path in Path("/dev/shm").glob("*")
+        if re.match(rf"(joblib_memmapping_folder_|sem\.loky-)({numbers})[_-]", path.name)
+    ]
+
+
 @pytest.fixture
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("g")  # short: socket paths have a limit
@@ -75,6 +88,19 @@ def test_notebooks_side_by_side(folder):
 
 
 @pytest.mark.slow
+def test_a_run_that_ends_leaves_nothing_in_memory(folder):
+    code = (
+        WORKERS.replace("FOLDER", repr(str(folder))).replace("120", "0")
+        + "import glob; print(os.getpid(), glob.glob('/dev/shm/*'))"
+    )
+    notebook(folder, code)
+    assert start(folder).wait() == 0
+    number, names = nbformat.read(folder / "out.ipynb", 4).cells[-1].outputs[-1]["text"].split(" ", 1)
+    assert not Path("/dev/shm").exists() or f"joblib_memmapping_folder_{number}" in names
+    assert not shared([number])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["run", "its process group", "snakemake"])
 def test_a_killed_run_leaves_nothing_behind(folder, killed):
     notebook(folder, WORKERS.replace("FOLDER", repr(str(folder))))
@@ -83,6 +109,7 @@ def test_a_killed_run_leaves_nothing_behind(folder, killed):
         started = wait_until(lambda: workers(folder))
         family = [p.pid for p in psutil.Process(run.pid).children(recursive=True)]
         assert set(started) <= set(family)
+        assert not hasattr(os, "sched_getaffinity") or shared(family)  # Linux
         if killed == "its process group":
             os.killpg(run.pid, signal.SIGKILL)
         else:
@@ -91,7 +118,8 @@ def test_a_killed_run_leaves_nothing_behind(folder, killed):
         assert run.returncode == -signal.SIGKILL
         snakemake.kill()
     wait_until(lambda: all_gone(family), seconds=30)
-    assert not list((folder / "t").glob("glocal-*"))
+    wait_until(lambda: not list((folder / "t").glob("glocal-*")), seconds=10)
+    assert not shared(family)
 
 
 def test_workers_end_with_a_parent_that_no_guard_watches(folder):
