@@ -1,6 +1,7 @@
 """The anomaly stage on a small experiment: its tables, an unchanged transform, images that move, labels that are wrong."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from glocal.errors import GlocalError
@@ -103,3 +104,26 @@ def test_text_gets_the_mean_length_of_the_images(experiment, monkeypatch):
         length = np.linalg.norm(experiment.normals(spec, fold)[0], axis=1).mean()
         np.testing.assert_allclose(np.linalg.norm(text, axis=1), length)
         assert abs(length - 1) > 0.1
+
+
+def test_a_summary_compares_with_the_baseline_what_read_judgments(experiment):
+    """And no transform with itself; the original's rows are those without baselines."""
+    records = anomaly.measurements(experiment)
+    records["transform"] = records["transform"].replace("naive", "centred")
+    summary = anomaly.summarise(records)
+    pairs = summary.groupby("versus")["transform"].unique().map(set).to_dict()
+    assert pairs == {"original": {"original", "centred", "glocal"}, "centred": {"glocal"}}
+    assert summary.equals(anomaly.summarise(records, seed=42)) and not summary.equals(anomaly.summarise(records, seed=1))
+
+
+def test_what_moved_is_of_the_first_set_mode_and_fold(experiment):
+    """Elsewhere another class gains more."""
+    table = anomaly.evaluate(experiment)["anomaly"].query("transform in ['original', 'glocal']").copy()
+    table["auroc"] = 0.5
+    first = (table["dataset"] == "groups") & (table["mode"] == "one-vs-rest") & (table["fold"] == experiment.downstream_folds[0])
+    gains = table["transform"] == "glocal"
+    table.loc[gains & first & (table["normal_class"] == "bee"), "auroc"] = 0.6
+    table.loc[gains & ~first & (table["normal_class"] == "cat"), "auroc"] = 0.9
+    elsewhere = table.assign(dataset="others", auroc=table["auroc"].mask(gains & (table["normal_class"] == "dog"), 1.0))
+    moved = anomaly.moved(experiment, pd.concat([table, elsewhere], ignore_index=True))
+    assert set(moved["normal_class"]) == {"bee"}
