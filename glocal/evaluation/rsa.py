@@ -40,7 +40,7 @@ def resample(a, b, draws: int = 200, seed=42) -> np.ndarray:
     r, c = np.triu_indices(n, k=1)
     x, y = (rank - rank.mean() for rank in (rankdata(a[r, c]), rankdata(b[r, c])))
     times = np.array([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws)], float)  # (draws, n)
-    total = lambda pairs: np.einsum("dn,dn->d", times @ squareform(pairs), times) / 2
+    total = lambda pairs: np.einsum("dn,dn->d", times @ squareform(pairs), times)  # each pair twice
     weight = total(np.ones(len(x)))
     mean_x, mean_y = total(x) / weight, total(y) / weight
     spread = (total(x * x) / weight - mean_x**2) * (total(y * y) / weight - mean_y**2)

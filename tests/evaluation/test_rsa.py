@@ -67,6 +67,18 @@ def test_the_interval_of_rsa_is_that_of_resampled_objects():
     assert low < value < high
 
 
+def test_the_correlation_kernel_and_the_dot_product():
+    x = np.random.default_rng(0).normal(size=(6, 4)) + 1
+    np.testing.assert_allclose(rsa.similarity(x, "correlation"), np.corrcoef(x))
+    np.testing.assert_allclose(rsa.similarity(x, "dot"), x @ x.T)
+
+
+def test_200_draws_and_a_seed_by_default():
+    a, b = similarities(0), similarities(1)
+    np.testing.assert_array_equal(rsa.resample(a, b), rsa.resample(a, b, draws=200, seed=42))
+    assert len(rsa.resample(a, b)) == 200 and not np.array_equal(rsa.resample(a, b), rsa.resample(a, b, seed=43))
+
+
 def test_perfect_agreement_has_no_doubt():
     same = similarities(1)
     assert (rsa.rsa(same, same), *central(rsa.resample(same, same))) == pytest.approx((1, 1, 1))
