@@ -108,15 +108,16 @@ def metrics(score, anomalous) -> dict:
     score, anomalous = _two_kinds(score, anomalous)
     order = np.argsort(score, kind="stable")[::-1]
     last = np.flatnonzero(np.diff(score[order], append=-np.inf))  # of the images with one score, from the highest score down
-    found = np.cumsum(anomalous[order])[last]  # anomalies with at least this score
-    refused = 1 + last - found  # normal images with at least this score
-    recall, precision, corner = found / found[-1], found / (last + 1), _corners(refused, found)
-    above = np.r_[0, refused][:-1]  # normal images with a higher score
-    strictest = np.flatnonzero(refused[-1] - above >= -(-95 * refused[-1] // 100))[-1]
+    true_positives = np.cumsum(anomalous[order])[last]  # anomalies with at least this score
+    false_positives = 1 + last - true_positives  # normal images with at least this score
+    recall, precision = true_positives / true_positives[-1], true_positives / (last + 1)
+    corner = _corners(false_positives, true_positives)
+    above = np.r_[0, false_positives][:-1]  # normal images with a higher score
+    strictest = np.flatnonzero(false_positives[-1] - above >= -(-95 * false_positives[-1] // 100))[-1]
     return dict(
-        auroc=float(np.trapezoid(np.r_[0, recall[corner]], np.r_[0, refused[corner] / refused[-1]])),
+        auroc=float(np.trapezoid(np.r_[0, recall[corner]], np.r_[0, false_positives[corner] / false_positives[-1]])),
         aupr=float(np.sum((np.diff(recall, prepend=0) * precision)[::-1])),
-        fpr95=float((found[-1] - np.r_[0, found][strictest]) / found[-1]),
+        fpr95=float((true_positives[-1] - np.r_[0, true_positives][strictest]) / true_positives[-1]),
     )
 
 

@@ -61,7 +61,7 @@ def run(notebook: str, executed: str, parameters: dict, threads: int = 0, gpus: 
         papermill.execute_notebook(
             str(source), str(target), parameters, kernel_name="python3", cwd=str(root()), progress_bar=False,
             stderr_file=sys.stderr, kernel_manager_class=f"{__name__}.GuardedKernelManager",
-            shutdown_kernel="immediate",  # all is written; a kernel takes seconds to end, and the guard tidies up behind it
+            shutdown_kernel="immediate",  # all is written, to end by itself takes a kernel seconds, and the guard cleans up
         )  # fmt: skip
     except PapermillExecutionError as error:
         what = error.evalue if error.ename == "GlocalError" else f"{error.ename}: {error.evalue}"

@@ -209,9 +209,9 @@ def test_metrics_are_the_bits_of_scikit_learn(seed, n, digits):
     """With ties; fpr95 by its definition."""
     rng = np.random.default_rng(seed)
     score, odd = rng.normal(size=n).round(digits), rng.permutation(n) < rng.integers(1, n)
-    found, normal = anomaly_scores.metrics(score, odd), np.sort(score[~odd])
-    assert (found["auroc"], found["aupr"]) == (roc_auc_score(odd, score), average_precision_score(odd, score))
-    assert found["fpr95"] == (score[odd] <= normal[-(-95 * len(normal) // 100) - 1]).mean()
+    result, normal = anomaly_scores.metrics(score, odd), np.sort(score[~odd])
+    assert (result["auroc"], result["aupr"]) == (roc_auc_score(odd, score), average_precision_score(odd, score))
+    assert result["fpr95"] == (score[odd] <= normal[-(-95 * len(normal) // 100) - 1]).mean()
 
 
 @given(seeds, st.sampled_from([30, 300]))

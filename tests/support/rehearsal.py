@@ -20,8 +20,6 @@ import yaml
 from helpers import at_hand
 from snakemake.utils import update_config
 
-# Here a step computes for seconds: two with a core each take less time than one with both. No GPU is shared out, either.
-STEPS = [f"{name}_encoder" for name in ("align", "few_shot", "anomaly")]
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = ["CITATION.cff", "NOTICE", "Snakefile", "config", "docs", "figures/captions", "glocal", "notebooks", "profiles", "rules"]
 CHECKS = Path(__file__).parent / "without_checksums"
@@ -41,6 +39,8 @@ CUTS = {
     "timm": {"blocks": 1, "img_size": 56},
     "torchvision": {"blocks": 1, "resize_size": 72, "crop_size": 64},
 }
+# Here a step computes for seconds: two with a core each take less time than one with both. No GPU is shared out, either.
+STEPS = [f"{name}_encoder" for name in ("align", "few_shot", "anomaly")]
 
 
 def paper() -> dict:

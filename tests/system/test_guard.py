@@ -63,11 +63,8 @@ def all_gone(numbers):
 def shared(numbers):
     """What joblib's processes share in memory."""
     numbers = "|".join(map(str, numbers))
-    return [
-        path
-        for path in Path("/dev/shm").glob("*")
-        if re.match(rf"(joblib_memmapping_folder_|sem\.loky-)({numbers})[_-]", path.name)
-    ]
+    names = re.compile(rf"(joblib_memmapping_folder_|sem\.loky-)({numbers})[_-]")
+    return [path for path in Path("/dev/shm").glob("*") if names.match(path.name)]
 
 
 @pytest.fixture
@@ -89,11 +86,8 @@ def test_notebooks_side_by_side(folder):
 
 @pytest.mark.slow
 def test_a_run_that_ends_leaves_nothing_in_memory(folder):
-    code = (
-        WORKERS.replace("FOLDER", repr(str(folder))).replace("120", "0")
-        + "import glob; print(os.getpid(), glob.glob('/dev/shm/*'))"
-    )
-    notebook(folder, code)
+    code = WORKERS.replace("FOLDER", repr(str(folder))).replace("120", "0")
+    notebook(folder, code + "import glob; print(os.getpid(), glob.glob('/dev/shm/*'))")
     assert start(folder).wait() == 0
     number, names = nbformat.read(folder / "out.ipynb", 4).cells[-1].outputs[-1]["text"].split(" ", 1)
     assert not Path("/dev/shm").exists() or f"joblib_memmapping_folder_{number}" in names
