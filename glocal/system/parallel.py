@@ -20,12 +20,14 @@ def parallel(calls: list, jobs: int, threads: int = 1):
 
 
 def _with_threads(threads: int, function, args, kwargs):
-    """The threads of torch: one job is no process of its own, and would take those of this one."""
+    """The threads of torch and of NumPy's BLAS: one job is no process of its own, and would take those of this one."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        return function(*args, **kwargs)
+        with threadpool_limits(threads, "blas"):
+            return function(*args, **kwargs)
     finally:
         torch.set_num_threads(before)

@@ -75,7 +75,7 @@ def test_the_recipe_is_the_authors_loop(data, objective):
     x, table, context = data
     fit = GLocalTransform(objective, recipe="authors", schedule=SCHEDULE, **SETTING).fit(x, table, context=context)
     w, b = authors_loop(objective, x, torch.tensor(table), context, **SETTING)
-    assert np.linalg.norm(fit.weights_ - w) <= 1e-6 * np.linalg.norm(w)
+    assert np.linalg.norm(fit.weights_ - w) <= 1e-5 * np.linalg.norm(w)  # the fit is in float32
     assert np.linalg.norm(fit.bias_ - b) <= 1e-5 * np.linalg.norm(b)
     assert (fit.mean_, fit.std_) == pytest.approx((x.mean(), x.std()), rel=1e-6)
 
