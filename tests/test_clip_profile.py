@@ -13,8 +13,9 @@ def test_real_judgments_real_clip(tmp_path):
     """One encoder, the chosen settings, five shots of two tasks."""
     config = read("config/clip-b32.yaml")
     config |= {"profile": "test-clip", "encoders": {"clip-b32": config["encoders"]["clip-b32"]}, "baselines": ["centred"]}
+    config["published_transforms"] = False  # tests/evaluation/test_published_transforms.py
     grid = {"naive": {"lam": [0.03]}, "global": {"lam": [0.3]}, "glocal": {"lam": [0.3], "alpha": [0.1], "tau": [0.5]}}
-    config["alignment"] |= {"grid": grid, "fit": {"recipe": "converged", "restore_best": False}}
+    config["alignment"] |= {"grid": grid, "fit": {"recipe": "converged", "tol": 1.0e-4, "restore_best": False}}
     del config["alignment"]["final"], config["alignment"]["nested"]
     config["human"]["sets"] = []
     config["judgments"] |= {"objectives": ["global"], "shares": [0.03, 1.0], "lam": [3.0, 0.3], "draws": 1,
@@ -22,10 +23,11 @@ def test_real_judgments_real_clip(tmp_path):
                             "repetitions": 1, "fit": {"max_iter": 30, "tol": 1.0e-3}}  # fmt: skip
     curves = {"global": {"lam": [1.0, 0.1]}, "glocal": [{"lam": [0.1], "alpha": [0.5], "tau": [0.5]}]}
     varied = {"at": config["trade_off"]["at"][:1], "contexts": [256], "switches": {}}
-    config["trade_off"] |= curves | varied | {"draws": 1, "fit": {"tol": 1e-4}}
+    config["trade_off"] |= curves | varied | {"draws": 1, "tasks": ["entity13"], "fit": {"tol": 1.0e-4}}
     tasks = {t: config["few_shot"]["tasks"][t] for t in ("entity13", "entity30")}
     config["few_shot"] |= {"shots": [5], "repetitions": 5, "transforms": ["naive", "global", "glocal"], "tasks": tasks}
-    config["anomaly"]["sets"] = {"entity13": config["anomaly"]["sets"]["entity13"]}
+    for step in ("anomaly", "structure"):
+        config[step]["sets"] = {"entity13": config[step]["sets"]["entity13"]}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     with results("test-clip") as folder:
@@ -35,7 +37,7 @@ def test_real_judgments_real_clip(tmp_path):
         made = {name: pd.read_csv(folder / f"{name}.csv") for name in names}
         drawn = {path.stem.removesuffix("-clip-b32") for path in (folder / "figures").glob("*.png")}
     headline, human = made["headline"], made["human"]
-    assert {"data_efficiency", "controls", "trade_off", "human_calibration", "human_groups", "published_spectra"} <= drawn
+    assert {"data_efficiency", "controls", "trade_off", "human_calibration", "human_groups"} <= drawn
     zero_shot = human[(human["dataset"] == "all triplets") & (human["transform"] == "original")]["value"].iloc[0]
     assert zero_shot == pytest.approx(0.486, abs=0.003)
     assert human["ceiling"].max() == pytest.approx(0.6722, abs=1e-4)

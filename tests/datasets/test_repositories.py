@@ -29,7 +29,7 @@ class Handler(Quiet):
         end = len(body) // 2 if self.path == "/short" else len(body)
         for i in range(self.start(body, '"1"'), end, 512):
             self.wfile.write(body[i : min(i + 512, end)])
-            time.sleep(0.05 if self.path == "/slow" else 0)
+            time.sleep(0.01 if self.path == "/slow" else 0)
 
 
 @pytest.fixture

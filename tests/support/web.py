@@ -45,7 +45,7 @@ def serving(handler, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     httpd.asked, httpd.url = [], f"http://127.0.0.1:{httpd.server_port}"
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()  # it looks for the end so often
     try:
         yield httpd
     finally:
