@@ -113,6 +113,15 @@ def test_rounding_does_not_decide_a_tie(seed):
         assert not tr.score(z, [[0, 1, 2], [0, 2, 1], [1, 2, 0]], similarity).any()
 
 
+@pytest.mark.parametrize(("more", "right"), [(0.8e-10, False), (1.2e-10, True)])
+@pytest.mark.parametrize("length", [1.0, 1e5])
+def test_what_counts_as_a_tie(more, right, length):
+    """Cosines .5 + more, .5 and about .25; the shares are of the product of the two longest rows."""
+    first = 0.5 + more
+    z = np.array([[1, 0, 0], [first, np.sqrt(1 - first**2), 0], [0.5, 0, np.sqrt(0.75)]])
+    assert tr.score(length * z, [[0, 1, 2]]).tolist() == [right]
+
+
 def test_torch_float32_and_empty_input():
     z, triplets = world(1)
     ours = tr.score(torch.tensor(z, dtype=torch.float32, requires_grad=True), torch.tensor(triplets))
@@ -186,6 +195,8 @@ def test_noise_ceiling_is_the_mean_majority_share():
     assert tr.noise_ceiling(three_of_four + one_of_two) == (0.75 + 0.5) / 2
     with pytest.raises(GlocalError, match="there are none"):
         tr.noise_ceiling(np.zeros((0, 3), int))
+    with pytest.raises(GlocalError, match="answers: row 0"):
+        tr.noise_ceiling([[0, 0, 1]])
 
 
 @given(st.integers(6, 40), st.integers(2, 6), SEEDS)
@@ -202,12 +213,13 @@ def test_the_split_is_by_objects(n, folds, seed):
         np.testing.assert_array_equal(inside, [set(row) <= set(train.tolist()) for row in triplets.tolist()])
 
 
-def test_split_is_seeded_and_refuses_too_many_folds():
+def test_split_is_seeded_and_refuses_too_few_and_too_many_folds():
     again = [np.concatenate(fold).tolist() for fold in tr.split_objects(30)]
-    assert again == [np.concatenate(fold).tolist() for fold in tr.split_objects(30)]
+    assert again == [np.concatenate(fold).tolist() for fold in tr.split_objects(30, 3, 42)]  # the authors' seed
     assert again != [np.concatenate(fold).tolist() for fold in tr.split_objects(30, seed=43)]
-    with pytest.raises(GlocalError, match="folds is 4"):
-        tr.split_objects(3, 4)
+    for folds in (1, 4):
+        with pytest.raises(GlocalError, match=f"folds is {folds}; it must be from 2 to"):
+            tr.split_objects(3, folds)
 
 
 def test_codes_tell_triplets_apart_and_sets_whatever_their_order():
@@ -217,3 +229,8 @@ def test_codes_tell_triplets_apart_and_sets_whatever_their_order():
     number, count = np.unique(tr.set_code(every, 7), return_counts=True)
     assert len(number) == math.comb(7, 3) and (count == 6).all()
     assert len(tr.split_objects(9)) == 3  # by default, as in the paper
+
+
+def test_the_pairs_of_a_triplet_in_the_order_of_the_objects_that_they_leave_out():
+    similarity = np.arange(16).reshape(4, 4)
+    assert tr.pairs_left(similarity, [[0, 1, 2], [3, 0, 1]]).tolist() == [[6, 2, 1], [1, 13, 12]]
