@@ -37,8 +37,9 @@ def read_rows(file: str, columns: str) -> dict[str, dict]:
             if set(row) != set(columns.split()) or None in row.values():
                 raise ValueError(f"a row has other columns than {columns}")
             for below in (Path(row[name]) for name in ("file", "path", "repository") if name in row):
-                if below.is_absolute() or ".." in below.parts or len(str(below)) > 500:
-                    raise ValueError(f'"{below}" is no path below a folder')
+                longest = max(len(os.fsencode(part)) for part in (*below.parts, ""))  # of a name, file systems take 255 bytes
+                if below.is_absolute() or ".." in below.parts or len(str(below)) > 500 or longest > 255:
+                    raise ValueError(f'"{str(below)[:80]}" is no path below a folder')
             for number in {"bytes", "images", "files"} & set(row):
                 int(row[number])
             if "options" in row:

@@ -17,7 +17,8 @@ def test_a_call_has_its_threads_on_any_number_of_cores(jobs):
     """The last bits of a product depend on how many share it: a step on one core must not give others."""
 
     def threads():  # of torch and of NumPy's BLAS
-        return torch.get_num_threads(), max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+        return torch.get_num_threads(), max(blas)
 
     with threadpool_limits(1, "blas"):
         before = threads()
