@@ -55,6 +55,22 @@ def test_every_fit_of_the_path_is_scikit_learns(n, p):
         assert (images.predict(w, images.project(other)) == truth.predict(other)).all()
 
 
+@pytest.mark.parametrize("n", [16, 62], ids=["four images a class", "classes of unequal size"])
+@pytest.mark.parametrize("c", [1e-4, 1e-3])
+def test_small_c_leaves_no_rounding_in_the_predictions(n, c):
+    """Logits differ by less than float32 leaves of the intercepts' gradient; their order is that of the optimum all the same."""
+    x, y = clusters(n)
+    x, other = 0.1 * x, 0.1 * clusters(50, seed=1)[0]  # as near one another as images are
+    images, truth = Images(x, y), LogisticRegression(C=c, solver="newton-cg", tol=1e-12, max_iter=10000).fit(x, y)
+    twice = Fits(images, torch.ones(2, n, dtype=torch.bool)).solve(c, 1e-8, 300)
+    expected = truth.decision_function(other)
+    spread = (expected - expected.mean(0)).std()  # over images: what separates their predictions
+    for w in (*images.fit_path([c]), *twice):
+        logits = (images.project(other) @ w.T).numpy()
+        difference = logits - logits.mean(1, keepdims=True) - expected
+        assert np.abs(difference + expected.mean(1, keepdims=True)).max() < 5e-3 * spread
+
+
 def test_a_fit_minimises_the_reading_copy():
     x, y = clusters()
     images = Images(x, y)
