@@ -96,7 +96,7 @@ def measure(x, z, table, held_out, y, mapped, kl_tau: float, tau: float | None =
     tau: the setting's own temperature, None without a local loss. `monitored`, what the rule compares, is the triplet loss,
     plus, where there is a tau, what the rule names (`grid_search.RULES`).
     """
-    z_, y_, mapped_ = (torch.as_tensor(np.asarray(a)).double() for a in (z, y, mapped))
+    z_, y_, mapped_ = (torch.tensor(np.asarray(a), dtype=torch.float64) for a in (z, y, mapped))
     loss = objective.triplet_loss(z_, torch.as_tensor(table).long()).item()
     accuracy, low, high = shared_objects.interval(triplets.score(z, table), table)
     return dict(
