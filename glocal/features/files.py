@@ -6,6 +6,8 @@ x, names, header = read("features.npy")        # or a stem, .npz, .csv, .h5, .sa
 import csv as text_tables
 import io
 import json
+import mmap
+import struct
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -101,12 +103,32 @@ def _hdf5(file: Path) -> Table:
     import h5py
 
     with h5py.File(file) as content:
+        if content.id.get_create_plist().get_sizes() == (8, 8):
+            _refuse_endless_heap(file)
         tables = [name for name, part in content.items() if getattr(part, "ndim", 0) == 2]
         rows = content.get("rows", {})
         name = next((n for n in NAMES if n in rows), None)
         names = None if name is None else [str(cell) for cell in rows[name].asstr()[:]]
         refuse_bomb(file, content[_one(tables)].nbytes)
         return Table(content[_one(tables)][:], names, _checked(content.attrs.get("header", "{}")))
+
+
+def _refuse_endless_heap(file: Path) -> None:
+    """Raises ValueError where HDF5 would look for a text without end: it goes on by the size of an object, which may be zero.
+
+    A collection is "GCOL", its size, and objects: number, size, content; number 0 is free space (HDF5 File Format, III.E).
+    """
+    with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(b"GCOL\1")
+        while start >= 0:
+            at, end = start + 16, start + int.from_bytes(content[start + 8 : start + 16], "little")
+            while at + 16 <= min(end, len(content)):
+                number, size = struct.unpack_from("<H6xQ", content, at)
+                step = 16 + size + -size % 8 if number else size  # free space includes its head
+                if not 16 <= step <= end - at:
+                    raise ValueError(f"its texts are damaged at byte {at}")
+                at += step
+            start = content.find(b"GCOL\1", start + 1)
 
 
 def _safetensors(file: Path) -> Table:
