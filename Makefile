@@ -29,10 +29,11 @@ report: env  ## a run as pages, results/<profile>/report/index.html; PROFILE=dem
 rehearse: env  ## every step of config/paper.yaml, on made-up images and networks with random weights: no download
 	python tests/support/rehearsal.py --cores $(CORES)
 
+test: export OMP_WAIT_POLICY = passive
 test: env  ## every test: units, properties, pipeline, notebooks
 	pytest -q -n auto -m "not slow"
 	pytest -q -n auto -m slow --dist loadfile --no-loadscope-reorder
-	OMP_WAIT_POLICY=passive pytest -q -n auto --dist loadfile --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
+	pytest -q -n auto --dist loadfile --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
 
 fuzz: env  ## 10,000 mutated files for each reader, where the tests have 300; an hour
 	GLOCAL_FUZZ=10000 pytest -q -n auto tests/test_hostile_files.py

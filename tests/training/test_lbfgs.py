@@ -9,10 +9,11 @@ import torch
 from helpers import observed, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
-from glocal import losses
+from glocal import GLocalTransform, losses
 from glocal.errors import GlocalError
-from glocal.training import lbfgs, validation
+from glocal.training import grid_search, lbfgs, validation
 from glocal.training.objective import regulariser
 
 PATIENT = {"ftol": 1e-12, "gtol": 1e-7, "maxiter": 500, "maxfun": 700}
@@ -169,6 +170,23 @@ def test_the_plain_norm_has_no_gradient_at_a_scaled_identity(start, dtype):
     moved = start * torch.eye(512, dtype=dtype)
     moved[0, 1] = 0.01 * start
     assert regulariser(moved, "global", squared=False)[1].norm().item() == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["global", "glocal"])
+def test_threads_change_the_objective_of_a_wide_fit_by_rounding_alone(kind):
+    """Fits of more than `grid_search.WIDE` columns get all cores; weights differ by more where the objective is flat."""
+    (x, table), rng = observed(n=150, m=3000), np.random.default_rng(1)
+    x = np.hstack([x, rng.normal(size=(len(x), grid_search.WIDE))])
+    context = 1 + rng.normal(size=(100, x.shape[1]))
+    t, before, fits = GLocalTransform(kind, lam=0.1, tol=1e-7, max_iter=600, device="cpu"), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            fits.append(clone(t).fit(x, table, context=context))
+    finally:
+        torch.set_num_threads(before)
+    one, two = (fit.history_[-1]["objective"] for fit in fits)
+    assert all(fit.converged_ for fit in fits) and one == pytest.approx(two, rel=1e-5)
 
 
 @given(st.sampled_from(losses.OBJECTIVES), st.sampled_from(["x", "y", "start"]), st.floats(22, 37))
