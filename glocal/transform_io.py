@@ -110,7 +110,7 @@ def _wrong_with(arrays: dict) -> str:
     """Why these arrays are not a transform, or '' if they are one."""
     missing = {"weights", "mean", "std"} - set(arrays)
     if missing:
-        return f'the array "{min(missing)}" is missing (found {", ".join(sorted(arrays)) or "none"})'
+        return f'the array "{min(missing)}" is missing (it has {", ".join(sorted(arrays)) or "none"})'
     other = set(arrays) - {"weights", "bias", "mean", "std"}
     if other:
         return f'the array "{min(other)}" does not belong to one'

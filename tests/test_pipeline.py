@@ -143,8 +143,8 @@ def test_the_cores_change_no_bit_of_a_fit(demo, tmp_path):
         path = write_config(tmp_path, "config/demo.yaml", profile="test-cores", alignment=alignment)
         succeed("align", "--cores", 3, "--configfile", path)
         known, made = (place / "transforms" / ENCODER for place in (demo, folder))
-        for file in sorted(made.rglob("*.npz")):
-            a, b = (GLocalTransform.load(place / file.relative_to(made)) for place in (known, made))
+        for file in sorted(file for file in known.rglob("*.npz") if file.stem not in ("naive", "global")):
+            a, b = (GLocalTransform.load(place / file.relative_to(known)) for place in (known, made))
             assert np.allclose(a.weights_, b.weights_, rtol=1e-6, atol=1e-7), file
             assert file.stem == "whitened" or np.array_equal(a.weights_, b.weights_), file
         before, after = (tables.read(place / "alignment.csv") for place in (demo, folder))

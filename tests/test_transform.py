@@ -334,7 +334,7 @@ GOOD = {"weights": np.eye(3, dtype="f4"), "mean": np.float32(0), "std": np.float
 @pytest.mark.parametrize(
     "arrays, words",
     [
-        ({"w": np.eye(3)}, 'the array "mean" is missing (found w)'),
+        ({"w": np.eye(3)}, 'the array "mean" is missing (it has w)'),
         ({k: v for k, v in GOOD.items() if k != "std"}, 'the array "std" is missing'),
         (GOOD | {"labels": np.arange(3)}, 'the array "labels" does not belong'),
         (GOOD | {"weights": np.ones((3, 2))}, "weights has shape (3, 2), not (p, p)"),
