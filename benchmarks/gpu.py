@@ -102,7 +102,7 @@ def grid():
     table = table[(table[:, 0] != table[:, 1]) & (table[:, 0] != table[:, 2]) & (table[:, 1] != table[:, 2])][:4_700_000]
     y = torch.randn(2048, P, device="cuda")
     start = time.perf_counter()
-    warm = grid_search.search("glocal", PAPER_GRID, {}, {fold: (x, table, y, None) for fold in range(3)})
+    warm = [grid_search.search("glocal", PAPER_GRID, {}, (x, table, y, None)) for _ in range(3)]
     between = time.perf_counter()
     for point, _ in warm[0]:
         grid_search.fit("glocal", point, x, table, y)

@@ -144,7 +144,7 @@ def grid():
     for number in range(3):
         x, train, _, y, _ = _fold(number)
         start = time.perf_counter()
-        warm = grid_search.search("glocal", PAPER_GRID, {}, {"": (x, train, y, None)})[""]
+        warm = grid_search.search("glocal", PAPER_GRID, {}, (x, train, y, None))
         between = time.perf_counter()
         cold = [grid_search.fit("glocal", point, x, train, y) for point, _ in warm]
         seconds = [seconds[0] + between - start, seconds[1] + time.perf_counter() - between]

@@ -4,9 +4,7 @@ Squares overflow above 1e154 (in float32 above 1e19) and vanish below 1e-162 (1e
 do neither, and the division is exact: ordinary results do not change by a bit.
 """
 
-import functools
 import importlib
-import inspect
 
 import numpy as np
 
@@ -94,23 +92,6 @@ def real(x, name: str) -> np.ndarray:
 def table(x, name: str) -> np.ndarray:
     """x as a `plain` (n, p) matrix of finite numbers, or a GlocalError that names the first bad row."""
     return finite(as_table(x, None, name), name)
-
-
-def tables(*names: str):
-    """Decorates a function whose arguments `names` are (n, p) matrices: each is a `table` when the function begins."""
-
-    def decorate(function):
-        signature = inspect.signature(function)
-
-        @functools.wraps(function)
-        def checked(*args, **kwargs):
-            bound = signature.bind(*args, **kwargs)
-            bound.arguments |= {name: table(bound.arguments[name], name) for name in names}
-            return function(*bound.args, **bound.kwargs)
-
-        return checked
-
-    return decorate
 
 
 def numbers(x, name: str = "values") -> np.ndarray:

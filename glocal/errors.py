@@ -40,6 +40,13 @@ def is_number(text: str) -> bool:
     return True
 
 
+def require(word, known, problem: str):
+    """`word` itself, or a GlocalError, `problem` and what is near, if it is not among those `known`."""
+    if word not in known:
+        raise GlocalError(f"{problem}.{did_you_mean(word, known)}")
+    return word
+
+
 def did_you_mean(word: str, known) -> str:
     """' Did you mean "x"?' or '', plus the list of what is known; of more than thirty names those that are near."""
     known = sorted(map(str, known))

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from glocal.arrays import leading_power
 from glocal.defaults import ALPHA, TAU
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, require
 
 OBJECTIVES = ("naive", "global", "glocal")
 
@@ -166,26 +166,8 @@ def local_loss(y: Tensor, mapped: Tensor, tau: float, *, stable: bool = True) ->
     return -(teacher[others] * student[others]).sum() / len(y)
 
 
-def teacher_entropy(y: Tensor, tau: float) -> Tensor:
-    """Mean entropy of the rows of P: the smallest value that `local_loss` can take.
-
-    Parameters
-    ----------
-    y : (q, p) tensor
-        Features before the map.
-    tau : float
-        Temperature.
-
-    Returns
-    -------
-    scalar tensor
-        In nats.
-    """
-    return local_loss(y, y, tau)
-
-
 def local_kl(y: Tensor, mapped: Tensor, tau: float) -> Tensor:
-    """Mean KL(P || Q): `local_loss` minus the entropy of the teacher.
+    """Mean KL(P || Q): `local_loss` minus its smallest value, the mean entropy of the rows of P.
 
     Parameters
     ----------
@@ -199,7 +181,7 @@ def local_kl(y: Tensor, mapped: Tensor, tau: float) -> Tensor:
     scalar tensor
         In nats; zero if all neighbourhoods are unchanged.
     """
-    return local_loss(y, mapped, tau) - teacher_entropy(y, tau)
+    return local_loss(y, mapped, tau) - local_loss(y, y, tau)
 
 
 def shrinkage(w: Tensor, squared: bool = True) -> Tensor:
@@ -283,8 +265,7 @@ def objective(
         For an unknown kind, a number that is not finite, and glocal without y.
     """
     _check(lam=lam, alpha=alpha)
-    if kind not in OBJECTIVES:
-        raise GlocalError(f'objective: "{kind}" is not known.{did_you_mean(kind, OBJECTIVES)}')
+    require(kind, OBJECTIVES, f'objective: "{kind}" is not known')
     fit = triplet_loss(x @ w + b, triplets)
     if kind == "naive":
         return fit + lam * shrinkage(w, squared)

@@ -446,7 +446,8 @@ class GLocalTransform(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if "columns" in metadata:
             t.feature_names_in_ = np.array(metadata["columns"], dtype=object)
         try:
-            t.set_params(**transform_io.parameters(metadata, t.get_params(deep=False)))
+            known = t.get_params(deep=False)
+            t.set_params(**{name: value for name, value in metadata.get("parameters", {}).items() if name in known})
             parameters.check(t.get_params(deep=False))
         except (GlocalError, AttributeError) as error:
             raise GlocalError(f"{path}: its metadata are damaged ({error}); fit it again.") from None

@@ -53,11 +53,6 @@ def write(path: Path, arrays: dict, metadata: dict | None = None) -> None:
             draft.write_bytes(save({k: np.asarray(v, order="C") for k, v in arrays.items()}, about or None))
 
 
-def parameters(metadata: dict, known: dict) -> dict:
-    """Parameters of the estimator that a file's metadata has, of those that this version knows (`known`)."""
-    return {name: value for name, value in metadata.get("parameters", {}).items() if name in known}
-
-
 def write_onnx(path: Path, weight: np.ndarray, bias: np.ndarray) -> None:
     """Write a linear map as an ONNX model of one Gemm node, from "features" (k, p) to "aligned" (k, p).
 

@@ -49,7 +49,8 @@ def check(triplets, n: int | None = None, name: str = "triplets") -> np.ndarray:
     if t.dtype.kind not in "iu":
         t = _whole(t, name)
     t = t.astype(np.int64, copy=False)
-    _refuse((t < 0) | (t >= n) if n is not None else t < 0, t, name, _range_fix(n))
+    limits = "start at 0" if n is None else f"run from 0 to {n - 1} (do yours start at 1?)"
+    _refuse((t < 0) | (t >= n) if n is not None else t < 0, t, name, f"object numbers {limits}")
     same = (t[:, 0] == t[:, 1]) | (t[:, 0] == t[:, 2]) | (t[:, 1] == t[:, 2])  # (m,)
     _refuse(same, t, name, "the three objects of a triplet must differ")
     return t
@@ -60,10 +61,6 @@ def _whole(t: np.ndarray, name: str) -> np.ndarray:
         raise GlocalError(f"{name}: values are of type {t.dtype}; give whole object numbers.")
     _refuse(~np.isfinite(t) | (t != np.rint(t)), t, name, "object numbers must be whole")
     return t
-
-
-def _range_fix(n: int | None) -> str:
-    return "object numbers start at 0" if n is None else f"object numbers run from 0 to {n - 1} (do yours start at 1?)"
 
 
 def _refuse(bad: np.ndarray, t: np.ndarray, name: str, fix: str) -> None:
@@ -164,12 +161,18 @@ def score(z, triplets, similarity: str = "dot") -> np.ndarray:
     GlocalError
         For features that are not a finite (n, p) matrix, and as `check`.
     """
-    z = _features(z, similarity)  # (n, p)
-    t = check(triplets, len(z))
-    length = relative_lengths(z) if similarity == "dot" else np.ones(len(z))  # (n,)
+    z = table(z, "features").astype(np.float64, copy=False)
+    if similarity not in ("dot", "cosine"):
+        raise GlocalError(f'similarity is "{similarity}"; it must be "dot" or "cosine".')
+    t, n = check(triplets, len(z)), len(z)
+    length = relative_lengths(z) if similarity == "dot" else np.ones(n)  # (n,)
     z = unit_rows(z)
-    pair = _table(z) if len(z) <= TABLE_OBJECTS else _row_products(z)
-    block = BLOCK if len(z) <= TABLE_OBJECTS else max(1, (1 << 23) // max(1, z.shape[1]))
+    if n <= TABLE_OBJECTS:
+        products, block = (z @ z.T).ravel(), BLOCK
+        pair = lambda a, b: products[a * n + b]
+    else:
+        block = max(1, (1 << 23) // max(1, z.shape[1]))
+        pair = lambda a, b: np.einsum("mp,mp->m", z[a], z[b])
     right = np.empty(len(t), bool)
     for start in range(0, len(t), block):
         right[start : start + block] = _kept_pair_wins(pair, length, *t[start : start + block].T)
@@ -230,17 +233,27 @@ def noise_ceiling(answers) -> float:
     t = check(answers, name="answers")
     if not len(t):
         raise GlocalError("answers: there are none; give the answers of several people to each triplet.")
-    n = int(t.max()) + 1
-    triplet, which = np.unique(set_code(t, n), return_inverse=True)  # (k,), (m,)
-    votes, count = np.unique(which * n + t[:, 2], return_counts=True)  # one for each (triplet, odd one)
-    best = np.zeros(len(triplet))
-    np.maximum.at(best, votes // n, count)
-    return float(np.mean(best / np.bincount(which)))
+    return float(shares(t)[1].max(1).mean())
+
+
+def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """People's answers by triplet.
+
+    answers: (a, 3), rows kept, kept, ODD: several answers for each triplet. Returns the objects of each triplet (m, 3), the
+    share of the answers for which each of them is the odd one (m, 3), and the number of answers (m,).
+    """
+    n = int(answers.max(initial=0)) + 1
+    codes, which = np.unique(set_code(answers, n), return_inverse=True)
+    table = np.stack(np.unravel_index(codes, (n, n, n)), axis=1)
+    chosen = table[which] == answers[:, 2:]  # (a, 3)
+    votes = np.stack([np.bincount(which, column, len(table)) for column in chosen.T], axis=1)
+    return table, votes / votes.sum(1, keepdims=True), votes.sum(1)
 
 
 def code(t: np.ndarray, n: int) -> np.ndarray:
     """One number for each row of three object numbers below n, (m,)."""
-    return (t[:, 0] * n + t[:, 1]) * n + t[:, 2]
+    i, j, k = np.asarray(t, np.int64).T  # in int32, as files have them, the numbers of 1,854 objects would overflow
+    return (i * n + j) * n + k
 
 
 def set_code(t: np.ndarray, n: int) -> np.ndarray:
@@ -252,22 +265,3 @@ def pairs_left(similarity: np.ndarray, triplets: np.ndarray) -> np.ndarray:
     """(m, 3): of each triplet's pairs the similarities (n, n), in the order of the objects that they leave out."""
     i, j, k = np.asarray(triplets).T
     return np.stack([similarity[j, k], similarity[i, k], similarity[i, j]], axis=1)
-
-
-def _features(z, similarity: str) -> np.ndarray:
-    """(n, p) float64."""
-    z = table(z, "features").astype(np.float64, copy=False)
-    if similarity not in ("dot", "cosine"):
-        raise GlocalError(f'similarity is "{similarity}"; it must be "dot" or "cosine".')
-    return z
-
-
-def _table(z: np.ndarray):
-    """Similarity of pairs, looked up in one (n, n) table."""
-    n, table = len(z), (z @ z.T).ravel()  # (n * n,)
-    return lambda a, b: table[a * n + b]
-
-
-def _row_products(z: np.ndarray):
-    """Similarity of pairs, computed pair by pair."""
-    return lambda a, b: np.einsum("mp,mp->m", z[a], z[b])

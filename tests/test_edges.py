@@ -35,7 +35,7 @@ def folded(x):
 
 
 def aurocs(mode, distance):
-    return lambda x: [r["auroc"] for r in anomaly_scores.by_class(x, LABELS, x, LABELS, mode=mode, distance=distance)]
+    return lambda x: [r["auroc"] for r in anomaly_scores.measure(x, LABELS, x, LABELS, mode=mode, distance=distance)]
 
 
 def few_shot(x):

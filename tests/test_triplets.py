@@ -226,6 +226,7 @@ def test_codes_tell_triplets_apart_and_sets_whatever_their_order():
     """Mutants of them, and of the number of folds, survived the other tests."""
     every = np.array(list(itertools.permutations(range(7), 3)))
     assert len(np.unique(tr.code(every, 7))) == len(every)
+    assert tr.code(np.full((1, 3), 1853, np.int32), 1854).tolist() == [1854**3 - 1]  # more than int32 has
     number, count = np.unique(tr.set_code(every, 7), return_counts=True)
     assert len(number) == math.comb(7, 3) and (count == 6).all()
     assert len(tr.split_objects(9)) == 3  # by default, as in the paper

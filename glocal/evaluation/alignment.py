@@ -38,19 +38,13 @@ def evaluate(experiment, fits: dict) -> dict:
     return dict(alignment=table.assign(chosen=grid_search.is_chosen(table, best)))
 
 
-def transforms(experiment, fits: dict, chosen: dict) -> dict:
-    """All transforms of an experiment: {(fold, name): transform}, with fold "all" those for other images.
-
-    The chosen settings of each objective, and the baselines. fits: of `grid_search.run`, chosen: of `grid_search.choose`.
-    """
-    final = grid_search.final_fits(experiment, fits, chosen)
-    return final | baselines.fit(experiment, final)
-
-
 def save(experiment, fits: dict, chosen: dict) -> None:
-    """Write all `transforms` of an experiment, each with the encoder that its features are of."""
-    about = origin(experiment.features().header)
-    for (fold, name), t in transforms(experiment, fits, chosen).items():
+    """Write all transforms of an experiment, of the chosen settings and the baselines, each with the encoder of its features.
+
+    fits: of `grid_search.run`, chosen: of `grid_search.choose`.
+    """
+    about, final = origin(experiment.features().header), grid_search.final_fits(experiment, fits, chosen)
+    for (fold, name), t in (final | baselines.fit(experiment, final)).items():
         experiment.save_transform(fold, name, t, **about)
 
 

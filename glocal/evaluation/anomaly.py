@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from glocal.evaluation import anomaly_scores, baselines, independence, oracle, statistics
+from glocal.evaluation import anomaly_scores, baselines, oracle, statistics
 from glocal.evaluation.frames import MOVED_MODES, first_split, to_original, with_split
 from glocal.system.devices import place
 from glocal.transform import aligners
@@ -85,17 +85,8 @@ def _of_set(experiment, fold: str, name: str):
 
 
 def tests(summary, sets: dict):
-    """Wilcoxon's test over the sets of each mode in the first split, with Holm's correction for all modes.
-
-    Sets that test on the same images count once (`independence`). summary: anomaly_summary; sets: the config's anomaly.sets.
-    """
-    rows = first_split(to_original(summary))
-    means = rows.pivot_table(index=["mode", "dataset"], columns="transform", values="auroc", sort=False)
-    tables = []
-    for mode, part in means.groupby(level="mode", sort=False):
-        tested = {name: sets[name] for name in part.index.get_level_values("dataset")}
-        tables.append(statistics.over_tasks(part, independence.groups(tested)).assign(mode=mode))
-    return statistics.corrected(tables)
+    """`statistics.over_tasks` of the sets of each mode in the first split. summary: anomaly_summary; sets: the config's."""
+    return statistics.over_tasks(first_split(to_original(summary)), "mode", "dataset", "auroc", sets)
 
 
 def by_class(table, transforms: list[str]):

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from glocal.arrays import numbers
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, require
 from glocal.evaluation.nearest import mean_similarity
 
 MODES = ("one-vs-rest", "reverse", "shift", "set")
@@ -36,8 +36,7 @@ def scores(train_x, train_y, test_x, *, mode="one-vs-rest", k=5, distance="cosin
     unknown mode, distance or class, k < 1, no normal image, and mismatched features or labels.
     """
     for option, value, known in (("mode", mode, MODES), ("distance", distance, DISTANCES)):
-        if value not in known:
-            raise GlocalError(f'anomaly detection: {option} is "{value}", which is not known.{did_you_mean(value, known)}')
+        require(value, known, f'anomaly detection: {option} is "{value}", which is not known')
     labels = None if mode == "set" else train_y
     return -mean_similarity(train_x, labels, test_x, k=k, distance=distance, classes=classes, others=mode == "reverse")
 
@@ -49,18 +48,6 @@ def zero_shot(text, test_x, classes, *, mode="one-vs-rest") -> np.ndarray:
     transform. Mode `reverse`: the nearest text of all other classes.
     """
     return scores(text, classes, test_x, mode=mode, k=1, classes=classes)
-
-
-def by_class(train_x, train_y, test_x, test_y, *, mode="one-vs-rest", k=5, distance="cosine") -> list[dict]:
-    """`rows` of `scores`: train_x (n, p) with labels (n,), test_x (t, p) with labels (t,).
-
-    Classes missing in training or test are left out.
-    """
-    if mode == "set":
-        raise GlocalError("anomaly detection: mode set has no classes; use anomaly_scores.against for one set against another.")
-    classes = np.intersect1d(train_y, test_y)
-    score = scores(train_x, train_y, test_x, mode=mode, k=k, distance=distance, classes=classes)
-    return rows(score, classes, test_y, mode=mode)
 
 
 def rows(score, classes, test_y, *, mode="one-vs-rest") -> list[dict]:
@@ -90,11 +77,16 @@ def against(train_x, test_x, other_x, *, k=5, distance="cosine", seed: int = 42)
     return metrics(score, anomalous) | counts | dict(resampled=resampled(score, anomalous, seed=seed))
 
 
-def measure(train_x, train_y, test_x, test_y, other_x=None, *, mode, k=5, distance="cosine", seed: int = 42) -> list[dict]:
-    """`by_class`, or in mode `set` the one row of `against`, its normal_class "all"; other_x: (o, p), the anomalies."""
-    if mode != "set":
-        return by_class(train_x, train_y, test_x, test_y, mode=mode, k=k, distance=distance)
-    return [dict(normal_class="all") | against(train_x, test_x, other_x, k=k, distance=distance, seed=seed)]
+def measure(train_x, train_y, test_x, test_y, other_x=None, *, mode="one-vs-rest", k=5, distance="cosine", seed=42) -> list[dict]:
+    """`rows` of `scores`: train_x (n, p) with labels (n,), test_x (t, p) with labels (t,); other_x: see `against`.
+
+    Classes missing in training or test are left out. In mode `set` the one row of `against`, its normal_class "all".
+    """
+    if mode == "set":
+        return [dict(normal_class="all") | against(train_x, test_x, other_x, k=k, distance=distance, seed=seed)]
+    classes = np.intersect1d(train_y, test_y)
+    score = scores(train_x, train_y, test_x, mode=mode, k=k, distance=distance, classes=classes)
+    return rows(score, classes, test_y, mode=mode)
 
 
 def metrics(score, anomalous) -> dict:

@@ -104,7 +104,7 @@ class GLocalTransformCV(TransformerMixin, BaseEstimator):
         options = {k: v for k, v in template.get_params().items() if k not in ("objective", *grid)}
         context = images[~also_in(images, x[test])]
         unseen = np.isin(np.arange(len(x)), test)
-        trials = grid_search.search(template.objective, grid, options, {"fold": (x, learn, context, None)})["fold"]
+        trials = grid_search.search(template.objective, grid, options, (x, learn, context, None))
         for point, t in trials:
             z = t.transform(x)
             features = (x, z, check, unseen, t.local(x[test]), z[test])

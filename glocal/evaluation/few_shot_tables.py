@@ -4,7 +4,7 @@
 `linear`, `main`, `reported` and `by_shots` also accept the table few_shot.csv.
 """
 
-from glocal.evaluation import baselines, independence, statistics
+from glocal.evaluation import baselines, statistics
 from glocal.evaluation.classifiers import LOGISTIC
 from glocal.evaluation.frames import first_split
 from glocal.evaluation.shots import at_shots, task_shots
@@ -43,21 +43,16 @@ def gains(records, balanced: bool, seed: int = 42):
 
 
 def tests(records, tasks: dict):
-    """Wilcoxon's test over `tasks` {name: entry in the config} by mean accuracy, for each number of shots, with Holm's correction
-    for all numbers of shots; tasks that test on the same images count once (`independence`)."""
+    """`statistics.over_tasks` of `tasks` {name: entry in the config} at each number of shots, by mean accuracy."""
     rows = main(records)
-    rows = rows[rows["task"].isin(tasks)]
-    means = rows.pivot_table(index=["shots", "task"], columns="transform", values="accuracy", sort=False)
-    group_of = independence.groups(tasks)
-    tables = [statistics.over_tasks(part, group_of).assign(shots=shots) for shots, part in means.groupby(level="shots")]
-    return statistics.corrected(tables)
+    return statistics.over_tasks(rows[rows["task"].isin(tasks)], "shots", "task", "accuracy", tasks)
 
 
 def classes(records):
-    """Correct answers by class at the reported number of shots, summed over repetitions (`statistics.by_class`)."""
-    rows = linear(reported(records))
-    names = {(row.fold, row.task): row.names for row in rows.drop_duplicates(["fold", "task"]).itertuples()}
-    return statistics.by_class(rows, names)
+    """Correct answers by class at the reported number of shots, by fold, task and transform, summed over repetitions."""
+    rows = linear(reported(records)).rename(columns={"names": "class"}).explode(["class", "correct", "images"])
+    counts = rows.astype({"correct": int, "images": int}).groupby(["fold", "task", "transform", "class"], sort=False)
+    return counts[["correct", "images"]].sum().reset_index()
 
 
 def changes(records, transform: str):

@@ -57,11 +57,6 @@ def over_folds(table):
     return pd.DataFrame(rows)
 
 
-def above_and_below(rows):
-    """Settings whose interval lies above and below the curve, (above, below), two parts of the rows. rows: `DIFFERENCES`."""
-    return rows[rows["ci_low"] > 0], rows[rows["ci_high"] < 0]
-
-
 def in_words(differences, measure: str) -> str:
     """Where gLocal's curves part from the other objective's in one measure, in a sentence with numbers.
 
@@ -69,7 +64,7 @@ def in_words(differences, measure: str) -> str:
     """
     rows = differences[(differences["measure"] == measure) & (differences["variation"] == CURVE)].dropna(subset="difference")
     parts = []
-    for name, part in zip(("above", "below"), above_and_below(rows), strict=True):
+    for name, part in zip(("above", "below"), (rows[rows["ci_low"] > 0], rows[rows["ci_high"] < 0]), strict=True):
         kept = f" (overlap {part['overlap'].min():.2f} to {part['overlap'].max():.2f})" if len(part) else ""
         parts.append(f"{name} at {len(part)}{kept}")
     ends = [_extreme(rows.loc[rows["difference"].agg(end)]) for end in ("idxmax", "idxmin")] if len(rows) else []

@@ -1,14 +1,15 @@
 """Geometry of features: nearest neighbours, similarity of two spaces, separation of superclasses."""
 
 import numpy as np
+import pandas as pd
 
-from glocal.arrays import tables, unit_rows, unit_scale
+from glocal.arrays import table, unit_rows, unit_scale
 from glocal.errors import GlocalError
 
 
-@tables("x")
 def nearest(x, k: int = 10) -> np.ndarray:
     """Indices of the k nearest other rows by cosine, (n, k). x: (n, p)."""
+    x = table(x, "x")
     if len(x) < 2:
         raise GlocalError("nearest neighbours: one row has none; give two or more.")
     x = unit_rows(x, np.float32)
@@ -24,12 +25,12 @@ def neighbour_overlap(x, z, k: int = 10) -> float:
     return float(np.mean([len(np.intersect1d(i, j)) / a.shape[1] for i, j in zip(a, b, strict=True)]))
 
 
-@tables("x", "z")
 def linear_cka(x, z) -> float:
     """Linear centred kernel alignment (Kornblith et al. 2019) of x (n, p) and z (n, p'); 1 = equal up to rotation and scale.
 
     nan if all rows of one of them are equal. Raises GlocalError for another number of rows.
     """
+    x, z = table(x, "x"), table(z, "z")
     if len(x) != len(z):
         raise GlocalError(f"linear CKA: {len(x)} rows and {len(z)}; give features of the same images.")
     x, z = (np.asarray(a, np.float64) - np.mean(a, axis=0) for a in (unit_scale(x)[0], unit_scale(z)[0]))
@@ -37,10 +38,9 @@ def linear_cka(x, z) -> float:
     return float(cross / (np.linalg.norm(x.T @ x) * np.linalg.norm(z.T @ z)))
 
 
-@tables("x")
 def cosine_pairs(x, labels) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of all pairs within a superclass, and of all pairs between superclasses. x: (n, p), labels: (n,)."""
-    x, labels = unit_rows(x), np.asarray(labels)
+    x, labels = unit_rows(table(x, "x")), np.asarray(labels)
     r, c = np.triu_indices(len(x), k=1)
     cosines, same = (x @ x.T)[r, c], labels[r] == labels[c]
     return cosines[same], cosines[~same]
@@ -70,8 +70,6 @@ def changed_neighbours(x, z, images: int = 4, k: int = 6) -> tuple[np.ndarray, n
 
 def cosine_histogram(pairs, bins: int = 400):
     """How many pairs have which cosine, a small table of `object_pairs` for figures: cosine (middle of a bin), pairs, count."""
-    import pandas as pd
-
     edges = np.linspace(-1, 1, bins + 1)
     within = pairs["within"].to_numpy()
     parts = {"within a superclass": within, "between superclasses": ~within}
@@ -83,16 +81,12 @@ def cosine_histogram(pairs, bins: int = 400):
 
 def superclass_of(rows):
     """The superclass of each object, a Series: the column group, superclass or class ("": none), or each object its own."""
-    import pandas as pd
-
     column = next((name for name in ("group", "superclass", "class") if name in rows), None)
     return rows[column].fillna("") if column else pd.Series(np.arange(len(rows)), rows.index)
 
 
 def object_pairs(experiment):
     """Cosines of all pairs of objects with a superclass, original features: a DataFrame of cosine and within (bool)."""
-    import pandas as pd
-
     objects = experiment.features()
     labels = superclass_of(objects.rows)
     named = (labels != "").to_numpy()

@@ -5,8 +5,6 @@ each of them would take one observation for four. A group is all tasks that shar
 (`group`), directly or through other tasks, and it counts once, by the mean of its tasks.
 """
 
-import pandas as pd
-
 
 def groups(specs: dict) -> dict[str, str]:
     """{task: the first task of its group}. specs: {task: its entry in the config}, of few_shot.tasks or anomaly.sets."""
@@ -26,8 +24,3 @@ def _tested(spec: dict) -> set:
     own = spec.get("test") or spec.get("pool") or spec.get("train") or spec["images"]
     sets = {("set", part["set"]) for part in (own, spec.get("against")) if part}
     return sets | ({("group", spec["group"])} if "group" in spec else set())
-
-
-def by_group(values: pd.Series, group_of: dict) -> pd.Series:
-    """Mean over the tasks of each group. values: one a task, the index (its last level) names tasks."""
-    return values.groupby([group_of[task] for task in values.index.get_level_values(-1)], sort=False).mean()

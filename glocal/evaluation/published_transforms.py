@@ -5,6 +5,8 @@ transform itself: rows of length sqrt(p) * std have about the mean square of the
 """
 
 import numpy as np
+import pandas as pd
+from scipy.stats import entropy
 
 from glocal.datasets.clip_caches import cache
 from glocal.datasets.registry import fetch, registry
@@ -47,8 +49,6 @@ def evaluate(classifiers=CLASSIFIERS, device: str = "cpu"):
     Measures: accuracy of classifiers trained on 16 images a class, and the mean AUROC of one class against the others, 5 nearest
     images; tested on the validation part, one view an image.
     """
-    import pandas as pd
-
     (x, rows), (test_x, test) = cache(DATASET, "train", keep_repeats=True), cache(DATASET, "val")
     y, test_y, measured = rows["class"].to_numpy(), test["class"].to_numpy(), {}
     for name, align in transforms(x).items():
@@ -64,7 +64,7 @@ def _by_class(x, y, test_x, test_y, classifiers, device) -> dict:
     records = repetition(x, y, test_x, test_y, **kwargs)
     shares = [(record["correct"] / np.maximum(record["images"], 1), record["images"]) for record in records]
     names = [f"{shots}-shot accuracy, {record['classifier']}" for record in records]
-    auroc = np.array([row["auroc"] for row in anomaly_scores.by_class(x, y, test_x, test_y)])
+    auroc = np.array([row["auroc"] for row in anomaly_scores.measure(x, y, test_x, test_y)])
     return dict(zip(names, shares, strict=True)) | {AUROC: (auroc, np.ones(len(auroc)))}
 
 
@@ -83,8 +83,6 @@ def matrices():
     DINO ViT-B/16 (`transform_io.is_copied_upstream`). What the directions encode cannot be read off these nine: no features of
     the THINGS objects by their encoders are public (for transforms that are fitted here see `gains_by_group.dimensions`).
     """
-    import pandas as pd
-
     table, spectra = [], []
     for name in sorted(name for name in registry() if name.startswith(PREFIX)):
         row, values = measures(GLocalTransform.load(fetch(name)).weights_)
@@ -105,10 +103,10 @@ def measures(weights) -> tuple[dict, np.ndarray]:
     w = np.asarray(weights, np.float64)
     p, c = len(w), np.diag(w).mean()
     rest, values = w - c * np.eye(p), np.linalg.svd(w, compute_uv=False)
-    share, energy = values / values.sum(), np.cumsum(np.linalg.svd(rest, compute_uv=False) ** 2)
+    energy = np.cumsum(np.linalg.svd(rest, compute_uv=False) ** 2)
     row = dict(dimensions=p, mean_diagonal=c, distance=np.square(rest).sum())
     row |= dict(relative_distance=np.linalg.norm(rest) / (abs(c) * np.sqrt(p)))
-    row |= dict(effective_rank=np.exp(-(share * np.log(np.maximum(share, 1e-300))).sum()))
+    row |= dict(effective_rank=np.exp(entropy(values)))
     row |= dict(largest=values[0] / c, smallest=values[-1] / c, shrunk=float(np.mean(values < c)))
     row |= dict(asymmetry=np.linalg.norm(w - w.T) / np.linalg.norm(w + w.T))
     return row | dict(half_of_distance=1 + int(np.searchsorted(energy, energy[-1] / 2))), values / c

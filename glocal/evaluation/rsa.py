@@ -4,27 +4,26 @@ import numpy as np
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata, spearmanr
 
-from glocal.arrays import tables, unit_rows
+from glocal.arrays import table, unit_rows
 
 KERNELS = ("cosine", "dot", "correlation")
 
 
-@tables("x")
 def similarity(x, kernel: str = "cosine") -> np.ndarray:
     """Similarity matrix (n, n) of features x (n, p): cosine, dot product, or correlation (the cosine of centred rows)."""
-    x = x.astype(np.float64, copy=False)
+    x = table(x, "x").astype(np.float64, copy=False)
     if kernel == "correlation":
         x = x - x.mean(axis=1, keepdims=True)
     x = x if kernel == "dot" else unit_rows(x)
     return x @ x.T
 
 
-@tables("a", "b")
 def rsa(a, b) -> float:
     """Spearman correlation of the upper triangles of two similarity matrices (paper, section 4.1).
 
     a, b: (n, n), of the same n objects, as from `similarity`. nan where all pairs of one are equally similar.
     """
+    a, b = table(a, "a"), table(b, "b")
     upper = np.triu_indices(len(a), k=1)
     return float(spearmanr(a[upper], b[upper]).statistic)
 

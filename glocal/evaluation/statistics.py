@@ -77,34 +77,24 @@ def signed_rank(differences) -> float:
     return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
 
 
-def over_tasks(means, group_of: dict | None = None):
-    """Wilcoxon's test over independent groups of tasks, one row per pair (transform, versus) of `paired.pairs`.
+def over_tasks(rows, level: str, task: str, value: str, specs: dict):
+    """Wilcoxon's test over tasks at each value of the column `level`, one row per pair (transform, versus) of `paired.pairs`.
 
-    Parameters
-    ----------
-    means : DataFrame
-        tasks x transforms; the last level of the index names the tasks.
-    group_of : dict, optional
-        {task: its group} of `independence.groups`; by default each task is one of its own.
-
-    Returns
-    -------
-    DataFrame
-        transform, versus, tasks, better (of the tasks), independent (number of groups), median_difference (over groups, each by
-        the mean of its tasks), p. With n groups the smallest possible p is 2 / 2^n: .0078 for 8, .0625 for 5, .5 for 2.
+    rows: DataFrame with the columns level, task, transform and value, of which a task counts the mean; specs: the tasks' entries
+    in the config. Tasks that test on the same images count once, by their mean (`independence`). Columns: transform, versus,
+    tasks, better (of the tasks), independent (number of groups), median_difference (over groups), p, level, and p_holm, Holm's
+    correction for all rows. With n groups the smallest possible p is 2 / 2^n: .0078 for 8, .0625 for 5, .5 for 2.
     """
-    rows, tasks = [], means.index.get_level_values(-1)
-    for transform, versus in paired.pairs(means):
-        d = means[transform] - means[versus]
-        of_group = independence.by_group(d, group_of or dict(zip(tasks, tasks, strict=True)))
-        rows.append(dict(transform=transform, versus=versus, tasks=len(d), better=int((d > 0).sum()),
-                         independent=len(of_group), median_difference=of_group.median(), p=signed_rank(of_group)))  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def corrected(tables):
-    """Tests below one another, with Holm's correction for all of them: every row that a reader looks at (column p_holm)."""
-    table = pd.concat(tables, ignore_index=True)
+    means, tests = rows.pivot_table(index=[level, task], columns="transform", values=value, sort=False), []
+    for at, part in means.groupby(level=level, sort=False):
+        part = part.droplevel(level)
+        group_of = independence.groups({name: specs[name] for name in part.index})
+        for transform, versus in paired.pairs(part):
+            d = part[transform] - part[versus]
+            of_group = d.groupby(group_of, sort=False).mean()
+            row = dict(transform=transform, versus=versus, tasks=len(d), better=int((d > 0).sum()), independent=len(of_group))
+            tests.append(row | {"median_difference": of_group.median(), "p": signed_rank(of_group), level: at})
+    table = pd.DataFrame(tests)
     return table.assign(p_holm=holm(table["p"])) if len(table) else table
 
 
@@ -126,16 +116,6 @@ def gains(table, versus: str = "original", balanced: bool = False, seed: int = 4
             interval = paired_interval(share[transform] - share[versus], weight, seed=seed)
             named = zip(("difference", "ci_low", "ci_high"), interval, strict=True)
             rows.append(dict(zip(keys, key, strict=True)) | dict(transform=transform, versus=versus) | dict(named))
-    return pd.DataFrame(rows)
-
-
-def by_class(table, names: dict):
-    """One row per fold, task, transform and class, summed over repetitions: correct, images. names: {(fold, task): (K,)}."""
-    rows = []
-    for (fold, task, transform), part in table.groupby(["fold", "task", "transform"], sort=False):
-        counts = zip(names[fold, task], np.stack(part["correct"]).sum(0), np.stack(part["images"]).sum(0), strict=True)
-        same = dict(fold=fold, task=task, transform=transform)
-        rows += [same | {"class": c, "correct": int(k), "images": int(n)} for c, k, n in counts]
     return pd.DataFrame(rows)
 
 

@@ -35,7 +35,8 @@ def evaluate(experiment) -> dict:
     for fold in experiment.downstream_folds:
         transforms = aligners(experiment.transform_paths(fold))
         for name, spec in experiment.config["structure"]["sets"].items():
-            x, labels = _images(experiment, spec, fold)
+            images, labels = _images(experiment, spec, fold)
+            x = np.asarray(images.x)
             for transform, align in transforms.items():
                 about = dict(encoder=experiment.encoder, transform=transform, dataset=name, fold=fold)
                 rows += [about | dict(measure=m, value=v) for m, v in measure(x, align(x), labels).items()]
@@ -123,7 +124,8 @@ def layouts(experiment, most: int = 2000):
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    images, labels, transforms = _first_set(experiment)
+    fold, spec = experiment.downstream_folds[0], next(iter(experiment.config["structure"]["sets"].values()))
+    (images, labels), transforms = _images(experiment, spec, fold), aligners(experiment.transform_paths(fold))
     shown = np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(int)
     x, k = transforms["original"](images.x[shown]), experiment.config["structure"]["k"]
     start = PCA(2, random_state=experiment.seed).fit_transform(x)
@@ -140,17 +142,11 @@ def layouts(experiment, most: int = 2000):
     return pd.concat(parts, ignore_index=True)
 
 
-def _first_set(experiment) -> tuple:
-    """The images of the first set in the first fold, their superclasses, and the transforms of that fold."""
-    fold, spec = experiment.downstream_folds[0], next(iter(experiment.config["structure"]["sets"].values()))
-    images, _ = experiment.parts(spec, fold)
-    return images, images.rows[spec["label"]].to_numpy(), aligners(experiment.transform_paths(fold))
-
-
 def _about(experiment, transform: str, labels):
     return pd.DataFrame({"encoder": experiment.encoder, "transform": transform, "label": labels})
 
 
-def _images(experiment, spec: dict, fold: str) -> tuple[np.ndarray, np.ndarray]:
+def _images(experiment, spec: dict, fold: str) -> tuple:
+    """The images of a set in a fold, and their superclasses."""
     images, _ = experiment.parts(spec, fold)
-    return np.asarray(images.x), images.rows[spec["label"]].to_numpy()
+    return images, images.rows[spec["label"]].to_numpy()

@@ -51,9 +51,9 @@ def _jobs(experiment):
 
 def curve(experiment, fold: str, objective: str, values: dict) -> list[dict]:
     """The rows of a grid of one objective on one fold, each fit from where its neighbour ended."""
-    data = grid_search.fold_data(experiment, [fold])
-    trials = grid_search.search(objective, values, _options(experiment), data, experiment.cached)[fold]
-    return [row for point, t in trials for row in _rows(experiment, fold, data[fold], t, objective, point, CURVE)]
+    data = grid_search.fold_data(experiment, [fold])[fold]
+    trials = grid_search.search(objective, values, _options(experiment), data, experiment.cached)
+    return [row for point, t in trials for row in _rows(experiment, fold, data, t, objective, point, CURVE)]
 
 
 def chosen(experiment, fold: str) -> list[dict]:

@@ -51,19 +51,6 @@ def names(experiment) -> list[str]:
     return [name for name in TRANSFORMS if name == "original" or name in experiment.transforms]
 
 
-def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """People's answers by triplet.
-
-    answers: (a, 3), rows kept, kept, ODD: several answers for each triplet. Returns the objects of each triplet (m, 3), the
-    share of the answers for which each of them is the odd one (m, 3), and the number of answers (m,).
-    """
-    table, which = np.unique(np.sort(answers, axis=1), axis=0, return_inverse=True)
-    which = which.ravel()
-    chosen = table[which] == answers[:, 2:]  # (a, 3)
-    votes = np.stack([np.bincount(which, column, len(table)) for column in chosen.T], axis=1)
-    return table, votes / votes.sum(1, keepdims=True), votes.sum(1)
-
-
 def similarities(z, table, similarity: str) -> np.ndarray:
     """(m, 3): of each triplet's pairs, in the order of the objects that they leave out. z: (n, p), "dot" or "cosine"."""
     z = unit_rows(z) if similarity == "cosine" else np.asarray(z, np.float64)
@@ -136,7 +123,7 @@ def _measured(experiment, dataset: str, folds, name: str):
         held = answers if fold == "all" else answers[triplets.within(answers, experiment.held_out(fold), len(x))]
         z = x if name == "original" else GLocalTransform.load(experiment.transform_path(fold, name)).transform(x)
         how, trained = baselines.similarity(name), experiment.triplets()["all" if fold == "all" else f"{fold}-train"]
-        kept.append(shares(held))
+        kept.append(triplets.shares(held))
         warmth.append(temperature(z, trained, how))
         log_p.append(log_softmax(similarities(z, kept[-1][0], how) / warmth[-1], axis=1))
     table, share, count = (np.concatenate(part) for part in zip(*kept, strict=True))

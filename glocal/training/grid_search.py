@@ -66,33 +66,23 @@ def fit_stack(objective: str, points: list[dict], options: dict, x, table, conte
     return GLocalTransform(objective, **options).fit_stack(points, x, table, context, held_out, checkpoint)
 
 
-def search(
-    objective: str, values: dict, options: dict, folds: dict, cached=lambda f: f, checkpoint=None, progress=lambda n: None
-):
-    """All settings of a grid on all folds: {fold: [(point, transform)] in the grid's order}.
+def search(objective: str, values: dict, options: dict, data: tuple, cached=lambda f: f, checkpoint=None) -> list[tuple]:
+    """All settings of a grid on one fold: [(point, transform)] in the grid's order.
 
-    folds: {name: (x, triplets, context, held_out)} as arguments of `GLocalTransform.fit`. Recipe `converged` follows
-    `path`, each fit from the solution of the last: on CLIP's grid in a third of the time of as many cold starts. Recipe
-    `paper` trains a fold's settings as one stack. options: arguments of GLocalTransform that all share. cached: a
-    cache around the fits, so that an interrupted search resumes; checkpoint: a path, so that a long stack resumes, too.
-    progress(n): called after n fits.
+    data: (x, triplets, context, held_out) as arguments of `GLocalTransform.fit`. Recipe `converged` follows `path`, each fit
+    from the solution of the last: on CLIP's grid in a third of the time of as many cold starts. Recipe `paper` trains the
+    settings as one stack. options: arguments of GLocalTransform that all share. cached: a cache around the fits, so that an
+    interrupted search resumes; checkpoint: a path, so that a long stack resumes, too.
     """
-    points, results = grid(values), {}
-    for name, (x, table, context, held_out) in folds.items():
-        if options.get("recipe") in parameters.SGD:
-            file = checkpoint and f"{checkpoint}-{name}-{objective}"
-            stack = cached(fit_stack)(objective, points, options, x, table, context, held_out, checkpoint=file)
-            results[name] = list(zip(points, stack, strict=True))
-            progress(len(points))
-            continue
-        fitted, last = {}, None
-        watched = () if held_out is None or (unwatched(options) and len(points) > 1) else (held_out,)
-        for point in path(values, objective):
-            last = cached(fit)(objective, options | point, x, table, context, *watched, init=last)
-            fitted[tuple(point.values())] = last
-            progress(1)
-        results[name] = [(point, fitted[tuple(point.values())]) for point in points]
-    return results
+    (*table, held_out), points = data, grid(values)
+    if options.get("recipe") in parameters.SGD:
+        stack = cached(fit_stack)(objective, points, options, *table, held_out, checkpoint=checkpoint)
+        return list(zip(points, stack, strict=True))
+    fitted, last = {}, None
+    watched = () if held_out is None or (unwatched(options) and len(points) > 1) else (held_out,)
+    for point in path(values, objective):
+        last = fitted[tuple(point.values())] = cached(fit)(objective, options | point, *table, *watched, init=last)
+    return [(point, fitted[tuple(point.values())]) for point in points]
 
 
 def unwatched(options: dict) -> bool:
@@ -123,8 +113,8 @@ def search_experiment(experiment, folds: dict, name: str = "", progress=lambda n
 
 def _search(experiment, objective: str, fold: str, data: tuple, name: str, options: dict) -> list:
     """`search` of one objective on one fold."""
-    values, file = experiment.config["alignment"]["grid"][objective], experiment.folder / "cache" / f"{experiment.encoder}{name}"
-    return search(objective, values, options, {fold: data}, experiment.cached, file)[fold]
+    file = experiment.folder / "cache" / f"{experiment.encoder}{name}-{fold}-{objective}"
+    return search(objective, experiment.config["alignment"]["grid"][objective], options, data, experiment.cached, file)
 
 
 def side_by_side(experiment, calls: list):

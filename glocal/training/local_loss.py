@@ -8,6 +8,8 @@ What it saves, compared with autograd on the reference implementation, without a
   of the diagonal follows by symmetry. On CUDA `cuda.py` fuses the operations within a panel.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -60,12 +62,10 @@ class Local:
         for rows, p in zip(_panels(len(self.u)), self.p, strict=True):
             _both_ways(p, rate, rows)
 
-    @property
+    @functools.cached_property
     def entropy(self) -> float:
         """Mean entropy of the teacher's rows (nats): the smallest value that the loss can take."""
-        if not hasattr(self, "_entropy"):
-            self._entropy = self.value(self.u)
-        return self._entropy
+        return self.value(self.u)
 
     def value(self, mapped: Tensor) -> float:
         return self.value_and_gradient(mapped)[0]
@@ -110,15 +110,9 @@ class Local:
         return total.log().sum().item() - cross.item(), du
 
 
-class Locals(dict):
-    """The local losses to one teacher y (q, p) by temperature; each is made at its first use."""
-
-    def __init__(self, y):
-        self.y = y
-
-    def __missing__(self, tau: float) -> Local:
-        self[tau] = Local(self.y, tau)
-        return self[tau]
+def locals_of(y):
+    """A function of the temperature: the local loss to the teacher y (q, p), made at its first use."""
+    return functools.cache(functools.partial(Local, y))
 
 
 def directions(v: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 
 from glocal import losses
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, require
 from glocal.training import local_loss
 from glocal.training.sgd import Schedule
 
@@ -39,8 +39,7 @@ def effective(params: dict) -> dict:
 def check(params: dict) -> None:
     """Raises GlocalError for the first of a transform's parameters {name: value} that is unknown or out of range."""
     for name, known in CHOICES.items():
-        if params[name] not in known:
-            raise GlocalError(f'{name}: "{params[name]}" is not known.{did_you_mean(params[name], known)}')
+        require(params[name], known, f'{name}: "{params[name]}" is not known')
     for name, limits in RANGES.items():
         if name != "random_state" or params[name] is not None:
             _check_number(name, params[name], *limits)

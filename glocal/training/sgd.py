@@ -19,7 +19,7 @@ from torch import Tensor
 from glocal.system import checkpoints
 from glocal.training.batched_losses import local_gradient, triplet_gradient
 from glocal.training.lbfgs import Solution, refuse_not_finite
-from glocal.training.local_loss import DENSE, UNDERFLOW, Locals
+from glocal.training.local_loss import DENSE, UNDERFLOW, locals_of
 from glocal.training.objective import Objective, regulariser
 
 STACK = 1 << 28  # entries of all (s, m, m) matrices of a stack
@@ -198,9 +198,9 @@ class _Stack:
         if self.objective is None:  # one for all settings: it differs between them in lam, alpha and the teacher alone
             y = self.y[:DENSE] if self.local else None
             self.objective = Objective(self.kind, self.x, self.triplets, y, lam=0.0, squared=self.squared)
-            self.locals = Locals(y)
+            self.locals = locals_of(y)
         f = self.objective
-        f.lam, f.alpha, f.local = settings["lam"], settings.get("alpha"), self.locals[settings["tau"]] if self.local else None
+        f.lam, f.alpha, f.local = settings["lam"], settings.get("alpha"), self.locals(settings["tau"]) if self.local else None
         value, _, _ = f(w, b)
         measured = dict(objective=value, triplet_loss=f.triplet_loss, local_kl=f.local_kl)
         measured |= held_out(w, b, self.kind, **settings, squared=self.squared) if held_out else {}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from glocal.system import checkpoints
-from glocal.training.local_loss import Locals
+from glocal.training.local_loss import locals_of
 from glocal.training.objective import regulariser
 
 
@@ -19,8 +19,8 @@ class HeldOut:
     def __init__(self, x: Tensor, triplets: Tensor, y: Tensor | None = None, monitor: str = "kl", context: Tensor | None = None):
         used, compact = torch.unique(triplets, return_inverse=True)
         self.key = checkpoints.fingerprint(x[used], triplets, y, monitor)
-        self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, Locals(y)
-        self.context, self.training = context, Locals(context)
+        self.x, self.triplets, self.y, self.monitor, self.locals = x[used], compact.reshape(-1, 3), y, monitor, locals_of(y)
+        self.context, self.training = context, locals_of(context)
 
     def __call__(self, w: Tensor, b: Tensor, kind: str, *, tau=None, lam=0.0, alpha=0.0, squared=True, **_) -> dict:
         """Triplet loss, accuracy, local KL and objective of (w, b) under the settings of a fit, and `monitored`."""
@@ -32,13 +32,13 @@ class HeldOut:
         measured = dict(held_out_triplet_loss=loss, held_out_odd_one_out=right)
         objective, monitored = loss, loss
         if self.y is not None and tau:
-            local = self.locals[tau]
+            local = self.locals(tau)
             value = local.value(self.y @ w + b)
             measured["held_out_local_kl"] = value - local.entropy
             if kind == "glocal":
                 objective = (1 - alpha) * loss + alpha * value
                 monitored = loss + (value if self.monitor == "loss" else measured["held_out_local_kl"])
         if self.context is not None and tau:
-            measured["local_kl"] = self.training[tau].value(self.context @ w + b) - self.training[tau].entropy
+            measured["local_kl"] = self.training(tau).value(self.context @ w + b) - self.training(tau).entropy
         objective += lam * regulariser(w, kind, squared)[0].item()
         return measured | dict(held_out_objective=objective, monitored=monitored)

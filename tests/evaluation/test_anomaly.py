@@ -43,7 +43,7 @@ def test_rows_are_the_scores_of_the_features(experiment):
     table = anomaly.evaluate(experiment)["anomaly"]
     spec = experiment.config["anomaly"]["sets"]["groups"]
     x, y, test_x, test_y, *_ = experiment.normals(spec, "picture-1")
-    expected = anomaly_scores.by_class(x, y, test_x, test_y, k=3)
+    expected = anomaly_scores.measure(x, y, test_x, test_y, k=3)
     rows = table[(table["fold"] == "picture-1") & (table["transform"] == "naive") & (table["mode"] == "one-vs-rest")]
     np.testing.assert_allclose(rows["auroc"], [row["auroc"] for row in expected], atol=1e-6)
 

@@ -30,7 +30,7 @@ def blobs(seed=0, n=60, p=5):
 
 
 def aurocs(*data, **kwargs):
-    return {r["normal_class"]: r["auroc"] for r in anomaly_scores.by_class(*data, **kwargs)}
+    return {r["normal_class"]: r["auroc"] for r in anomaly_scores.measure(*data, **kwargs)}
 
 
 def cos(*degrees):
@@ -258,7 +258,7 @@ def test_a_test_set_of_one_kind_is_named(kind, name):
 def test_by_hand():
     """Normals at 0 and 10 degrees; tested at 5 (normal), 60 (normal!), 30 and 90 (not): three of four pairs are right."""
     train, test = on_circle(0, 10, 200), on_circle(5, 60, 30, 90)
-    result = anomaly_scores.by_class(train, np.array([0, 0, 1]), test, np.array([0, 0, 1, 1]), k=1)
+    result = anomaly_scores.measure(train, np.array([0, 0, 1]), test, np.array([0, 0, 1, 1]), k=1)
     # class 1, at 200 degrees: distances 165, 140 (class 0) and 170, 110 (class 1): two of four pairs
     assert [r["auroc"] for r in result] == [0.75, 0.5]
     # from the top: 90, 60 (normal), 30; then 5, 30 against 60, 90: 1, 2 of 3; and for class 1: 5 is odd, 60 is third
@@ -277,7 +277,7 @@ def test_reverse_swaps_the_sides():
 
 def test_reverse_leaves_one_class_out_of_many():
     x, y = blobs()
-    result = anomaly_scores.by_class(x, y, x[::2], y[::2], mode="reverse", k=3)
+    result = anomaly_scores.measure(x, y, x[::2], y[::2], mode="reverse", k=3)
     s = x[::2] @ x.T
     for c in range(3):
         nearest = np.sort(s[:, y != c], axis=1)[:, -3:].mean(1)
@@ -288,7 +288,7 @@ def test_reverse_leaves_one_class_out_of_many():
 def test_one_set_against_another():
     """Normals at 0 and 10; tested at 5 and 60 against 30 and 90: as class 0 above."""
     result = anomaly_scores.against(on_circle(0, 10), on_circle(5, 60), on_circle(30, 90), k=1)
-    classes = anomaly_scores.by_class(on_circle(0, 10, 200), [0, 0, 1], on_circle(5, 60, 30, 90), [0, 0, 1, 1], k=1)[0]
+    classes = anomaly_scores.measure(on_circle(0, 10, 200), [0, 0, 1], on_circle(5, 60, 30, 90), [0, 0, 1, 1], k=1)[0]
     assert {k: result[k] for k in ("auroc", "aupr", "fpr95", "normals", "anomalies")} == {
         k: classes[k] for k in result if k in classes
     }
@@ -300,7 +300,7 @@ def test_one_set_against_another():
 def test_classes_of_one_side_only_are_left_out():
     x, y = blobs()
     assert list(aurocs(x[y != 2], y[y != 2], x[y != 1], y[y != 1])) == [0]
-    assert anomaly_scores.by_class(x[y == 1], y[y == 1], x[y != 1], y[y != 1]) == []
+    assert anomaly_scores.measure(x[y == 1], y[y == 1], x[y != 1], y[y != 1]) == []
     # in reverse a class without test images is normal all the same: as by the reference implementation
     result = aurocs(x, y, x[y != 1], y[y != 1], mode="reverse")
     score = by_reading(x, y, x[y != 1], "reverse", 5, "cosine")
@@ -331,7 +331,7 @@ def test_shuffled_labels_are_at_chance(mode):
     rng = np.random.default_rng(3)
     x, y = blobs(n=600)
     shuffled = rng.permutation(y)
-    for r in anomaly_scores.by_class(x[:300], shuffled[:300], x[300:], shuffled[300:], mode=mode):
+    for r in anomaly_scores.measure(x[:300], shuffled[:300], x[300:], shuffled[300:], mode=mode):
         spread = ((r["normals"] + r["anomalies"] + 1) / (12 * r["normals"] * r["anomalies"])) ** 0.5  # of AUROC by chance
         assert abs(r["auroc"] - 0.5) < 3.5 * spread
         assert aurocs(x[:300], y[:300], x[300:], y[300:], mode=mode)[r["normal_class"]] > 0.5 + 3.5 * spread
@@ -408,12 +408,10 @@ def test_mistakes_are_named(change, words):
         anomaly_scores.scores(**dict(train_x=x, train_y=y, test_x=x) | change)
 
 
-def test_a_set_has_no_classes_and_scores_fit_their_images():
+def test_an_unknown_mode_and_scores_that_do_not_fit_are_named():
     x, y = blobs()
-    with pytest.raises(GlocalError, match=r"anomaly_scores\.against"):
-        anomaly_scores.by_class(x, y, x, y, mode="set")
     with pytest.raises(GlocalError, match='Did you mean "shift"'):
-        anomaly_scores.by_class(x, y, x, y, mode="shft")
+        anomaly_scores.measure(x, y, x, y, mode="shft")
     with pytest.raises(GlocalError, match="3 scores for 4 test images"):
         anomaly_scores.metrics(np.zeros(3), np.zeros(4, bool))
 
@@ -427,7 +425,9 @@ def test_measure_is_one_function_for_all_modes():
     x, y = blobs()
     sides = x[:30], y[:30], x[30:], y[30:]
     for mode in ("one-vs-rest", "reverse", "shift"):
-        assert anomaly_scores.measure(*sides, mode=mode, k=3) == anomaly_scores.by_class(*sides, mode=mode, k=3)
+        classes = np.unique(y)
+        score = anomaly_scores.scores(*sides[:3], mode=mode, k=3, classes=classes)
+        assert anomaly_scores.measure(*sides, mode=mode, k=3) == anomaly_scores.rows(score, classes, sides[3], mode=mode)
     (row,) = anomaly_scores.measure(*sides, -x, mode="set", k=3)
     alone = anomaly_scores.against(x[:30], x[30:], -x, k=3)
     np.testing.assert_equal(row, {"normal_class": "all"} | alone)
@@ -437,8 +437,8 @@ def test_defaults_are_five_neighbours_and_a_thousand_draws_of_seed_42():
     """The paper's k; as all steps use them."""
     x, y = blobs()
     sides, fives = (x[:30], y[:30], x[30:], y[30:]), dict(k=5, seed=42)
-    assert anomaly_scores.by_class(*sides) == anomaly_scores.by_class(*sides, k=5) != anomaly_scores.by_class(*sides, k=6)
-    assert anomaly_scores.measure(*sides, mode="shift") == anomaly_scores.by_class(*sides, k=5)
+    assert anomaly_scores.measure(*sides) == anomaly_scores.measure(*sides, k=5) != anomaly_scores.measure(*sides, k=6)
+    assert anomaly_scores.measure(*sides, mode="shift") == anomaly_scores.measure(*sides, mode="shift", k=5)
     np.testing.assert_array_equal(anomaly_scores.scores(*sides[:3]), anomaly_scores.scores(*sides[:3], k=5))
     np.testing.assert_equal(anomaly_scores.against(x[:30], x[30:], -x), anomaly_scores.against(x[:30], x[30:], -x, **fives))
     (row,) = anomaly_scores.measure(*sides, -x, mode="set")

@@ -147,7 +147,8 @@ def saved(experiment):
     fits = grid_search.run(experiment)
     table = alignment.evaluate(experiment, fits)["alignment"]
     chosen = grid_search.choose(table, "triplet_loss")
-    for (fold, name), t in alignment.transforms(experiment, fits, chosen).items():
+    final = grid_search.final_fits(experiment, fits, chosen)
+    for (fold, name), t in (final | baselines.fit(experiment, final)).items():
         t.save(experiment.transform_path(fold, name))
     return experiment, table
 
@@ -270,7 +271,7 @@ def clip(tmp_path_factory):
 
 def auroc(e, align, task):
     train, train_y, test, test_y, _, _ = e.normals(e.config["anomaly"]["sets"][task])
-    return 100 * np.mean([r["auroc"] for r in anomaly_scores.by_class(align(train), train_y, align(test), test_y, mode="shift")])
+    return 100 * np.mean([r["auroc"] for r in anomaly_scores.measure(align(train), train_y, align(test), test_y, mode="shift")])
 
 
 @needs_data

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocal.errors import GlocalError
-from glocal.evaluation import independence, statistics
+from glocal.evaluation import few_shot_tables, independence, statistics
 from glocal.workflow.config import load_config
 
 
@@ -68,12 +68,17 @@ def test_signed_rank_of_eight_gains():
     assert statistics.signed_rank([0.0, 0.0]) == 1.0
 
 
+def over(means, specs=None):
+    rows = means.rename_axis("task").melt(var_name="transform", ignore_index=False).reset_index().assign(shots=5)
+    return statistics.over_tasks(rows, "shots", "task", "value", specs or {t: {"pool": {"set": str(t)}} for t in means.index})
+
+
 def test_over_tasks_counts_each_task_once():
     original = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
     means = pd.DataFrame(
         {"original": original, "naive": original - 0.1, "glocal": original + [0.03, 0.02, 0.01, 0.05, 0.04, -0.001]}
     )
-    table = statistics.corrected([statistics.over_tasks(means)]).set_index(["transform", "versus"])
+    table = over(means).set_index(["transform", "versus"])
     assert list(table.index) == [("naive", "original"), ("glocal", "original"), ("glocal", "naive")]
     assert table.loc[("glocal", "original"), "better"] == 5 and (table["tasks"] == 6).all()
     assert table.loc[("glocal", "original"), "median_difference"] == pytest.approx(0.025)
@@ -85,10 +90,10 @@ def test_tasks_on_the_same_images_count_once():
     gain = [0.01, 0.02, 0.03, 0.06, 0.01, -0.005]
     means = pd.DataFrame({"original": 0.5, "glocal": 0.5 + np.array(gain)}, index=list("abcdef"))
     specs = {t: {"pool": {"set": "p"}, "test": {"set": "images" if t in "abcd" else t}} for t in "abcdef"}
-    (row,) = statistics.over_tasks(means, independence.groups(specs)).to_dict("records")
+    (row,) = over(means, specs).to_dict("records")
     assert (row["tasks"], row["independent"], row["better"]) == (6, 3, 5)
     assert row["median_difference"] == pytest.approx(0.01) and row["p"] == statistics.signed_rank([0.03, 0.01, -0.005]) == 0.5
-    (alone,) = statistics.over_tasks(means).to_dict("records")
+    (alone,) = over(means).to_dict("records")
     assert alone["independent"] == 6 and alone["p"] < 0.1
 
 
@@ -136,11 +141,6 @@ def test_holm_takes_p_values_in_any_form_and_nothing_else():
             statistics.holm(bad)
 
 
-def test_holm_is_for_all_rows_that_are_read():
-    tables = [pd.DataFrame({"p": [0.01, 0.5]}), pd.DataFrame({"p": [0.02, 0.03]})]
-    assert statistics.corrected(tables)["p_holm"].tolist() == pytest.approx([0.04, 0.5, 0.06, 0.06])
-
-
 def covered(repetitions, samples=300):
     """How often `paired_interval` covers a mean effect, with class effects and draws as few-shot tasks have them."""
     rng, inside = np.random.default_rng(0), 0
@@ -179,7 +179,9 @@ def test_gains_put_folds_side_by_side():
 
 
 def test_by_class_sums_repetitions():
-    table = statistics.by_class(records(), {("s-0", "t"): ["ant", "bee"], ("s-1", "t"): ["cat", "dog"]})
+    names = {"s-0": ["ant", "bee"], "s-1": ["cat", "dog"]}
+    rows = records().assign(classifier="logistic regression")
+    table = few_shot_tables.classes(rows.assign(names=rows["fold"].map(names)))
     result = table.set_index(["transform", "class"])[["correct", "images"]]
     assert result.loc[("glocal", "cat")].tolist() == [4, 6] and result.loc[("original", "ant")].tolist() == [0, 2]
     assert len(table) == 8

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers import needs_data
 
+from glocal import triplets
 from glocal.datasets import judgments
 from glocal.evaluation import shared_objects, uncertainty
 from glocal.triplets import set_code
@@ -18,9 +19,11 @@ def people(m=4000, n=20, seed=0):
     return p, rng.multinomial(n, p) / n, np.full(m, n), np.arange(3 * m).reshape(m, 3)
 
 
-def test_shares_of_the_answers_to_each_triplet():
-    table, share, count = uncertainty.shares(np.array([[4, 2, 7], [7, 4, 2], [2, 7, 4], [2, 4, 7], [0, 1, 3]]))
-    assert table.tolist() == [[0, 1, 3], [2, 4, 7]] and count.tolist() == [1, 4]
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_shares_of_the_answers_to_each_triplet(dtype):
+    answers = np.array([[4, 2, 1853], [1853, 4, 2], [2, 1853, 4], [2, 4, 1853], [0, 1, 3]], dtype)
+    table, share, count = triplets.shares(answers)
+    assert table.tolist() == [[0, 1, 3], [2, 4, 1853]] and count.tolist() == [1, 4]
     assert share.tolist() == [[0, 0, 1], [0.25, 0.25, 0.5]]
 
 

@@ -70,7 +70,7 @@ def test_naive_walks_from_weak_to_strong_and_ends_where_cold_starts_do():
     x, t = observed(n=40, p=12, m=3000)
     values = {"lam": [1.0, 0.01, 0.1]}
     assert [point["lam"] for point in grid_search.path(values, "naive")] == [0.01, 0.1, 1.0]
-    (result,) = grid_search.search("naive", values, {"tol": 1e-8}, {"a": (x, t, None, None)}).values()
+    result = grid_search.search("naive", values, {"tol": 1e-8}, (x, t, None, None))
     for point, made in result:
         alone = grid_search.fit("naive", point | {"tol": 1e-8}, x, t, None)
         assert made.history_[-1]["objective"] == pytest.approx(alone.history_[-1]["objective"], rel=2e-3)
@@ -88,9 +88,8 @@ def test_a_search_is_every_setting_fitted_alone(recipe):
     def cached(function):
         return lambda *a, **o: cached_functions.append(function.__name__) or function(*a, **o)
 
-    folds, counted = {"a": (x, t[100:], x, t[:100]), "b": (x, t[:700], x, None)}, []
-    result = grid_search.search("glocal", values, options, folds, cached, progress=counted.append)
-    assert list(result) == ["a", "b"] and sum(counted) == 8
+    folds = {"a": (x, t[100:], x, t[:100]), "b": (x, t[:700], x, None)}
+    result = {fold: grid_search.search("glocal", values, options, data, cached) for fold, data in folds.items()}
     assert all([point for point, _ in fits] == grid_search.grid(values) for fits in result.values())
     assert cached_functions == (["fit_stack"] * 2 if recipe == "paper" else ["fit"] * 8)
     for fold, point, made in ((f, p, m) for f, fits in result.items() for p, m in fits):
@@ -115,20 +114,20 @@ def test_a_killed_stack_goes_on(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         real(stack, seed)
 
-    kwargs = dict(folds={"a": (x, t, None, None)}, checkpoint=tmp_path / "fold")
-    whole = grid_search.search("global", values, options, kwargs["folds"])
+    kwargs = dict(data=(x, t, None, None), checkpoint=tmp_path / "fold")
+    whole = grid_search.search("global", values, options, kwargs["data"])
     monkeypatch.setattr(sgd._Stack, "epoch", epoch)
     with pytest.raises(KeyboardInterrupt):
         grid_search.search("global", values, options, **kwargs)
     again = grid_search.search("global", values, options, **kwargs)
     assert epochs == [0.1] * 3 + [1.0] * 2 + [1.0] * 2 and not list(tmp_path.iterdir())
-    for (_, a), (_, b) in zip(whole["a"], again["a"], strict=True):
+    for (_, a), (_, b) in zip(whole, again, strict=True):
         assert np.array_equal(a.weights_, b.weights_)
 
 
 def test_a_step_size_is_no_setting_of_the_converged_recipe():
     with pytest.raises(GlocalError, match="grid: lr is not a setting of recipe converged"):
-        grid_search.search("global", {"lr": [0.1], "lam": [1.0]}, {}, {"a": (None, None, None, None)})
+        grid_search.search("global", {"lr": [0.1], "lam": [1.0]}, {}, (None, None, None, None))
 
 
 def test_learning_rates_are_settings_too(table):

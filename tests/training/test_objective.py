@@ -146,7 +146,7 @@ def test_panels_change_nothing(q, monkeypatch):
     for value, gradient in (kept, both(v, 0.2)[0]):
         assert value == pytest.approx(reading[0], rel=1e-10)
         torch.testing.assert_close(gradient, reading[1], rtol=1e-8, atol=1e-11)
-    assert local_loss.Local(v["y"], 0.2).entropy == pytest.approx(losses.teacher_entropy(v["y"], 0.2).item(), rel=1e-10)
+    assert local_loss.Local(v["y"], 0.2).entropy == pytest.approx(losses.local_loss(v["y"], v["y"], 0.2).item(), rel=1e-10)
 
 
 def test_memory_grows_with_the_images_not_with_their_square():
