@@ -20,7 +20,7 @@ import numpy as np
 from glocal.datasets import things
 from glocal.datasets.images import SUFFIXES
 from glocal.datasets.registry import fetch, image_registry
-from glocal.errors import GlocalError, did_you_mean, reading
+from glocal.errors import GlocalError, reading, require
 from glocal.system.paths import located
 
 LEVELS = "https://doi.gin.g-node.org/10.12751/g-node.hg4tdz"
@@ -72,21 +72,9 @@ def load(name: str) -> HumanSimilarity:
             f"levels: these are odd-one-out choices, not similarities; get them from {LEVELS}, extract the images with "
             "`glocal extract`, and score the choices with glocal.triplets.score."
         )
-    if name not in SETS:
-        raise GlocalError(f'"{name}" is no set of human similarity judgments.{did_you_mean(name, SETS)}')
+    require(name, SETS, f'"{name}" is no set of human similarity judgments')
     readers = {"things-48": _things_48, "mur-92": _mur_92}
     return readers[name]() if name in readers else _from_folder(name)
-
-
-def things_48() -> np.ndarray:
-    """(48,) rows of the 48 objects of THINGS-48 among the 1,854 THINGS objects, in the order of its matrix.
-
-    Its file has words. THINGS has two objects of the words camera and file; the first of each (the one to photograph with, the
-    tool) is meant: with the other file, the similarities of SPoSE-66 to it fall from .86 to .55.
-    """
-    words = [str(word[0][0]) for word in _mat(fetch("human-things48-words"))["words48"]]
-    first = things.things_objects().reset_index().drop_duplicates("name").set_index("name")["index"]
-    return first[words].to_numpy()
 
 
 def held_out(fold: str) -> np.ndarray:
@@ -100,9 +88,13 @@ def held_out(fold: str) -> np.ndarray:
 def _things_48() -> HumanSimilarity:
     """Hebart et al. 2020: 48 THINGS objects, every triplet of them judged; 1 - the share of trials that kept a pair.
 
-    Rows follow words48.mat (pizza, beaver, ...), not the alphabet.
+    Rows follow words48.mat (pizza, beaver, ...), not the alphabet. THINGS has two objects of the words camera and file; the
+    first of each (the one to photograph with, the tool) is meant: with the other file, the similarities of SPoSE-66 to it fall
+    from .86 to .55.
     """
-    objects = things_48()
+    words = [str(word[0][0]) for word in _mat(fetch("human-things48-words"))["words48"]]
+    first = things.things_objects().reset_index().drop_duplicates("name").set_index("name")["index"]
+    objects = first[words].to_numpy()
     matrix = _mat(fetch("human-things48-rdm"))["RDM48_triplet"]
     stimuli = things.things_objects().iloc[objects].reset_index(drop=True)
     return HumanSimilarity("things-48", stimuli, _matrices(matrix, 48, "things-48"), objects)
@@ -135,8 +127,10 @@ def _from_folder(name: str) -> HumanSimilarity:
         raise GlocalError(f"{name}: {len(images)} images in {top / layout.images}, not {row['images']}; fetch the others.")
     matrices = _matrices(_variable(files[0], layout.variable), len(images), f"{name}, {files[0].name}")
     stimuli = pd.DataFrame({"picture": [p.name for p in images], "class": name})
-    dissimilarity = _as_dissimilarity(matrices) if layout.similarity else matrices
-    return HumanSimilarity(name, stimuli, dissimilarity, images=images)
+    if layout.similarity:  # the largest between two images, minus each; zeros on the diagonal
+        between = ~np.eye(len(images), dtype=bool)
+        matrices = np.where(between, matrices[:, between].max(axis=1)[:, None, None] - matrices, 0.0)
+    return HumanSimilarity(name, stimuli, matrices, images=images)
 
 
 def _variable(file: Path, names: tuple[str, ...]) -> np.ndarray:
@@ -177,9 +171,3 @@ def _matrices(array, n: int, name: str) -> np.ndarray:
     if not np.isfinite(array).all() or not np.allclose(array, array.transpose(0, 2, 1)):
         raise GlocalError(f"{name}: the matrices must be symmetric and without missing values; check the file.")
     return array
-
-
-def _as_dissimilarity(similarity: np.ndarray) -> np.ndarray:
-    """The largest similarity between two images, minus each similarity; zeros on the diagonal. (S, n, n)."""
-    between = ~np.eye(similarity.shape[1], dtype=bool)
-    return np.where(between, similarity[:, between].max(axis=1)[:, None, None] - similarity, 0.0)

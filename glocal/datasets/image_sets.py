@@ -13,7 +13,7 @@ from glocal.datasets.images import SUFFIXES, find_broken
 from glocal.datasets.loaders import ImageSet, superclasses
 from glocal.datasets.registry import image_registry
 from glocal.datasets.samples import few_per_class
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, require
 from glocal.system.paths import located
 
 KINDS = loaders.KINDS | samples.KINDS
@@ -44,8 +44,7 @@ def image_set(spec: str | dict, name: str = "images") -> ImageSet:
     expected = None if isinstance(spec, dict) else int(_row(spec)["images"])
     spec = spec if isinstance(spec, dict) else _registered(spec)
     kind = str(spec.get("kind"))
-    if kind not in KINDS:
-        raise GlocalError(f'{name}: kind "{kind}" is not known.{did_you_mean(kind, KINDS)}')
+    require(kind, KINDS, f'{name}: kind "{kind}" is not known')
     arguments = {k: v for k, v in spec.items() if k not in ("kind", "skip_broken", "superclasses", "per_class")}
     loaders.require_arguments(KINDS[kind], f"{name}: a set of kind {kind} has other fields", name, **arguments)
     images = KINDS[kind](name, **arguments)
@@ -70,9 +69,7 @@ def parse_spec(images: str, labels: str | None = None, skip_broken: bool = False
         return {"kind": "folder", "folder": str(path), **({"labels": str(Path(labels).absolute())} if labels else {}), **options}
     if path.is_file():
         return {"kind": "list", "file": str(path), **options}
-    if images not in image_registry():
-        hint = did_you_mean(images, image_registry())
-        raise GlocalError(f"{images}: no such folder or csv, and it is no image set of data/image_sets.csv.{hint}")
+    require(images, image_registry(), f"{images}: no such folder or csv, and it is no image set of data/image_sets.csv")
     return _registered(images) | options
 
 
@@ -97,9 +94,7 @@ def _registered(name: str) -> dict:
 
 def _row(name: str) -> dict:
     known = image_registry()
-    if name not in known:
-        raise GlocalError(f'"{name}" is no image set of the config or of data/image_sets.csv.{did_you_mean(name, known)}')
-    return known[name]
+    return known[require(name, known, f'"{name}" is no image set of the config or of data/image_sets.csv')]
 
 
 def _with_superclasses(images: ImageSet, table: str | None, name: str) -> ImageSet:

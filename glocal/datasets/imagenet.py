@@ -9,7 +9,7 @@ import json
 import numpy as np
 
 from glocal.datasets.registry import fetch
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import require
 
 LIVING, NONLIVING, ENTITY = "n00004258", "n00021939", "n00001740"
 TASKS = {  # depth of the superclasses, subclasses in each, their common ancestor
@@ -33,8 +33,7 @@ def split(task: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     ImageNet classes. In the order of WordNet numbers, one random generator of seed 2 draws `size` of the sorted
     classes of each node: the first half is source, the second target.
     """
-    if task not in TASKS:
-        raise GlocalError(f'"{task}" is not a BREEDS task.{did_you_mean(task, TASKS)}')
+    require(task, TASKS, f'"{task}" is not a BREEDS task')
     depth, size, ancestor = TASKS[task]
     number = {wnid: i for i, wnid, _ in json.loads(fetch("breeds-classes").read_text())}
     below = _classes_below(number, depth, ancestor)

@@ -34,14 +34,17 @@ def human_triplets() -> HumanTriplets:
     in one file almost certainly belongs to it. This holds out 992: 984 in the five files that draw on set 2, with up to
     11 answers in a file, and 8 in behavior10, which has none of set 1 and in which about 10 repeat by chance.
     """
-    files = [_sorted_pair(_things_file(name)) for name in FILES]
-    every = np.concatenate(files)  # (sum of m, 3)
-    rows = np.unique(every, axis=0)  # (m, 3)
-    repeated = [_repeated(set_code(t, N_OBJECTS)) for t in files]
-    ceiling = np.concatenate([set_code(ceiling_answers(), N_OBJECTS), *repeated])
+    import pandas as pd
+
+    files = [np.column_stack([np.sort(t[:, :2], axis=1), t[:, 2]]) for t in map(_things_file, FILES)]
+    rows = np.unique(np.concatenate(files), axis=0)  # (m, 3)
+    asked = [pd.Series(set_code(t, N_OBJECTS)) for t in files]
+    ceiling = np.concatenate([set_code(ceiling_answers(), N_OBJECTS), *(codes[codes.duplicated()] for codes in asked)])
     sets = set_code(rows, N_OBJECTS)  # (m,)
     held = np.isin(sets, ceiling)  # (m,)
-    counts = {"rows": len(rows), "object_sets": len(np.unique(sets)), "trials": _trials(files, N_OBJECTS)}
+    copies = pd.concat([pd.Series(code(t, N_OBJECTS)).value_counts() for t in files])  # of each row in each file
+    trials = int(copies.groupby(level=0).max().sum())
+    counts = {"rows": len(rows), "object_sets": len(np.unique(sets)), "trials": trials}
     counts |= {"held_out": int(held.sum()), "train": int((~held).sum())}
     return HumanTriplets(rows[~held], rows[held], counts)
 
@@ -80,21 +83,3 @@ def _things_file(name: str) -> np.ndarray:
     """One public file, (m, 3) in corrected order; a fourth column (the participant) is left out."""
     t = check(np.loadtxt(fetch(name), dtype=np.int64)[:, :3], N_OBJECTS, name)
     return ids_to_corrected(t) if registry()[name]["order"] == "raw" else t
-
-
-def _sorted_pair(t: np.ndarray) -> np.ndarray:
-    return np.column_stack([t[:, :2].min(1), t[:, :2].max(1), t[:, 2]])
-
-
-def _repeated(codes: np.ndarray) -> np.ndarray:
-    values, count = np.unique(codes, return_counts=True)
-    return values[count > 1]
-
-
-def _trials(files: list[np.ndarray], n: int) -> int:
-    """Sum over distinct rows of the most copies that any one file has."""
-    distinct = [np.unique(code(t, n), return_counts=True) for t in files]
-    rows, which = np.unique(np.concatenate([codes for codes, _ in distinct]), return_inverse=True)
-    most = np.zeros(len(rows), np.int64)
-    np.maximum.at(most, which, np.concatenate([count for _, count in distinct]))
-    return int(most.sum())

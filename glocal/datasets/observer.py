@@ -7,6 +7,7 @@ subgroups reduce this effect and do not remove it.
 """
 
 import numpy as np
+from scipy.special import softmax
 
 from glocal.datasets.openmoji import emojis, splits
 from glocal.errors import GlocalError
@@ -21,17 +22,13 @@ def observer(rows, seed: int = 42) -> np.ndarray:
     Five blocks: super-group, group, subgroup, tf-idf of the name's words, Gaussian (30). Their squared lengths are
     1, 1, 1, 1 and, in expectation, 0.3.
     """
+    import pandas as pd
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    levels = [_one_hot(rows[level]) for level in ("supergroup", "group", "subgroup")]  # (n, 4), (n, 8), (n, 96)
+    levels = pd.get_dummies(rows[["supergroup", "group", "subgroup"]], dtype=float)  # (n, 4 + 8 + 96)
     words = TfidfVectorizer().fit_transform(rows["name"]).toarray()  # (n, words), rows of length 1
     noise = np.random.default_rng(seed).standard_normal((len(rows), 30)) * np.sqrt(0.3 / 30)  # (n, 30)
-    return np.hstack([*levels, words, noise])
-
-
-def _one_hot(labels) -> np.ndarray:
-    labels = np.asarray(labels)
-    return (labels[:, None] == np.unique(labels)).astype(float)  # (n, classes)
+    return np.hstack([levels, words, noise])
 
 
 def temperature(latent, ceiling: float = CEILING, m: int = 200_000, seed: int = 42) -> float:
@@ -42,7 +39,7 @@ def temperature(latent, ceiling: float = CEILING, m: int = 200_000, seed: int = 
     from scipy.optimize import brentq
 
     s = pairs_left(latent @ latent.T, _draw(len(latent), m, np.random.default_rng(seed)))  # (m, 3)
-    excess = lambda t: _answers(s, t).max(axis=1).mean() - ceiling
+    excess = lambda t: softmax(s / t, axis=1).max(axis=1).mean() - ceiling
     if not excess(1e3) < 0 < excess(1e-3):
         raise GlocalError(f"ceiling: no temperature reaches {ceiling}; give a probability between 0.34 and 0.99.")
     return float(brentq(excess, 1e-3, 1e3))
@@ -57,7 +54,7 @@ def simulate_triplets(latent, objects, m: int, seed, temperature: float) -> np.n
     if len(objects) < 3:
         raise GlocalError(f"objects: {len(objects)} given; a triplet needs at least three.")
     drawn = objects[_draw(len(objects), m, rng)]  # (m, 3)
-    p = _answers(pairs_left(latent @ latent.T, drawn), temperature)  # (m, 3)
+    p = softmax(pairs_left(latent @ latent.T, drawn) / temperature, axis=1)  # (m, 3), of each object to be the odd one
     odd = (rng.random((m, 1)) > p.cumsum(axis=1)[:, :2]).sum(axis=1)  # (m,)
     order = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[odd]  # (m, 3), the odd one last
     return np.take_along_axis(drawn, order, axis=1)
@@ -71,7 +68,7 @@ def judge(rows, m: int, seed: int = 42) -> np.ndarray:
 
 def noise_ceiling(latent, triplets, temperature: float) -> float:
     """Mean probability of the best answer over triplets (m, 3): the highest expected accuracy of any model."""
-    return float(_answers(pairs_left(latent @ latent.T, triplets), temperature).max(axis=1).mean())
+    return float(softmax(pairs_left(latent @ latent.T, triplets) / temperature, axis=1).max(axis=1).mean())
 
 
 def _draw(n: int, m: int, rng) -> np.ndarray:
@@ -82,13 +79,6 @@ def _draw(n: int, m: int, rng) -> np.ndarray:
     c = c + (c >= low)
     c = c + (c >= high)
     return np.stack([a, b, c], axis=1)
-
-
-def _answers(similarities, temperature: float) -> np.ndarray:
-    """(m, 3) probabilities that object i is called the odd one out."""
-    from scipy.special import softmax
-
-    return softmax(similarities / temperature, axis=1)
 
 
 def tables(names, folds: int = 3, seed: int = 42, m: int = 60_000, m_test: int = 20_000) -> tuple[dict, dict]:

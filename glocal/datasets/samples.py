@@ -14,7 +14,7 @@ from glocal.datasets import imagenet, repositories, things
 from glocal.datasets.images import SUFFIXES, read_image
 from glocal.datasets.loaders import ImageSet, things_set
 from glocal.datasets.registry import fetch
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, require
 from glocal.system.paths import located
 
 ABSENT = ("yo-yo",)  # THINGS objects without an image in the public folder; their judgments are left out
@@ -95,8 +95,7 @@ def caltech101_set(name, part) -> ImageSet:
     import pandas as pd
 
     split = json.loads((repositories.fetch_repository("caltech101-split") / "split_zhou_Caltech101.json").read_text())
-    if part not in split:
-        raise GlocalError(f'{name}: Caltech-101 has no part "{part}".{did_you_mean(part, split)}')
+    require(part, split, f'{name}: Caltech-101 has no part "{part}"')
     top = repositories.fetch_repository("caltech101-images")
     rows = pd.DataFrame(sorted(split[part]), columns=["picture", "number", "class"])
     about = {"images": f"{repositories.source('caltech101-images')} {repositories.source('caltech101-split')} {part}"}

@@ -8,7 +8,7 @@ registry's column `order` says which of the two a file has; all functions here r
 import numpy as np
 
 from glocal.datasets.registry import embeddings, entry, fetch
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import require
 
 N_OBJECTS = 1854
 WORDS = {"devbench-words-clip": "devbench-words"}  # the vectors, and the words of their rows
@@ -17,13 +17,6 @@ WORDS = {"devbench-words-clip": "devbench-words"}  # the vectors, and the words 
 def sort_index() -> np.ndarray:
     """(1854,) int, 0-based: corrected[i] = raw[sort_index()[i]]."""
     return np.loadtxt(fetch("sortindex")).astype(int)
-
-
-def to_corrected(array: np.ndarray) -> np.ndarray:
-    """Rows of a raw-order (1854, ...) array in corrected order. Raises GlocalError for another number of rows."""
-    if len(array) != N_OBJECTS:
-        raise GlocalError(f"array has {len(array)} rows, not {N_OBJECTS}: one for each THINGS object in raw order.")
-    return array[sort_index()]
 
 
 def ids_to_corrected(ids: np.ndarray) -> np.ndarray:
@@ -37,12 +30,11 @@ def object_features(name: str) -> np.ndarray:
     Raises GlocalError if `name` is no embedding of the 1,854 THINGS objects.
     """
     row = entry(name)
-    if name not in embeddings():
-        raise GlocalError(f'"{name}" has no features of the THINGS objects.{did_you_mean(name, embeddings())}')
+    require(name, embeddings(), f'"{name}" has no features of the THINGS objects')
     path = fetch(name)
     x = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
     x = x.reshape(N_OBJECTS, -1).astype(np.float32)  # (1854, p)
-    return to_corrected(x) if row["order"] == "raw" else x
+    return x[sort_index()] if row["order"] == "raw" else x
 
 
 def things_objects():
@@ -96,8 +88,7 @@ def object_names(name: str) -> tuple[np.ndarray, np.ndarray]:
     """
     import pandas as pd
 
-    if name not in WORDS:
-        raise GlocalError(f'human.words: "{name}" has no vectors of words.{did_you_mean(name, WORDS)}')
+    require(name, WORDS, f'human.words: "{name}" has no vectors of words')
     words = pd.read_csv(fetch(WORDS[name]), keep_default_na=False)["text1"]
     row_of = dict(zip(words, range(len(words)), strict=True))
     names = things_objects()["name"]

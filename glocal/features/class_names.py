@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, require
 from glocal.features.store import Features
 
 
@@ -24,6 +24,13 @@ def task_labels(config: dict) -> list[tuple[str, str]]:
     return sorted({((spec.get("pool") or spec["train"])["set"], spec["label"]) for spec in tasks})
 
 
+def image_sources(settings: dict) -> dict[str, str]:
+    """{feature set: the image set that the model of an encoder's config entry makes it of}; {} without a model."""
+    if "model" not in settings:
+        return {}
+    return {"objects": settings["objects"]} | {name: part["images"] for name, part in settings.get("sets", {}).items()}
+
+
 def text_set(images: str, label: str) -> str:
     """The name of the text features of a label of an image set, stored beside those of the images."""
     return f"text-{images}-{label}"
@@ -31,8 +38,7 @@ def text_set(images: str, label: str) -> str:
 
 def column(rows, label: str, images: str):
     """The labels of a set's rows, (n,). Raises GlocalError if they have no such column."""
-    if label not in rows:
-        raise GlocalError(f'{images}: has no column "{label}" for a label.{did_you_mean(label, rows)}')
+    require(label, rows, f'{images}: has no column "{label}" for a label')
     return rows[label]
 
 

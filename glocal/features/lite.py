@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from hashlib import file_digest
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from glocal.errors import GlocalError
+from glocal.system.files import sha256
 
 SIZES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}  # edge in pixels of training images
 
@@ -29,10 +29,8 @@ def build(name: str = "efficientnet-lite0") -> tuple[torch.nn.Module, Callable, 
     net: Any = timm.create_model(f"tf_{name.replace('-', '_')}", pretrained=False)
     net.load_state_dict(_renamed(torch.load(file, weights_only=True), net.state_dict()))
     net.reset_classifier(0)  # forward now ends at the pooled features
-    with file.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
     words = f"RGB, shorter side to {size} (bicubic), centre {size} x {size}, (pixel - 127) / 128"
-    return _Lite(net), partial(to_square, size=size), digest, words
+    return _Lite(net), partial(to_square, size=size), sha256(file), words
 
 
 def _weight_file(name: str) -> Path:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import torch
 
 from glocal.datasets import downloads
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, did_you_mean, require
 from glocal.features import lite
 from glocal.system import modules
 from glocal.system.paths import located, root
@@ -70,7 +70,7 @@ def build(spec: dict) -> Built:
     if not spec.get("model"):
         raise GlocalError(f"encoder {source}: lacks the field model; add the name of a network.")
     net, transform, ends_at = SOURCES[source](spec["model"], spec.get("weights"), **spec.get("options", {}))
-    return Built(_text(spec), net, transform, weights_digest(net), _words(transform), ends_at)
+    return Built(json.dumps(spec, sort_keys=True), net, transform, weights_digest(net), _words(transform), ends_at)
 
 
 def weights_digest(net: torch.nn.Module) -> str:
@@ -81,11 +81,6 @@ def weights_digest(net: torch.nn.Module) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b"")
     return digest.hexdigest()
-
-
-def _text(spec: dict) -> str:
-    """A spec as one line of JSON: what the features depend on beside the weights."""
-    return json.dumps(spec, sort_keys=True)
 
 
 def _words(transform) -> str:
@@ -110,7 +105,7 @@ def clip_text(spec: dict):
     net, _ = _clip(model, spec.get("weights"), **options)
     net.visual = None  # so that the digest covers only the weights of the text tower
     tokenizer = open_clip.get_tokenizer(_place(model), context_length=options.get("force_context_length"))
-    return _text(spec), net, weights_digest(net), tokenizer
+    return json.dumps(spec, sort_keys=True), net, weights_digest(net), tokenizer
 
 
 def _clip(model: str, weights: str | None, like: str | None = None, blocks: int | None = None, **options):
@@ -151,8 +146,7 @@ def _check_clip(open_clip, model: str, weights: str | None, like: str | None):
 
     Returns (tag or path, options): a file does not store the preprocessing, so it is that of the tag `like`.
     """
-    if model not in open_clip.list_models():
-        raise GlocalError(f'open_clip has no model "{model}".{did_you_mean(model, open_clip.list_models())}')
+    require(model, open_clip.list_models(), f'open_clip has no model "{model}"')
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not weights:
         raise GlocalError(f"open_clip {model}: lacks the field weights; give a file or one of: {', '.join(tags)}.")
@@ -200,12 +194,10 @@ def _torchvision(model: str, weights: str | None, checkpoint=None, like=None, bl
     for option, size in sizes.items():
         if not isinstance(size, int) or size < 1:
             raise GlocalError(f"torchvision {model}: {option} is {size!r}; give a number of pixels, at least 1.")
-    if model not in models.list_models():
-        raise GlocalError(f'torchvision has no model "{model}".{did_you_mean(model, models.list_models())}')
+    require(model, models.list_models(), f'torchvision has no model "{model}"')
     known = models.get_model_weights(model)
     name = (like or "DEFAULT" if weights in (None, "random") else weights).rsplit(".", 1)[-1]
-    if name not in known.__members__:
-        raise GlocalError(f'torchvision {model}: has no weights "{like or weights}".{did_you_mean(name, known.__members__)}')
+    require(name, known.__members__, f'torchvision {model}: has no weights "{like or weights}"')
     if weights == "random":
         net = _shortened(_seeded(lambda: models.get_model(model, weights=None, **options)), blocks)
     elif checkpoint:
@@ -273,7 +265,7 @@ def _custom(spec: dict) -> Built:
     net, transform, version = _check_returned(factory(**spec.get("options", {})), path)
     weights = weights_digest(net) if isinstance(net, torch.nn.Module) else str(version)
     digest = hashlib.sha256(f"{weights} {version}".encode() + code).hexdigest()
-    return Built(_text(spec | {"source": path}), net, transform, digest, _words(transform), "its output")
+    return Built(json.dumps(spec | {"source": path}, sort_keys=True), net, transform, digest, _words(transform), "its output")
 
 
 _codes: dict[str, bytes] = {}  # the source with which a module was loaded

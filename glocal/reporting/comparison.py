@@ -26,12 +26,9 @@ def reasons():
 
 def reason(known, row, encoder: str) -> tuple[str, str]:
     """(why, note) of a row of `numbers` for our `encoder`; known: `reasons`."""
-    fits = [r for r in known.itertuples() if encoder.startswith(r.encoder) and _fits(r, row)]
+    known = [r for r in known.itertuples() if encoder.startswith(r.encoder)]
+    fits = [r for r in known if all(getattr(r, field) in ("", getattr(row, field)) for field in FIELDS)]
     return (fits[-1].why, fits[-1].note) if fits else ("", "")
-
-
-def _fits(pattern, row) -> bool:
-    return all(getattr(pattern, field) in ("", getattr(row, field)) for field in FIELDS)
 
 
 def _data(name):

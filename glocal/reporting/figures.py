@@ -55,7 +55,8 @@ def alignment(table, means, ceiling: float, title: str):
     left.set(xlabel=f"odd-one-out accuracy, held-out objects\n(mean, sd; dots: {rows['fold'].nunique()} folds)", ylabel="")
     panels.trade_off(right, means.rename(columns={"objective": "transform"}), "neighbour_overlap", "odd_one_out")
     right.set(xlabel="10-NN overlap with original", ylabel="odd-one-out accuracy")
-    panels.ceiling_line(right, ceiling)
+    right.axhline(ceiling, color=INK, linestyle="--", linewidth=0.8, zorder=1)
+    right.text(0, ceiling, "noise ceiling", transform=right.get_yaxis_transform(), fontsize=7, va="bottom", color=INK)
     right.set_title("all settings (large: chosen)", pad=12)
     fig.suptitle(title, fontsize=9)
     return fig
@@ -70,7 +71,8 @@ def grid(means):
     from matplotlib.patches import Rectangle
 
     rows = means.dropna(subset=["lam"])
-    rows = rows.assign(setting=[_setting(r) for r in rows.itertuples()])
+    own = [f", alpha {r.alpha:g}, tau {r.tau:g}" if r.alpha == r.alpha else "" for r in rows.itertuples()]
+    rows = rows.assign(setting=rows["objective"].map(NAMES) + own)  # lam has the columns
     rows = rows.assign(place=rows["objective"].map(list(NAMES).index)).sort_values(["place", "alpha", "tau"])
     order_of = list(rows["setting"].unique())
     lams = sorted(rows["lam"].unique())
@@ -86,12 +88,6 @@ def grid(means):
         ax.set_xticklabels([f"{lam:g}" for lam in lams], rotation=0)
         ax.tick_params(length=0)
     return fig
-
-
-def _setting(row) -> str:
-    """An objective with its alpha and tau; lam has the columns."""
-    own = f", alpha {row.alpha:g}, tau {row.tau:g}" if row.alpha == row.alpha else ""
-    return NAMES[row.objective] + own
 
 
 def training(history, step: str):

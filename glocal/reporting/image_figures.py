@@ -46,7 +46,10 @@ def anomaly_moved(moved, images=None, rows: int = 2, columns: int = 8):
     n = min(half, len(ranked) // 2)
     used = [*axes[:n], *axes[half : half + n]]
     for ax, i in zip(used, [*ranked[:n], *ranked[::-1][:n]], strict=True):
-        panels.image(ax, images[i], f"{change[i]:+.0f}", framed=normal[i])
+        ax.imshow(images[i], interpolation="antialiased")
+        ax.set_title(f"{change[i]:+.0f}", fontsize=7, pad=2)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set(visible=normal[i], color=INK, linewidth=1.2)
     _blank([*axes[n:half], *axes[half + n :]])
     ends = f"Rows 1 to {rows}: moved most to the correct side, in percentiles; the others: to the wrong side"
     fig.suptitle(f"normal: {_normal(moved)} (framed). {ends}", fontsize=8)

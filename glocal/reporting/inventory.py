@@ -29,7 +29,8 @@ def of_encoder(config: dict, encoder: str) -> list[str]:
     """The names of an encoder's figures but those of the first look; the file is <name>-<encoder>.png."""
     people = ["human_similarity"] if "human" in config else []
     people += [figure for key, figure in HUMAN_FIGURES.items() if config.get("human", {}).get(key)]
-    people = [*(["grid"] if has_grid(config) else []), *people]
+    choices = [values for settings in config["alignment"]["grid"].values() for values in settings.values()]
+    people = [*(["grid"] if any(len(values) > 1 for values in choices) else []), *people]
     if not is_downstream(config, encoder):
         return [*ALIGNMENT, *people]
     sets = config.get("anomaly", {}).get("sets", {}).values()
@@ -37,11 +38,6 @@ def of_encoder(config: dict, encoder: str) -> list[str]:
     moved = ["anomaly_moved"] if any(spec["modes"][0] in MOVED_MODES for spec in list(sets)[:1]) else []
     sections = [name for section, names in SECTIONS.items() if section in config for name in names]
     return [*ALIGNMENT, *people, *sections, *classes, *moved]
-
-
-def has_grid(config: dict) -> bool:
-    """An alignment that chooses between settings has a figure of them."""
-    return any(len(values) > 1 for settings in config["alignment"]["grid"].values() for values in settings.values())
 
 
 def is_downstream(config: dict, encoder: str) -> bool:

@@ -102,14 +102,6 @@ def class_gains(ax, changes, transform: str, most: int = 20):
     ax.grid(axis="x")
 
 
-def image(ax, pixels, title: str, framed: bool = False):
-    """One image (h, w, 3) with a short title; framed or not."""
-    ax.imshow(pixels, interpolation="antialiased")
-    ax.set_title(title, fontsize=7, pad=2)
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set(visible=framed, color=INK, linewidth=1.2)
-
-
 def similarity_matrix(ax, matrix, names: bool = True):
     """A matrix (n, n) in percentiles, superclasses as index in blocks, with lines between them and their names; the colours."""
     labels = np.array([short(name) for name in matrix.index])
@@ -139,12 +131,6 @@ def plain_log(axis):
     axis.set_major_locator(LogLocator(numticks=6))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def ceiling_line(ax, ceiling: float):
-    """The noise ceiling as a horizontal line with its name."""
-    ax.axhline(ceiling, color=INK, linestyle="--", linewidth=0.8, zorder=1)
-    ax.text(0.0, ceiling, "noise ceiling ", transform=ax.get_yaxis_transform(), fontsize=7, va="bottom", color=INK)
 
 
 def thumbnails(ax, xy, images, labels, size=15, panel=(230, 190)):

@@ -16,6 +16,8 @@ STATES[ELSEWHERE] = "never"
 
 def paper(out: Path, observer: str):
     """docs/explanation/paper.md, with links to what this run has made and none to other places of the repository."""
+    from nbconvert.filters import markdown2html
+
     text = resolve("docs/explanation/paper.md").read_text(encoding="utf-8").split("\n", 1)[1]
     made = "made here" if observer == "human" else "stand-in"
     note = "**Links** lead to the figure or table of that kind of this run, with its own encoders and data sets."
@@ -24,7 +26,7 @@ def paper(out: Path, observer: str):
     text = re.sub(r"\[([^\]]+)\]\((?!https?:)([^)\s]+)\)", lambda m: _link(out, m[1], m[2]), text)
     text = re.sub(r"(?<=[|;,] )made here(?![^;|]*\]\()", ELSEWHERE, text)
     text = re.sub(r"(?<=[|;,] )made here", made, text)
-    html = _markdown(f"{note}\n\n{text}").replace("</table>", "</table></div>")
+    html = markdown2html(f"{note}\n\n{text}").replace("</table>", "</table></div>")
     html = html.replace("<table>", '<div class="scroll"><table class="text">')
     badge = lambda m: f'{m[1]}<span class="badge {STATES[m[2]]}">{m[2]}</span>'
     return Markup(re.sub(rf"(<td>|[;,.] )({'|'.join(STATES)})(?=[ ,:])", badge, html))
@@ -38,12 +40,6 @@ def _link(out: Path, text: str, target: str) -> str:
         return f"[{text}](tables/{name}.csv)"
     drawn = sorted(path.stem for path in out.glob("figures/*.png") if path.stem.split("-")[0] == name)
     return f"[{text}](index.html#{drawn[0]})" if drawn and end == ".png" else text
-
-
-def _markdown(text: str) -> str:
-    from nbconvert.filters import markdown2html
-
-    return markdown2html(text)
 
 
 def notebooks(folder: Path) -> list[dict]:

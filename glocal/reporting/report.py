@@ -27,7 +27,8 @@ def write(experiment, path: Path) -> Path:
     human, differences = (tables.read(experiment.table(name)) for name in ("human", "human_differences"))
     settings = (experiment.folder / "config.yaml").read_text()
     about = experiment.features().header
-    pictures = {TITLES[name]: _content(draw.path(experiment, name)) for name in figures(experiment.config)}
+    files = {TITLES[name]: draw.path(experiment, name) for name in figures(experiment.config)}
+    pictures = {title: base64.b64encode(file.read_bytes()).decode() for title, file in files.items()}
     page = site.render(
         "align.html", title=draw.title(experiment),
         banner=banner(differences), caption=_caption(experiment, human),
@@ -69,7 +70,3 @@ def _differences(table):
     text = [points(*row) for row in rows[["difference", "ci_low", "ci_high"]].to_numpy()]
     names = rows["transform"].map(style.NAMES) + " - " + rows["versus"].map(style.NAMES)
     return rows.assign(**{"": names, "difference": text})[["", "difference"]]
-
-
-def _content(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()

@@ -51,10 +51,11 @@ def hues(table, lines: bool = False, kinds=None) -> dict:
 
     lines: also a marker for each. kinds: the transforms that have a place; default those of the table.
     """
-    names = [NAMES[t] for t in kinds or order(table["transform"])]
+    kinds = kinds or order(table["transform"])
+    names, colours, markers = ([of[t] for t in kinds] for of in (NAMES, COLOURS, MARKERS))
     data = table.assign(transform=table["transform"].map(NAMES))
-    kwargs = dict(data=data, hue="transform", hue_order=names, palette=_by_name(COLOURS), legend=False)
-    return kwargs | dict(style="transform", style_order=names, markers=_by_name(MARKERS)) if lines else kwargs
+    kwargs = dict(data=data, hue="transform", hue_order=names, palette=colours, legend=False)
+    return kwargs | dict(style="transform", style_order=names, markers=markers) if lines else kwargs
 
 
 def face(transform: str) -> str:
@@ -70,10 +71,6 @@ def hollow(ax):
     for line in ax.lines:
         if line.get_marker() not in ("", "None", None) and to_hex(line.get_color()) in muted:
             line.set(markerfacecolor="white", markeredgecolor=line.get_color(), markeredgewidth=1)
-
-
-def _by_name(values: dict) -> dict:
-    return {NAMES[t]: value for t, value in values.items()}
 
 
 def style():

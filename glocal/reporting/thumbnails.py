@@ -12,6 +12,7 @@ import numpy as np
 from glocal.datasets import image_sets, openmoji
 from glocal.datasets.images import Lazy
 from glocal.errors import GlocalError
+from glocal.features.class_names import image_sources
 
 SIZE = 224  # pixels, as demo.rasterise draws them
 
@@ -24,7 +25,7 @@ def of(experiment, name: str, rows) -> Lazy | None:
     """
     if experiment.config["source"] == "demo":
         return Lazy(list(rows["picture"]), openmoji.rasterise, openmoji.ATTRIBUTION)
-    source = _source(experiment.settings, name)
+    source = image_sources(experiment.settings).get(name)
     if source is None or not experiment.config.get("thumbnails", True):
         return None
     try:
@@ -41,13 +42,6 @@ def small(image) -> np.ndarray:
     from PIL import ImageOps
 
     return np.asarray(ImageOps.pad(image, (SIZE, SIZE), color="white"))
-
-
-def _source(settings: dict, name: str) -> str | None:
-    """The image set that an encoder's features `name` are of; None if no model made them from images."""
-    if "model" not in settings:
-        return None
-    return settings["objects"] if name == "objects" else settings["sets"][name]["images"]
 
 
 def _items(images, rows, source: str) -> list:

@@ -62,7 +62,8 @@ def load(path, problem: str, device="cpu") -> dict | None:
         return None
     with reading(path, "a checkpoint", "remove it"):
         saved = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
-        _refuse_another(path, saved["problem"] == problem)
+        if saved["problem"] != problem:
+            raise GlocalError(f"{path}: a checkpoint of another fit (data or settings differ); remove or rename it.")
         return dict(saved["state"])
 
 
@@ -78,8 +79,3 @@ def _head(path: Path) -> bytes:
     if head[: len(MAGIC)] != MAGIC[: len(head)]:
         raise GlocalError(f"{path}: is no checkpoint of a fit, and would be overwritten; give another path.")
     return head
-
-
-def _refuse_another(path, same: bool) -> None:
-    if not same:
-        raise GlocalError(f"{path}: a checkpoint of another fit (data or settings differ); remove or rename it.")

@@ -14,9 +14,8 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -68,7 +67,7 @@ def write_array(path, x) -> None:
     numpy.save does not notice if the last bytes do not fit on the disk: the C library reports it at a close that is not checked.
     """
     with replacing(path) as draft, open(draft, "wb") as file:
-        np.lib.format.write_array(_Writer(file.write), np.asanyarray(x), allow_pickle=False)
+        np.lib.format.write_array(SimpleNamespace(write=file.write), np.asanyarray(x), allow_pickle=False)
 
 
 def read_array(path, mmap_mode=None) -> np.ndarray:
@@ -99,12 +98,6 @@ def refuse_bomb(path, size: int | None = None) -> None:
 
 
 UNFOLDED = 100  # tables and images compress less; deflate reaches 1,000
-
-
-class _Writer(NamedTuple):
-    """The part of a file object that numpy uses."""
-
-    write: Callable
 
 
 def refuse_overwriting(out, *inputs) -> None:

@@ -7,7 +7,7 @@ in another folder); the configs of the package, such as config/paper.yaml, are f
 import os
 
 from glocal.datasets.human_similarity import FOLDS, SETS
-from glocal.errors import GlocalError, did_you_mean, is_number, reading
+from glocal.errors import GlocalError, did_you_mean, is_number, reading, require
 from glocal.system.modules import quick_jsonschema
 from glocal.system.paths import located, shipped
 from glocal.workflow import selection
@@ -71,8 +71,7 @@ def check_config(config: dict, name: str = "config") -> dict:
         if section not in config:
             raise GlocalError(f'{name}: a config with source {config["source"]} needs the field "{section}"; add it.')
     for field, value, known in _references(config):
-        if value not in known:
-            raise GlocalError(f'{name}: {field} is "{value}", which is not known here.{did_you_mean(value, known)}')
+        require(value, known, f'{name}: {field} is "{value}", which is not known here')
     _require_images_of_human_sets(config, name)
     for field, where in _conditions(config):
         selection.check(where, f"{name}: {field}")
@@ -128,38 +127,37 @@ def _references(config: dict):
     splits, objects = (["subgroup", "picture"], ["openmoji"]) if demo else (["object"], embeddings())
     images = image_registry() | config.get("images", {})
     things = [name for name, spec in images.items() if spec["kind"] in ("things", "things-sample")]
-    for i, split in enumerate(config["alignment"]["splits"]):
-        yield f"alignment.splits.{i}", split, splits
+    yield from _each("alignment.splits", config["alignment"]["splits"], splits)
     steps = ["lr"] if config["alignment"]["fit"]["recipe"] != "converged" else []  # a converged solver has no step size
     settings = ["lam", "alpha", "tau", *steps]
     for objective, grid in config["alignment"]["grid"].items():
         yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)
-    for i, reference in enumerate(config.get("references", [])):
-        yield f"references.{i}", reference, embeddings()
-    yield from _transforms(config)
+    yield from _each("references", config.get("references", []), embeddings())
+    names, public = config.get("baselines", []), config["source"] == "public"
+    yield from _each("baselines", names, BASELINES if public else BASELINES[:-1])  # the last needs people's judgments
+    known = ["naive", "global", "glocal", *names]  # an override may leave objectives out
+    yield from _each("few_shot.transforms", config.get("few_shot", {}).get("transforms", []), known)
     yield from _trade_off(config)
     yield from _judgments(config)
-    for i, name in enumerate(config.get("human", {}).get("sets", [])):
-        yield f"human.sets.{i}", name, SETS if config["source"] == "public" else []
+    yield from _each("human.sets", config.get("human", {}).get("sets", []), SETS if public else [])
     for encoder, spec in config["encoders"].items():
         sets = ["objects", *spec.get("sets", {})]
         yield f"encoders.{encoder}.objects", spec["objects"], (images if own else things) if "model" in spec else objects
         for name, part in spec.get("sets", {}).items():  # a model makes features of images; without one they come from caches
-            yield f"encoders.{encoder}.sets.{name}", "images" if "images" in part else "cache", [_kind_of_set(spec)]
+            yield (
+                f"encoders.{encoder}.sets.{name}",
+                "images" if "images" in part else "cache",
+                ["images" if "model" in spec else "cache"],
+            )
             if "images" in part:
                 yield f"encoders.{encoder}.sets.{name}.images", part["images"], images
         yield f"encoders.{encoder}.context.set", spec["context"]["set"], sets
         if spec.get("downstream") or config["downstream"] == "folds":
-            yield from ((field, value, sets) for field, value in _task_sets(config))
+            yield from ((f"{field}.set", task[part]["set"], sets) for field, task, part in task_parts(config))
 
 
-def _transforms(config: dict):
-    """(field, name, what it may be) for each baseline, and each transform of a section: an override may leave objectives out."""
-    objectives, names = ("naive", "global", "glocal"), config.get("baselines", [])
-    possible = [name for name in BASELINES if name != "spose_ridge" or config["source"] == "public"]  # needs people's judgments
-    yield from ((f"baselines.{i}", name, possible) for i, name in enumerate(names))
-    evaluated = config.get("few_shot", {}).get("transforms", [])
-    yield from ((f"few_shot.transforms.{i}", name, [*objectives, *names]) for i, name in enumerate(evaluated))
+def _each(field: str, names, known):
+    return ((f"{field}.{i}", name, known) for i, name in enumerate(names))
 
 
 def _judgments(config: dict):
@@ -167,8 +165,8 @@ def _judgments(config: dict):
     settings = config.get("judgments")
     if settings:
         yield "source, with the section judgments,", config["source"], ["public"]
-        for field, known in (("objectives", config["alignment"]["objectives"]), ("tasks", config["few_shot"]["tasks"])):
-            yield from ((f"judgments.{field}.{i}", name, known) for i, name in enumerate(settings[field]))
+        yield from _each("judgments.objectives", settings["objectives"], config["alignment"]["objectives"])
+        yield from _each("judgments.tasks", settings["tasks"], config["few_shot"]["tasks"])
 
 
 def _trade_off(config: dict):
@@ -177,30 +175,20 @@ def _trade_off(config: dict):
     settings = config.get("trade_off", {}) if encoders else {}
     if not settings:
         return
-    for field, known in (("tasks", config["few_shot"]["tasks"]), ("shift", config["anomaly"]["sets"])):
-        yield from ((f"trade_off.{field}.{i}", name, known) for i, name in enumerate(settings.get(field, [])))
+    yield from _each("trade_off.tasks", settings.get("tasks", []), config["few_shot"]["tasks"])
+    yield from _each("trade_off.shift", settings.get("shift", []), config["anomaly"]["sets"])
     sets = {"all", "objects"}.union(*(spec.get("sets", {}) for spec in encoders))
     for i, name in enumerate(settings.get("contexts", [])):
         if isinstance(name, str):
             yield f"trade_off.contexts.{i}", name, sets
 
 
-def _kind_of_set(encoder: dict) -> str:
-    return "images" if "model" in encoder else "cache"
-
-
-def _task_sets(config: dict):
-    """(field, name of an image set) for each part of a downstream task."""
-    for stage, specs in tasks(config):
-        for task, spec in specs.items():
-            for part in sorted({"pool", "train", "test", "images", "against"} & set(spec)):
-                yield f"{stage}.{task}.{part}.set", spec[part]["set"]
-
-
-def tasks(config: dict) -> list[tuple[str, dict]]:
-    """(field, {task: its spec}) of the downstream steps that a config has."""
-    fields = {"few_shot": "tasks", "anomaly": "sets", "structure": "sets"}
-    return [(f"{stage}.{field}", config[stage][field]) for stage, field in fields.items() if stage in config]
+def task_parts(config: dict):
+    """(field, spec, name of the part) of each part of a downstream task that has images."""
+    for stage, field in {"few_shot": "tasks", "anomaly": "sets", "structure": "sets"}.items():
+        for task, spec in config.get(stage, {}).get(field, {}).items():
+            parts = [part for part in ("pool", "train", "images", "test", "against") if part in spec]
+            yield from ((f"{stage}.{field}.{task}.{part}", spec, part) for part in parts)
 
 
 def _explain(error) -> str:

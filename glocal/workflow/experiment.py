@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from glocal.datasets import human_similarity
-from glocal.errors import GlocalError, did_you_mean, reading
+from glocal.errors import GlocalError, reading, require
 from glocal.features.class_names import class_names, column, has_text, is_class, rows_of, text_set
 from glocal.features.store import Features, Rows, also_in, read
 from glocal.system.devices import device
 from glocal.system.files import read_arrays, seal, verify, write_table
 from glocal.system.paths import resolve
-from glocal.workflow.config import baselines, human_folds, load_config, tasks
+from glocal.workflow.config import baselines, human_folds, load_config, task_parts
 from glocal.workflow.dependencies import code_digest
 from glocal.workflow.selection import rows_where
 
@@ -36,9 +36,7 @@ class Experiment:
     def __init__(self, config: str | Path, encoder: str | None = None, folder: Path | None = None):
         self.config = load_config(config)
         self.encoder = encoder or next(iter(self.config["encoders"]))
-        if self.encoder not in self.config["encoders"]:
-            known = did_you_mean(self.encoder, self.config["encoders"])
-            raise GlocalError(f'{config}: encoder "{self.encoder}" is not in it.{known}')
+        require(self.encoder, self.config["encoders"], f'{config}: encoder "{self.encoder}" is not in it')
         self.settings = self.config["encoders"][self.encoder]
         self.profile, self.observer = self.config["profile"], self.config["observer"]
         self.seed = self.config["seed"]
@@ -158,10 +156,8 @@ class Experiment:
         if not (self.settings.get("downstream") or self.config["downstream"] == "folds"):
             return
         rows = functools.cache(lambda name: self.features(name).rows)
-        for field, specs in tasks(self.config):
-            for task, spec in specs.items():
-                for part in [p for p in ("pool", "train", "images", "test", "against") if p in spec]:
-                    _check_part(rows(spec[part]["set"]), spec, part, f"{field}.{task}.{part}")
+        for field, spec, part in task_parts(self.config):
+            _check_part(rows(spec[part]["set"]), spec, part, field)
 
     def normals(self, spec: dict, fold: str = "all") -> tuple:
         """An anomaly task's train x and labels, test x and labels, x of the set of anomalies (`against`) or None, test rows.

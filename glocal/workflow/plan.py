@@ -10,6 +10,7 @@ from pathlib import Path
 from glocal.datasets import repositories
 from glocal.datasets.registry import embeddings, image_registry, on_disk, registry
 from glocal.datasets.samples import repositories_of
+from glocal.features.class_names import image_sources
 from glocal.system import files, modules
 from glocal.system.paths import located
 
@@ -94,11 +95,7 @@ def _images(config: dict):
 
 
 def _sets_used(config: dict) -> list[str]:
-    used: dict[str, None] = {}  # a dict keeps the order
-    for encoder in config["encoders"].values():
-        if "model" in encoder:
-            used |= dict.fromkeys([encoder["objects"], *(part["images"] for part in encoder.get("sets", {}).values())])
-    return list(used)
+    return list(dict.fromkeys(name for encoder in config["encoders"].values() for name in image_sources(encoder).values()))
 
 
 def _weights(config: dict):
@@ -130,9 +127,8 @@ def named_files(encoder: dict, images: dict) -> list[str]:
     Folders of images are not checked here; `snakemake --forcerun extract_<encoder>` checks the files (`loaders.READ_WHOLE`).
     """
     model = encoder.get("model", {})
-    used = [encoder["objects"], *(part.get("images") for part in encoder.get("sets", {}).values())]
     module = model.get("source", "").partition(":")[0]
     own = modules.below(module, located(module.replace(".", "/") + ".py").parents[module.count(".")]).values()
     values = [model.get("weights"), *model.get("options", {}).values(), *own]
-    values += [v for name in used if name in images for v in images[name].values()]
+    values += [v for name in image_sources(encoder).values() if name in images for v in images[name].values()]
     return sorted({v for v in values if isinstance(v, str) and located(v).is_file()})

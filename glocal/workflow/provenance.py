@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glocal import __version__
-from glocal.errors import GlocalError
+from glocal.errors import GlocalError, reading
 from glocal.features.store import versions
 from glocal.system import files
 from glocal.system.paths import located, resolve, root
@@ -54,16 +54,16 @@ def verify(folder) -> list[str]:
     results/clip-b32, or that of `glocal align`. Raises GlocalError if there is no record of a run, or it is damaged.
     """
     folder = located(folder)
-    path, problems, digest = folder / "run.json", [], functools.cache(lambda name: _digest_now(_place(folder, name)))
+    path, problems, digest = folder / "run.json", [], functools.cache(lambda p: files.sha256(p) if p.is_file() else None)
     if not path.is_file():
         raise GlocalError(f"{path}: no record of a run yet; it is written at the end of `snakemake` or `glocal align`.")
     files.verify(path)
     for name, step in _read(path).items():
         for output, known in step["outputs"].items():
-            now = digest(output)
+            now = digest(_place(folder, output))
             if now != known:
                 problems.append(f"{output}: {'altered since' if now else 'gone; before,'} {name} wrote it.")
-        changed = [source for source, known in step["inputs"].items() if digest(source) != known]
+        changed = [source for source, known in step["inputs"].items() if digest(_place(folder, source)) != known]
         if changed:
             others = f" and {len(changed) - 1} other inputs have" if len(changed) > 1 else " has"
             problems.append(f"{name}: stale: {changed[0]}{others} changed since; run it again.")
@@ -71,10 +71,8 @@ def verify(folder) -> list[str]:
 
 
 def _read(path: Path) -> dict:
-    try:
+    with reading(path, "JSON", "delete it, and the next run writes it again"):
         return json.loads(path.read_text())
-    except ValueError as error:
-        raise GlocalError(f"{path}: not valid JSON ({error}); delete it, and the next run writes it again.") from None
 
 
 def _is_same(step: dict, before: dict) -> bool:
@@ -86,10 +84,6 @@ def _is_same(step: dict, before: dict) -> bool:
 def _place(folder: Path, name) -> Path:
     """Where a file of the record is: below the folder of the results, which may have moved, else from the repository's root."""
     return folder / name if (folder / name).exists() else resolve(name)
-
-
-def _digest_now(path: Path) -> str | None:
-    return files.sha256(path) if path.is_file() else None
 
 
 def _seconds(benchmark) -> float | None:

@@ -26,12 +26,10 @@ def check(where: str, name: str = "where") -> set[str]:
             raise SyntaxError(f"longer than {LONGEST} characters")
         nodes = list(ast.walk(ast.parse(where.strip(), mode="eval")))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise GlocalError(f"{name}: the condition `{_short(where)}` cannot be read ({_reason(error)}); {HELP}.") from None
+        raise _refused(name, where, f"cannot be read ({_reason(error)}); {HELP}") from None
     for node in nodes:
         if not (isinstance(node, ALLOWED) or (isinstance(node, ast.Constant) and type(node.value) in (int, float, str, bool))):
-            raise GlocalError(
-                f"{name}: the condition `{_short(where)}` uses {type(node).__name__}, which is not allowed; {HELP}."
-            )
+            raise _refused(name, where, f"uses {type(node).__name__}, which is not allowed; {HELP}")
     return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
@@ -39,21 +37,19 @@ def rows_where(rows, where: str, name: str) -> np.ndarray:
     """(n,) bool: the rows of a DataFrame for which the condition holds. Raises GlocalError if it cannot be evaluated."""
     known = ", ".join(map(str, rows.columns))
     if missing := check(where, name) - set(map(str, rows.columns)):
-        raise GlocalError(f"{name}: the condition `{_short(where)}` names no column ({sorted(missing)[0]}); there are: {known}.")
+        raise _refused(name, where, f"names no column ({sorted(missing)[0]}); there are: {known}")
     try:
         mask = np.asarray(rows.eval(where, local_dict={}, global_dict={}))
     except Exception as error:
-        raise GlocalError(
-            f"{name}: the condition `{_short(where)}` does not work ({_reason(error)}); columns: {known}."
-        ) from None
+        raise _refused(name, where, f"does not work ({_reason(error)}); columns: {known}") from None
     if mask.dtype != bool or mask.shape != (len(rows),):
-        raise GlocalError(f"{name}: the condition `{_short(where)}` is not true or false for each row; {HELP}.")
+        raise _refused(name, where, f"is not true or false for each row; {HELP}")
     return mask
 
 
-def _short(where: str) -> str:
+def _refused(name: str, where: str, why: str) -> GlocalError:
     where = " ".join(str(where).split())
-    return where if len(where) <= 120 else f"{where[:117]}..."
+    return GlocalError(f"{name}: the condition `{where if len(where) <= 120 else f'{where[:117]}...'}` {why}.")
 
 
 def _reason(error: BaseException) -> str:

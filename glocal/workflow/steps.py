@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from glocal.errors import GlocalError, did_you_mean
+from glocal.errors import GlocalError, require
 from glocal.system.paths import located, resolve
 
 config_option = click.option(
@@ -40,7 +40,7 @@ def run_notebook(notebook, executed, parameter, threads, gpus):
     """
     from glocal.workflow import notebooks
 
-    notebooks.run(notebook, executed, {name: value_of(text) for name, text in parameter}, threads, gpus)
+    notebooks.run(notebook, executed, dict(parameter), threads, gpus)
 
 
 @click.command()
@@ -92,8 +92,7 @@ def draw(names, config, encoder):
     matplotlib.use("Agg")
     experiment = Experiment(config, encoder)
     for name in names:
-        if name not in draw.FIGURES:
-            raise GlocalError(f'"{name}": no such figure.{did_you_mean(name, draw.FIGURES)}')
+        require(name, draw.FIGURES, f'"{name}": no such figure')
         draw.save(experiment, name)
         print(draw.path(experiment, name))
 
@@ -177,13 +176,3 @@ def encoders(folder, out):
 
 
 STEPS = {str(step.name): step for step in (triplets, run_notebook, gather, draw, publish, report, site, published, encoders)}
-
-
-def value_of(text: str):
-    """A parameter from the command line: a number if it is one, else text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text

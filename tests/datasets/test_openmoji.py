@@ -63,7 +63,7 @@ def test_pixels_are_the_same_on_every_machine(rows):
 
 
 def test_pictures_lie_on_white_and_have_colour(rows):
-    images = openmoji.images(rows.iloc[::100])[0:15]
+    images = np.stack([openmoji.rasterise(svg) for svg in rows["picture"][::100]])
     assert images.shape == (15, 224, 224, 3) and images.dtype == np.uint8
     assert (images[:, [0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()  # the corners
     assert all(len(np.unique(image.reshape(-1, 3), axis=0)) > 2 for image in images)

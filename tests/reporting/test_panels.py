@@ -118,13 +118,6 @@ def test_class_gains_are_dots_from_most_to_least(axes):
     assert dots_of(axes)[0][2].round(6).tolist() == [*range(50, 40, -1), *range(10, 0, -1)]  # the two ends of many
 
 
-def test_an_image_and_its_frame(axes):
-    panels.image(axes, np.zeros((4, 4, 3), np.uint8), "+3", framed=True)
-    assert axes.get_title() == "+3" and axes.spines["left"].get_visible()
-    panels.image(axes, np.zeros((4, 4, 3), np.uint8), "-3")
-    assert not axes.spines["left"].get_visible()
-
-
 class Counted:
     """Black pictures that count how often one was opened."""
 

@@ -89,7 +89,7 @@ def test_no_record_and_a_damaged_one_are_named(folder):
     (folder / "results/p/run.json").write_text("{")
     with pytest.raises(GlocalError, match=r"run\.json: damaged"):
         provenance.verify("results/p")
-    with pytest.raises(GlocalError, match=r"run\.json: not valid JSON .*; delete it, and the next run writes it again"):
+    with pytest.raises(GlocalError, match=r"run\.json: cannot be read as JSON .*; delete it, and the next run writes it again"):
         provenance.record(folder / "results/p", STEPS)
     with pytest.raises(GlocalError, match=r"run\.json: no record of a run yet"):
         provenance.verify("results/other")
