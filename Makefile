@@ -10,12 +10,15 @@ PROFILE ?= demo
 CONFIG ?= config/$(PROFILE).yaml
 # The others are of experiments that the demo does not make: their defaults are config/clip-b32.yaml.
 DEMO_NOTEBOOKS := $(filter-out notebooks/08_% notebooks/09_%,$(wildcard notebooks/*.ipynb))
+# No step of the pipeline runs this one.
+OWN_NOTEBOOK := $(wildcard notebooks/00_*.ipynb)
+NBVAL := --nbval-lax --nbval-current-env
 INSTALL := .venv/bin/uv pip install --quiet --python .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Python keeps the modules it has compiled: without them every step spends seconds on compiling a thousand of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo clip-b32 report rehearse test fuzz coverage lint notebooks bench docs env update clean help
+.PHONY: demo clip-b32 report rehearse test nbval fuzz coverage lint notebooks bench docs env update clean help
 
 demo: env  ## the paper's experiments on embedded images, no download
 	snakemake --cores $(CORES)
@@ -29,11 +32,16 @@ report: env  ## a run as pages, results/<profile>/report/index.html; PROFILE=dem
 rehearse: env  ## every step of config/paper.yaml, on made-up images and networks with random weights: no download
 	python tests/support/rehearsal.py --cores $(CORES)
 
-test: export OMP_WAIT_POLICY = passive
-test: env  ## every test: units, properties, pipeline, notebooks
-	pytest -q -n auto -m "not slow"
-	pytest -q -n auto -m slow --dist loadfile --no-loadscope-reorder
-	pytest -q -n auto --dist loadfile --nbval-lax --nbval-current-env $(DEMO_NOTEBOOKS)
+# A worker of the tests is a core: with threads on all cores each, workers wait for one another.
+test coverage: export OMP_NUM_THREADS = 1
+test coverage: export OMP_WAIT_POLICY = passive
+test: env  ## every test: units, properties, pipeline, and the notebooks that it runs
+	pytest -q -n auto --dist worksteal -m "not slow"
+	pytest -q -n auto -m slow --dist loadfile --no-loadscope-reorder $(NBVAL) $(OWN_NOTEBOOK) tests
+
+nbval: export OMP_NUM_THREADS = 1
+nbval: demo  ## the notebooks by themselves, on their defaults: nbval compares what they show with what is stored
+	pytest -q -n auto --dist loadfile $(NBVAL) $(DEMO_NOTEBOOKS)
 
 fuzz: env  ## 10,000 mutated files for each reader, where the tests have 300; an hour
 	GLOCAL_FUZZ=10000 pytest -q -n auto tests/test_hostile_files.py

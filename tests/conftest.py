@@ -15,6 +15,18 @@ settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 
 
+LONGEST = ("test_pipeline.py", "test_clip_profile.py", "test_rehearsal.py")  # minutes
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The cells that nbval runs are slow tests, and the longest files come first, so that no worker is left with one of them."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker("slow")
+
+
 def pytest_terminal_summary(terminalreporter):
     """Which Python ran, which -q hides."""
     terminalreporter.write_line(f"Python {platform.python_version()}")

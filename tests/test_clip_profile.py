@@ -10,11 +10,11 @@ pytestmark = [pytest.mark.slow, needs_data, pytest.mark.data]
 
 
 def test_real_judgments_real_clip(tmp_path):
-    """One encoder, the chosen settings, five shots of two tasks."""
+    """One encoder, two folds, the chosen settings, five shots of two tasks."""
     config = read("config/clip-b32.yaml")
     config |= {"profile": "test-clip", "encoders": {"clip-b32": config["encoders"]["clip-b32"]}, "baselines": ["centred"]}
     grid = {"naive": {"lam": [0.03]}, "global": {"lam": [0.3]}, "glocal": {"lam": [0.3], "alpha": [0.1], "tau": [0.5]}}
-    config["alignment"] |= {"grid": grid, "fit": {"recipe": "converged", "tol": 1.0e-4, "restore_best": False}}
+    config["alignment"] |= {"folds": 2, "grid": grid, "fit": {"recipe": "converged", "tol": 1.0e-3, "restore_best": False}}
     del config["alignment"]["final"], config["alignment"]["nested"]
     config["human"]["sets"] = []
     config["judgments"] |= {"objectives": ["global"], "shares": [0.03, 1.0], "lam": [3.0, 0.3], "draws": 1,
@@ -41,7 +41,7 @@ def test_real_judgments_real_clip(tmp_path):
     assert zero_shot == pytest.approx(0.486, abs=0.003)
     assert human["ceiling"].max() == pytest.approx(0.6722, abs=1e-4)
     for transform in ("naive", "global", "glocal"):
-        assert mean(headline, "odd-one-out", transform) >= 0.56
+        assert mean(headline, "odd-one-out", transform) >= 0.55  # of two folds; .56 and more of three
     assert mean(headline, "10-NN", "glocal") > mean(headline, "10-NN", "naive") + 0.2
     e13, e30 = (
         {t: mean(headline, "5-shot", t, task) for t in ("original", "naive", "glocal")} for task in ("entity13", "entity30")

@@ -6,7 +6,8 @@ A comment in front of a block says what else is done with it:
     <!-- not run: REASON -->        it is left out; `NOT_RUN` lists these
     <!-- file: NAME -->             it is the content of a file
 
-`glocal align` tries one setting of each map, and no inner folds, which is a tenth of its time.
+`glocal align` tries one setting of each map, and no inner folds, which is a tenth of its time; `glocal demo` takes a third of the
+images.
 A page that names `my-images` finds such a folder, and `triplets.csv`.
 """
 
@@ -95,6 +96,8 @@ def test_the_code_of_a_page_runs(page, sample, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])  # a page's own encoder is imported from its folder
     monkeypatch.setattr(own, "config", with_one_setting(own.config))
+    emojis = openmoji.emojis().iloc[::3]
+    monkeypatch.setattr(openmoji, "emojis", lambda: emojis)
     x, triplets = observed(m=500)
     names = dict(features=x, triplets=triplets, context_features=x, x=x[:5]) if page.name == "README.md" else {}
     for word, text, language, code in blocks(page):

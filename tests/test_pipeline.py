@@ -9,7 +9,6 @@ import signal
 import time
 
 import nbformat
-import numpy as np
 import pandas as pd
 import pytest
 from pipeline import ROOT, mean, read, results, run, start, succeed, write_config
@@ -17,7 +16,6 @@ from pipeline import ROOT, mean, read, results, run, start, succeed, write_confi
 from glocal.features import store
 from glocal.reporting import tables
 from glocal.system.locks import only_writer
-from glocal.transform import GLocalTransform
 from glocal.workflow import provenance
 
 pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
@@ -133,45 +131,6 @@ def test_files_that_are_gone_are_made_again(demo, tmp_path, gone):
         for number, file in enumerate(gone):
             shutil.move(tmp_path / str(number), demo / file)
     assert all(GONE[file] in text and file in text for file in gone)
-
-
-def test_the_cores_change_no_bit_of_a_fit(demo, tmp_path):
-    """Two threads a fit and a measure on any number. `whitened` sums on all cores: its last digits may differ."""
-    alignment = read("config/demo.yaml")["alignment"] | {"objectives": ["glocal"]}  # whose loss has both parts
-    with results("test-cores") as folder:
-        shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("cache", "transforms", "alignment*", "report", "figures"))
-        path = write_config(tmp_path, "config/demo.yaml", profile="test-cores", alignment=alignment)
-        succeed("align", "--cores", 3, "--configfile", path)
-        known, made = (place / "transforms" / ENCODER for place in (demo, folder))
-        for file in sorted(file for file in known.rglob("*.npz") if file.stem not in ("naive", "global")):
-            a, b = (GLocalTransform.load(place / file.relative_to(known)) for place in (known, made))
-            assert np.allclose(a.weights_, b.weights_, rtol=1e-6, atol=1e-7), file
-            assert file.stem == "whitened" or np.array_equal(a.weights_, b.weights_), file
-        before, after = (tables.read(place / "alignment.csv") for place in (demo, folder))
-    before = before[before["objective"].isin(after["objective"])].reset_index(drop=True)
-    pd.testing.assert_frame_equal(before, after, rtol=1e-6)
-    fitted = before["objective"] != "whitened"
-    assert set(before[fitted]["objective"]) == {"original", "glocal", "centred", "rotated"}
-    pd.testing.assert_frame_equal(before[fitted], after[fitted], check_exact=True)
-
-
-def test_damaged_results_are_made_again_and_said(demo, tmp_path):
-    """A flipped bit in features, triplets and a table: the same command ends with the bytes of the undamaged run."""
-    with results("test-damage") as folder:
-        shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("cache"))
-        files = [folder / name for name in (f"features/{ENCODER}/objects.npy", f"features/{ENCODER}/objects.csv",
-                                            f"tables/{ENCODER}/features.csv", "triplets.npz", "triplets.json")]  # fmt: skip
-        whole = [file.read_bytes() for file in files]
-        for file, content in zip(files, whole, strict=True):
-            middle = len(content) // 2
-            file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-        targets = [*files[2:4], "--configfile", write_config(tmp_path, "config/demo.yaml", profile="test-damage")]
-        targets = [path.relative_to(ROOT) if path in files else path for path in targets]
-        text = succeed(*targets)
-        assert all(f"{file.relative_to(ROOT)}: damaged; it is now {file.name}.damaged" in text for file in files)
-        assert [file.read_bytes() for file in files] == whole
-        assert len(list(folder.rglob("*.damaged"))) == len(files)
-        assert "Nothing to be done" in succeed(*targets, "--dry-run")
 
 
 def test_a_killed_run_of_recipe_paper_goes_on_where_it_was(demo, tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 from glocal.datasets import imagenet, things
 from glocal.datasets.registry import fetch
 
+BASELINES = ["centred", "whitened", "rotated"]
 MODEL = {"source": "timm", "model": "vit_tiny_patch16_224", "weights": "random", "layer": "norm", "token": "cls"}
 NOT_TESTED = " and ".join(f'{task}_part != "target"' for task in ("entity13", "entity30", "living17", "nonliving26"))
 SOURCE, TARGET = "{}_part == 'source'", "{}_part == 'target'"
@@ -68,7 +69,7 @@ def config(images: dict, profile: str) -> dict:
     grid = {"naive": {"lam": [1.0]}, "glocal": {"lam": [1.0], "alpha": [0.5], "tau": [0.5]}}
     return {
         "profile": profile, "observer": "human", "seed": 42, "source": "public", "downstream": "all", "images": images,
-        "encoders": {"tiny": encoder()},
+        "encoders": {"tiny": encoder()}, "baselines": BASELINES,
         "alignment": {"splits": ["object"], "folds": 2, "objectives": ["naive", "glocal"], "grid": grid, "kl_tau": 0.1,
                       "choose": "triplet_loss", "final_fit": "last fold", "fit": {"recipe": "converged", "max_iter": 3}},
         "few_shot": {"shots": [1, 2, 5], "repetitions": 2, "c": [0.1, 1.0], "balanced": False,

@@ -33,9 +33,9 @@ CHANGES = {
     "few_shot": {"shots": [1, 2, 5], "repetitions": 2, "curve_repetitions": 1, "c": [0.01, 1.0, 100.0]},
 }
 CONTEXT = {"images": 384, "held_out": 64}
-# One block of each stack, and images of a quarter of the size.
+# One block of each stack, images of a quarter of the size, and of class names and templates the first 16 tokens.
 CUTS = {
-    "open_clip": {"blocks": 1, "force_image_size": 56},
+    "open_clip": {"blocks": 1, "force_image_size": 56, "force_context_length": 16},
     "timm": {"blocks": 1, "img_size": 56},
     "torchvision": {"blocks": 1, "resize_size": 72, "crop_size": 64},
 }

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from pipeline import read, results, succeed
+from pipeline import ROOT, read, results, succeed
 
 from glocal.cli import main
 from glocal.errors import GlocalError
@@ -118,24 +118,48 @@ def _of(folder, group, tmp_path):
     return tmp_path / f"{group}.csv"
 
 
-@pytest.mark.slow
-def test_the_config_of_init_runs_to_its_last_line(folder, monkeypatch):
-    """On a small grid: alignment, agreement, few-shot and their figures."""
+@pytest.fixture(scope="module")
+def made(folder):
+    """The folder of a whole run on a small grid, its config, and what it printed."""
     own.init(folder / "test-own.yaml", folder / "images", folder / "triplets.csv", "own_pixels:pixels")
-    config = small(read(folder / "test-own.yaml"))
+    config, path = small(read(folder / "test-own.yaml")), folder / "own.yaml"
     config["few_shot"] |= {"shots": [1, 2], "repetitions": 2}
     config["few_shot"]["tasks"]["classes"]["min_per_class"] = 4
-    (folder / "own.yaml").write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-    with results("test-own") as made:
-        text = succeed("--configfile", folder / "own.yaml")
-        tables = {path.stem: pd.read_csv(path) for path in made.glob("*.csv")}
-        figures = {path.name for path in (made / "figures").glob("*.png")}
+    path.write_text(yaml.safe_dump(config))
+    with pytest.MonkeyPatch.context() as patch, results("test-own") as made:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        yield made, path, succeed("--configfile", path)
+
+
+@pytest.mark.slow
+def test_the_config_of_init_runs_to_its_last_line(made):
+    """On a small grid: alignment, agreement, few-shot and their figures."""
+    made, _, text = made
+    tables = {path.stem: pd.read_csv(path) for path in made.glob("*.csv")}
+    figures = {path.name for path in (made / "figures").glob("*.png")}
     assert "2-shot accuracy" in text and "glocal align" in text
     assert {"alignment", "alignment_nested", "human", "human_differences", "few_shot", "headline"} <= set(tables)
     assert {"alignment-pixels.png", "human-pixels.png", "few_shot-pixels.png"} <= figures
     held = tables["human"].set_index(["dataset", "transform"])["value"]["held-out objects (object)"]
     assert held["glocal"] > held["original"] + 0.04
+
+
+@pytest.mark.slow
+def test_damaged_results_are_made_again_and_said(made):
+    """A flipped bit in features, triplets and a table: the same command ends with the bytes of the undamaged run."""
+    made, path, _ = made
+    files = [made / name for name in ("features/pixels/objects.npy", "features/pixels/objects.csv", "tables/pixels/features.csv",
+                                      "triplets.npz", "triplets.json")]  # fmt: skip
+    whole = [file.read_bytes() for file in files]
+    for file, content in zip(files, whole, strict=True):
+        middle = len(content) // 2
+        file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    targets = [*(file.relative_to(ROOT) for file in files[2:4]), "--configfile", path]
+    text = succeed(*targets)
+    assert all(f"{file.relative_to(ROOT)}: damaged; it is now {file.name}.damaged" in text for file in files)
+    assert [file.read_bytes() for file in files] == whole
+    assert len(list(made.rglob("*.damaged"))) == len(files)
+    assert "Nothing to be done" in succeed(*targets, "--dry-run")
 
 
 def test_triplets_are_checked_before_anything_is_extracted(folder, tmp_path):
