@@ -17,6 +17,7 @@ from glocal.features import store
 from glocal.reporting import tables
 from glocal.system.locks import only_writer
 from glocal.workflow import provenance
+from glocal.workflow.steps import STEPS
 
 pytestmark = pytest.mark.slow  # one worker runs this file (--dist loadfile): its tests share results/demo
 ENCODER = "efficientnet-lite0"
@@ -195,6 +196,8 @@ def test_the_real_profile_is_planned_without_network():
         for notebook in ("01_extract", "02_align", "03_human"):
             assert f"logs/{notebook}-{encoder}.ipynb -p config results/clip-b32/config.yaml --threads" in text
             assert len([line for line in text.splitlines() if notebook in line and f"-p encoder {encoder}" in line]) == 1
+    (published,) = re.findall("-m glocal published (.+) 2>&1", text)
+    STEPS["published"].make_context("published", shlex.split(published))  # its options are known, and none is missing
 
 
 GPUS = {"01": 1, "02": 1, "03": 0, "04": 1, "05": 1, "06": 0}
