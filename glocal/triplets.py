@@ -244,10 +244,10 @@ def shares(answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     n = int(answers.max(initial=0)) + 1
     codes, which = np.unique(set_code(answers, n), return_inverse=True)
-    table = np.stack(np.unravel_index(codes, (n, n, n)), axis=1)
-    chosen = table[which] == answers[:, 2:]  # (a, 3)
-    votes = np.stack([np.bincount(which, column, len(table)) for column in chosen.T], axis=1)
-    return table, votes / votes.sum(1, keepdims=True), votes.sum(1)
+    objects = np.stack(np.unravel_index(codes, (n, n, n)), axis=1)
+    chosen = objects[which] == answers[:, 2:]  # (a, 3)
+    votes = np.stack([np.bincount(which, column, len(objects)) for column in chosen.T], axis=1)
+    return objects, votes / votes.sum(1, keepdims=True), votes.sum(1)
 
 
 def code(t: np.ndarray, n: int) -> np.ndarray:

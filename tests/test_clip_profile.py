@@ -63,7 +63,7 @@ def test_real_judgments_real_clip(tmp_path):
     assert made["trade_off_differences"].query("variation == 'curve'")["difference"].notna().any()
     correlation = made["human_calibration"].query("metric == 'correlation'").groupby("transform")["value"].max()
     assert correlation["original"] < correlation["centred"] < correlation["glocal"] - 0.1
-    found = made["text_retrieval"].query("metric == 'R@5'").set_index(["transform", "sides"])["value"]
-    assert found["glocal", "images"] > 0.7 > found["naive", "images"] + 0.4
+    recall = made["text_retrieval"].query("metric == 'R@5'").set_index(["transform", "sides"])["value"]
+    assert recall["glocal", "images"] > 0.7 > recall["naive", "images"] + 0.4
     gains = made["human_groups"].query("transform == 'glocal' and grouping == 'category'")
     assert len(gains) == 27 and (gains["difference"] > 0).all()

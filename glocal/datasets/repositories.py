@@ -31,7 +31,8 @@ def fetch_repository(name: str, folder: str | os.PathLike | None = None) -> Path
     files of the mirror or of `folder` that are not those of the table (they stay as they are), and a failed download.
     """
     row = entry(name)
-    if place := _given(row, folder):
+    place = _given(row, folder) if folder else _mirrored(row)
+    if place:
         fix = "replace it by a clone of" if folder else "fix the folder that GLOCAL_MIRROR names, or unset it to download"
         if wrong := _problem(row, place):
             raise GlocalError(f"{wrong}; {fix} {row['repository']} at commit {row['commit']}.")
@@ -51,7 +52,7 @@ def entry(name: str) -> dict:
 def on_disk(name: str) -> bool:
     """Does the folder of entry `name` lie below GLOCAL_MIRROR or data/? Its files are not looked at."""
     row = entry(name)
-    return _given(row) is not None or _downloaded(row).is_dir()
+    return _mirrored(row) is not None or _downloaded(row).is_dir()
 
 
 def files_of(row: dict, place: Path) -> list[str]:
@@ -68,16 +69,18 @@ def source(name: str) -> str:
 # -- places --------------------------------------------------------------------------------------------------------------
 
 
-def _given(row: dict, folder=None) -> Path | None:
-    """The folder in a clone that the user names, or the named folder itself; else that below GLOCAL_MIRROR, by commit or as a
-    clone, or None. A relative mirror starts at the repository root. Raises GlocalError if a named folder has no file."""
+def _mirrored(row: dict) -> Path | None:
+    """The folder below GLOCAL_MIRROR, by commit or as a clone, or None; a relative mirror starts at the repository root."""
     mirror = os.environ.get("GLOCAL_MIRROR")
-    places = [resolve(folder) / row["path"], resolve(folder)] if folder else []
-    if not folder and mirror:
-        top = resolve(mirror) / row["repository"]
-        places = [top / row["commit"][:12] / row["path"], top / row["path"]]
-    place = next((p for p in places if p.is_dir() and any(belongs(row, path) for path in files_below(p))), None)
-    if folder and not place:
+    tops = [resolve(mirror) / row["repository"] / row["commit"][:12], resolve(mirror) / row["repository"]] if mirror else []
+    return next((top / row["path"] for top in tops if _any_file(row, top / row["path"])), None)
+
+
+def _given(row: dict, folder) -> Path:
+    """The folder in a clone that the user names, or the named folder itself. Raises GlocalError if neither has a file."""
+    places = [resolve(folder) / row["path"], resolve(folder)]
+    place = next((p for p in places if _any_file(row, p)), None)
+    if place is None:
         raise GlocalError(f"{folder}: holds no files of {row['repository']} ({row['path'] or 'its top folder'}: {row['match']}).")
     return place
 
@@ -95,6 +98,10 @@ def _problem(row: dict, place: Path) -> str:
     return problem(row, place, _top(row).with_name(f"{row['commit'][:12]}.{row['name']}.json"))
 
 
+def _any_file(row: dict, place: Path) -> bool:
+    return place.is_dir() and any(belongs(row, path) for path in files_below(place))
+
+
 # -- downloads -----------------------------------------------------------------------------------------------------------
 
 
@@ -106,8 +113,7 @@ def _download(row: dict) -> None:
     with lock(top.with_name(f".{top.name}.lease")):
         if not (wrong := _problem(row, _downloaded(row))):
             return  # another process was quicker
-        if any(files_below(_downloaded(row))):
-            print(f"{wrong}; it is completed from {row['url']}.")
+        _say(row, wrong)
         wanted, size = lambda path: any(_in(r, path) for r in same), 2 * sum(int(r["bytes"]) for r in same)
         archives.unpack_url(row["url"], top, wanted, size, f"{row['name']}, {row['repository']}")
         if wrong := _problem(row, _downloaded(row)):
@@ -121,3 +127,8 @@ def _in(row: dict, path: str) -> bool:
     """Is `path`, below the top of the repository, a file of the row?"""
     below = path.removeprefix(f"{row['path']}/") if row["path"] else path
     return (below != path or not row["path"]) and belongs(row, below)
+
+
+def _say(row: dict, wrong: str) -> None:
+    if any(files_below(_downloaded(row))):
+        print(f"{wrong}; it is completed from {row['url']}.")

@@ -1,6 +1,6 @@
 """Multinomial logistic regression with an L2 penalty, for a whole path of C at once: few images, many classes.
 
-scikit-learn's objective and optimum, found faster. The paper's protocol needs eleven C for every fold of every draw, 56 fits
+scikit-learn's objective and optimum, computed faster. The paper's protocol needs eleven C for every fold of every draw, 56 fits
 for 5-shot SUN397; almost the whole cost of a fit is two matrix products per iteration. So `logistic_fits.py` saves iterations
 and directions:
 

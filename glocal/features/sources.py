@@ -70,7 +70,7 @@ def build(spec: dict) -> Built:
     if not spec.get("model"):
         raise GlocalError(f"encoder {source}: lacks the field model; add the name of a network.")
     net, transform, ends_at = SOURCES[source](spec["model"], spec.get("weights"), **spec.get("options", {}))
-    return Built(json.dumps(spec, sort_keys=True), net, transform, weights_digest(net), _words(transform), ends_at)
+    return Built(_text(spec), net, transform, weights_digest(net), _words(transform), ends_at)
 
 
 def weights_digest(net: torch.nn.Module) -> str:
@@ -81,6 +81,11 @@ def weights_digest(net: torch.nn.Module) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b"")
     return digest.hexdigest()
+
+
+def _text(spec: dict) -> str:
+    """A spec as one line of JSON: what the features depend on beside the weights."""
+    return json.dumps(spec, sort_keys=True)
 
 
 def _words(transform) -> str:
@@ -105,7 +110,7 @@ def clip_text(spec: dict):
     net, _ = _clip(model, spec.get("weights"), **options)
     net.visual = None  # so that the digest covers only the weights of the text tower
     tokenizer = open_clip.get_tokenizer(_place(model), context_length=options.get("force_context_length"))
-    return json.dumps(spec, sort_keys=True), net, weights_digest(net), tokenizer
+    return _text(spec), net, weights_digest(net), tokenizer
 
 
 def _clip(model: str, weights: str | None, like: str | None = None, blocks: int | None = None, **options):
@@ -265,7 +270,7 @@ def _custom(spec: dict) -> Built:
     net, transform, version = _check_returned(factory(**spec.get("options", {})), path)
     weights = weights_digest(net) if isinstance(net, torch.nn.Module) else str(version)
     digest = hashlib.sha256(f"{weights} {version}".encode() + code).hexdigest()
-    return Built(json.dumps(spec | {"source": path}, sort_keys=True), net, transform, digest, _words(transform), "its output")
+    return Built(_text(spec | {"source": path}), net, transform, digest, _words(transform), "its output")
 
 
 _codes: dict[str, bytes] = {}  # the source with which a module was loaded

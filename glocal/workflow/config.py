@@ -1,7 +1,7 @@
 """Configs: read, and checked against the schema and against what is known here.
 
 A config's path is relative to the current folder, else to the repository root (papermill, Jupyter, nbval and Snakemake each start
-in another folder); the configs of the package, such as config/paper.yaml, are found from any folder.
+in another folder); the configs of the package, such as config/paper.yaml, are read from any folder.
 """
 
 import os
@@ -134,21 +134,17 @@ def _references(config: dict):
         yield from ((f"alignment.grid.{objective}", setting, settings) for setting in grid)
     yield from _each("references", config.get("references", []), embeddings())
     names, public = config.get("baselines", []), config["source"] == "public"
-    yield from _each("baselines", names, BASELINES if public else BASELINES[:-1])  # the last needs people's judgments
+    yield from _each("baselines", names, [b for b in BASELINES if b != "spose_ridge" or public])  # it needs people's judgments
     known = ["naive", "global", "glocal", *names]  # an override may leave objectives out
     yield from _each("few_shot.transforms", config.get("few_shot", {}).get("transforms", []), known)
     yield from _trade_off(config)
     yield from _judgments(config)
     yield from _each("human.sets", config.get("human", {}).get("sets", []), SETS if public else [])
     for encoder, spec in config["encoders"].items():
-        sets = ["objects", *spec.get("sets", {})]
+        sets, kind = ["objects", *spec.get("sets", {})], "images" if "model" in spec else "cache"
         yield f"encoders.{encoder}.objects", spec["objects"], (images if own else things) if "model" in spec else objects
         for name, part in spec.get("sets", {}).items():  # a model makes features of images; without one they come from caches
-            yield (
-                f"encoders.{encoder}.sets.{name}",
-                "images" if "images" in part else "cache",
-                ["images" if "model" in spec else "cache"],
-            )
+            yield f"encoders.{encoder}.sets.{name}", "images" if "images" in part else "cache", [kind]
             if "images" in part:
                 yield f"encoders.{encoder}.sets.{name}.images", part["images"], images
         yield f"encoders.{encoder}.context.set", spec["context"]["set"], sets

@@ -85,6 +85,15 @@ def test_over_tasks_counts_each_task_once():
     assert table.loc[("naive", "original"), "p_holm"] == pytest.approx(3 * 2 / 2**6)
 
 
+def test_holm_is_for_all_rows_that_are_read():
+    rng, tasks = np.random.default_rng(0), list("abcdef")
+    rows = [dict(shots=shots, task=task, transform=t, value=rng.random() + (t == "glocal"))
+            for shots in (1, 5) for task in tasks for t in ("original", "glocal")]  # fmt: skip
+    table = statistics.over_tasks(pd.DataFrame(rows), "shots", "task", "value", {t: {"pool": {"set": t}} for t in tasks})
+    assert list(table["shots"]) == [1, 5] and (table["p"] == 2 / 2**6).all()
+    assert table["p_holm"].tolist() == pytest.approx([4 / 2**6] * 2)
+
+
 def test_tasks_on_the_same_images_count_once():
     """Four tasks of one image set and two others: three observations, the first of which is a mean."""
     gain = [0.01, 0.02, 0.03, 0.06, 0.01, -0.005]

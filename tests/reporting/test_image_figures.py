@@ -43,6 +43,8 @@ def test_anomaly_moved_of_many_and_few(n, shown):
     assert best == sorted(best, reverse=True) and worst == sorted(worst)
     if shown:
         assert best[0] == round(change.max()) and worst[0] == round(change.min())
+        framed = [axes[i].spines["left"].get_visible() for i in (0, shown // 2)]
+        assert framed == [True, False]  # a normal image and an anomaly
         np.testing.assert_array_equal(axes[0].images[0].get_array(), images[change.argmax()])
 
 

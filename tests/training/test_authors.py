@@ -110,8 +110,8 @@ def test_a_stack_of_settings_is_the_fits_one_by_one(data):
         alone = grid_search.fit("glocal", point | options, x, table, context)
         assert t.recipe == "authors"
         np.testing.assert_allclose(t.weights_, alone.weights_, rtol=1e-5, atol=1e-8)
-    found = grid_search.search("naive", {"lr": [0.01], "lam": [0.1]}, options, (x, table, None, None))
-    assert found[0][1].n_iter_ == EPOCHS
+    trials = grid_search.search("naive", {"lr": [0.01], "lam": [0.1]}, options, (x, table, None, None))
+    assert trials[0][1].n_iter_ == EPOCHS
 
 
 def test_the_parameters_stay_as_given():
