@@ -84,16 +84,16 @@ def draw(names, config, encoder):
 
     NAMES: such as features, few_shot or overview.
     """
-    import matplotlib
+    import matplotlib.pyplot as plt
 
     from glocal.reporting import draw
     from glocal.workflow.experiment import Experiment
 
-    matplotlib.use("Agg")
+    plt.switch_backend("Agg")
     experiment = Experiment(config, encoder)
     for name in names:
         require(name, draw.FIGURES, f'"{name}": no such figure')
-        draw.save(experiment, name)
+        plt.close(draw.save(experiment, name))
         print(draw.path(experiment, name))
 
 
